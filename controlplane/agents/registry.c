@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/agents/registry.h"
+
+#include "common/map.h"
+#include "common/message.h"
+#include "controlplane/agents/registry_internal.h"
+#include "controlplane/agents/session.h"
+#include "controlplane/model/names.h"
+
+#include <stdlib.h>
+
+static void wake_all(void *arg);
+
+struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max)
+{
+    struct cp_registry *registry = gw_calloc(1, sizeof(*registry));
+    registry->image = image;
+    registry->agents_max = agents_max;
+    pthread_mutex_init(&registry->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&registry->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    gw_map_init(&registry->agents);
+    gw_list_init(&registry->sessions);
+    cp_image_listen(image, wake_all, registry);
+    return registry;
+}
+
+static void agent_free(struct cp_known_agent *agent)
+{
+    gw_arena_done(&agent->said);
+    gw_arena_done(&agent->refused);
+    free(agent);
+}
+
+void cp_registry_free(struct cp_registry *registry)
+{
+    if (!registry)
+        return;
+    assert(gw_list_is_empty(&registry->sessions));
+    cp_image_listen(registry->image, NULL, NULL);
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
+        agent_free(e->value);
+    gw_map_done(&registry->agents);
+    pthread_cond_destroy(&registry->changed);
+    pthread_mutex_destroy(&registry->lock);
+    free(registry);
+}
+
+void cp_registry_stop(struct cp_registry *registry)
+{
+    pthread_mutex_lock(&registry->lock);
+    registry->is_stopped = true;
+    pthread_cond_broadcast(&registry->changed);
+    pthread_mutex_unlock(&registry->lock);
+}
+
+/* ---- sessions ---- */
+
+struct picked {
+    struct cp_session **sessions; /* owned, a reference each */
+    size_t count;
+};
+
+/* With the lock held: references, so that the sessions can be called without it. opened_before 0:
+ * all; else those that have not said Hello since. */
+static struct picked pick(struct cp_registry *registry, gw_msec opened_before)
+{
+    struct picked picked = {gw_calloc(registry->session_count + 1, sizeof(struct cp_session *)), 0};
+    gw_list_each(&registry->sessions, node)
+    {
+        const struct cp_agent_link *link = gw_container_of(node, struct cp_agent_link, node);
+        if (!opened_before || (!link->is_greeted && link->opened_ms < opened_before))
+            picked.sessions[picked.count++] = cp_session_ref(link->session);
+    }
+    return picked;
+}
+
+static void drop(struct picked *picked)
+{
+    for (size_t i = 0; i < picked->count; i++)
+        cp_session_unref(picked->sessions[i]);
+    free(picked->sessions);
+}
+
+static void wake_all(void *arg)
+{
+    struct cp_registry *registry = arg;
+    pthread_mutex_lock(&registry->lock);
+    struct picked picked = pick(registry, 0);
+    pthread_cond_broadcast(
+        &registry->changed); /* what was seen may be all that a rollout waits for */
+    pthread_mutex_unlock(&registry->lock);
+    for (size_t i = 0; i < picked.count; i++)
+        cp_session_wake(picked.sessions[i]);
+    drop(&picked);
+}
+
+int cp_registry_open(struct cp_registry *registry, struct cp_agent_link *link, struct gw_error *err)
+{
+    pthread_mutex_lock(&registry->lock);
+    bool is_full = registry->session_count >= registry->agents_max;
+    if (!is_full) {
+        registry->session_count++;
+        gw_list_push(&registry->sessions, &link->node);
+        link->opened_ms = gw_clock_monotonic_ms();
+    }
+    pthread_mutex_unlock(&registry->lock);
+    if (is_full)
+        return gw_fail(err, GW_RESOURCE_EXHAUSTED, "%u agents are connected, the most allowed here",
+                       registry->agents_max);
+    return 0;
+}
+
+static void timestamp(cp_timestamp *time, gw_msec wall_ms)
+{
+    google__protobuf__timestamp__init(time);
+    time->seconds = wall_ms / 1000;
+    time->nanos = (int32_t)(wall_ms % 1000) * 1000000;
+}
+
+static struct cp_known_agent *agent_of(struct cp_registry *registry, const char *id)
+{
+    struct cp_known_agent *agent = gw_map_get(&registry->agents, gw_str_from(id));
+    if (agent)
+        return agent;
+    agent = gw_calloc(1, sizeof(*agent));
+    gw_arena_init(&agent->said, 512);
+    gw_arena_init(&agent->refused, 512);
+    gw_map_put(&registry->agents, gw_str_from(id), agent);
+    return agent;
+}
+
+static void write_labels(struct cp_known_agent *agent, const cp_hello *hello)
+{
+    typedef Penstock__Admin__V1__Agent__LabelsEntry label;
+    cp_agent *message = &agent->message;
+    message->labels = GW_ARENA_ARRAY(&agent->said, label *, hello->n_labels + 1);
+    for (size_t i = 0; i < hello->n_labels; i++) {
+        label *entry = GW_ARENA_NEW(&agent->said, label);
+        penstock__admin__v1__agent__labels_entry__init(entry);
+        entry->key = gw_arena_strdup(&agent->said, hello->labels[i]->key);
+        entry->value = gw_arena_strdup(&agent->said, hello->labels[i]->value);
+        message->labels[message->n_labels++] = entry;
+    }
+}
+
+static void write_hello(struct cp_known_agent *agent, const cp_hello *hello, const char *peer)
+{
+    gw_arena_reset(&agent->said);
+    gw_arena_reset(&agent->refused);
+    cp_agent *message = &agent->message;
+    *message = (cp_agent)CP_INIT(AGENT);
+    gw_str name = gw_arena_printf(&agent->said, "agents/%s", hello->agent_id);
+    message->name = gw_arena_bytes(&agent->said, name.len + 1);
+    memcpy(message->name, name.ptr, name.len);
+    message->name[name.len] = '\0';
+    message->version = gw_arena_strdup(&agent->said, hello->version);
+    message->peer = gw_arena_strdup(&agent->said, peer);
+    message->connected = true;
+    message->applied_revision = hello->revision;
+    memcpy(agent->cluster_id, hello->cluster_id, strlen(hello->cluster_id) + 1);
+    timestamp(&agent->connect_time, gw_clock_wall_ms());
+    agent->last_seen_time = agent->connect_time;
+    message->connect_time = &agent->connect_time;
+    message->last_seen_time = &agent->last_seen_time;
+    write_labels(agent, hello);
+}
+
+void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
+                       const cp_hello *hello, const char *peer)
+{
+    struct cp_session *older = NULL;
+    pthread_mutex_lock(&registry->lock);
+    struct cp_known_agent *agent = agent_of(registry, hello->agent_id);
+    if (agent->link) {
+        older = cp_session_ref(agent->link->session);
+        agent->link->agent = NULL;
+        registry->replaced++;
+    }
+    write_hello(agent, hello, peer);
+    agent->link = link;
+    link->agent = agent;
+    link->is_greeted = true;
+    pthread_cond_broadcast(&registry->changed);
+    pthread_mutex_unlock(&registry->lock);
+    if (!older)
+        return;
+    struct gw_error err;
+    (void)gw_fail(&err, GW_ALREADY_EXISTS, "another agent with the id %s has connected",
+                  hello->agent_id);
+    cp_session_end(older, &err);
+    cp_session_unref(older);
+}
+
+/* At most max - 1 bytes, not cut within a character. */
+static char *cut_text(struct gw_arena *arena, const char *text, size_t max)
+{
+    size_t length = strnlen(text, max);
+    if (length == max)
+        for (length--; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
+            length--;
+    char *copy = gw_arena_bytes(arena, length + 1);
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+/* When it was refused first, if this is still that refusal. */
+static gw_msec refused_since(const cp_agent *before, const cp_agent_refusal *refusal)
+{
+    for (size_t i = 0; refusal->resource && i < before->n_refusals; i++) {
+        const cp_refusal *old = before->refusals[i];
+        if (old->revision == refusal->revision &&
+            strcmp(old->resource, refusal->resource->name) == 0)
+            return old->time->seconds * 1000 + old->time->nanos / 1000000;
+    }
+    return gw_clock_wall_ms();
+}
+
+static void write_refusals(struct cp_known_agent *agent, const cp_ack *ack)
+{
+    struct gw_arena arena;
+    gw_arena_init(&arena, 512);
+    size_t count = GW_MIN(ack->n_refusals, (size_t)CP_AGENT_REFUSALS_MAX);
+    cp_refusal **refusals = GW_ARENA_ARRAY(&arena, cp_refusal *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        const cp_agent_refusal *from = ack->refusals[i];
+        cp_refusal *refusal = refusals[i] = GW_ARENA_NEW(&arena, cp_refusal);
+        *refusal = (cp_refusal)CP_INIT(REFUSAL);
+        refusal->agent = agent->message.name;
+        refusal->resource =
+            cut_text(&arena, from->resource ? from->resource->name : "", CP_NAME_MAX);
+        refusal->reason = cut_text(&arena, from->reason, CP_REASON_MAX);
+        refusal->revision = from->revision;
+        refusal->time = GW_ARENA_NEW(&arena, cp_timestamp);
+        timestamp(refusal->time, refused_since(&agent->message, from));
+    }
+    gw_arena_done(&agent->refused);
+    agent->refused = arena;
+    agent->message.refusals = refusals;
+    agent->message.n_refusals = count;
+    agent->refusal_count = ack->n_refusals;
+}
+
+bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, const cp_ack *ack,
+                     gw_msec latency_ms)
+{
+    pthread_mutex_lock(&registry->lock);
+    struct cp_known_agent *agent = link->agent;
+    if (agent) {
+        memcpy(agent->cluster_id, ack->cluster_id, strlen(ack->cluster_id) + 1);
+        agent->message.applied_revision = ack->revision;
+        timestamp(&agent->last_seen_time, gw_clock_wall_ms());
+        write_refusals(agent, ack);
+        if (latency_ms >= 0) {
+            agent->message.apply_latency_ms = latency_ms;
+            registry->acks++;
+            registry->ack_latency_ms_sum += latency_ms;
+        }
+        pthread_cond_broadcast(&registry->changed);
+    }
+    pthread_mutex_unlock(&registry->lock);
+    return agent != NULL;
+}
+
+void cp_registry_statistics(struct cp_registry *registry, struct cp_agent_link *link)
+{
+    pthread_mutex_lock(&registry->lock);
+    registry->statistics++;
+    if (link->agent)
+        timestamp(&link->agent->last_seen_time, gw_clock_wall_ms());
+    pthread_mutex_unlock(&registry->lock);
+}
+
+void cp_registry_close(struct cp_registry *registry, struct cp_agent_link *link)
+{
+    pthread_mutex_lock(&registry->lock);
+    gw_list_remove(&link->node);
+    registry->session_count--;
+    struct cp_known_agent *agent = link->agent;
+    if (agent) {
+        agent->link = NULL;
+        agent->left_ms = gw_clock_monotonic_ms();
+        agent->message.connected = false;
+        timestamp(&agent->last_seen_time, gw_clock_wall_ms());
+        pthread_cond_broadcast(&registry->changed);
+    }
+    pthread_mutex_unlock(&registry->lock);
+}
+
+void cp_registry_count_violation(struct cp_registry *registry)
+{
+    pthread_mutex_lock(&registry->lock);
+    registry->violations++;
+    pthread_mutex_unlock(&registry->lock);
+}
+
+/* ---- time ---- */
+
+static void forget_left(struct cp_registry *registry, gw_msec now_ms)
+{
+    gw_str *ids = gw_calloc(registry->agents.count + 1, sizeof(gw_str));
+    size_t count = 0;
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));) {
+        const struct cp_known_agent *agent = e->value;
+        if (!agent->link && now_ms - agent->left_ms > CP_AGENT_FORGET_MS)
+            ids[count++] = e->key;
+    }
+    for (size_t i = 0; i < count; i++)
+        agent_free(gw_map_take(&registry->agents, ids[i]));
+    free(ids);
+}
+
+void cp_registry_tick(struct cp_registry *registry)
+{
+    gw_msec now_ms = gw_clock_monotonic_ms();
+    pthread_mutex_lock(&registry->lock);
+    forget_left(registry, now_ms);
+    struct picked silent = pick(registry, GW_MAX(1, now_ms - CP_AGENT_HELLO_TIMEOUT_MS));
+    pthread_mutex_unlock(&registry->lock);
+    struct gw_error err;
+    (void)gw_fail(&err, GW_INVALID_ARGUMENT, "no Hello in %d seconds",
+                  CP_AGENT_HELLO_TIMEOUT_MS / 1000);
+    for (size_t i = 0; i < silent.count; i++)
+        cp_session_end(silent.sessions[i], &err);
+    drop(&silent);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which agents there are, what they serve and what they refuse. Any thread. */
+#ifndef CP_AGENTS_REGISTRY_H
+#define CP_AGENTS_REGISTRY_H
+
+#include "common/arena.h"
+#include "common/error.h"
+#include "common/list.h"
+#include "controlplane/model/types.h"
+#include "controlplane/snapshot/image.h"
+
+#define CP_AGENTS_MAX_DEFAULT 10000
+#define CP_AGENT_ID_MAX 128     /* bytes */
+#define CP_AGENT_VERSION_MAX 64 /* bytes */
+#define CP_AGENT_LABELS_MAX 64  /* pairs */
+#define CP_AGENT_LABEL_KEY_MAX 63
+#define CP_AGENT_LABEL_VALUE_MAX 255
+#define CP_AGENT_REFUSALS_MAX 100             /* kept of an acknowledgement; the rest is counted */
+#define CP_AGENT_FORGET_MS (10 * 60 * 1000)   /* how long one that left is shown */
+#define CP_AGENT_HELLO_TIMEOUT_MS (10 * 1000) /* from the stream's begin to its Hello */
+#define CP_ROLLOUT_WAITERS_MAX 8 /* they hold threads of the rpc server; more do not wait */
+
+struct cp_registry;
+struct cp_session;
+struct cp_known_agent;
+
+/* A session as the registry sees it: embedded in it, the registry's own but for `session`. */
+struct cp_agent_link {
+    struct cp_session *session;
+    struct gw_list node;
+    struct cp_known_agent *agent; /* whom it speaks for; NULL before its Hello, or when replaced */
+    gw_msec opened_ms;
+    bool is_greeted;
+};
+
+/* image is borrowed; the registry becomes its listener. agents_max: sessions at a time. */
+struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max);
+/* No session is left. Takes NULL. */
+void cp_registry_free(struct cp_registry *registry);
+/* Waits for rollouts end now, and later ones at once: before the rpc server drains. */
+void cp_registry_stop(struct cp_registry *registry);
+/* About once a second: ends streams without a Hello, forgets agents that left long ago. */
+void cp_registry_tick(struct cp_registry *registry);
+
+/* ---- what sessions say; the link is borrowed until cp_registry_close ---- */
+
+/* A stream begins. RESOURCE_EXHAUSTED: there are agents_max. */
+GW_MUST_CHECK int cp_registry_open(struct cp_registry *registry, struct cp_agent_link *link,
+                                   struct gw_error *err);
+/* Its Hello, checked before. An older session of the same id ends with ALREADY_EXISTS. */
+void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
+                       const cp_hello *hello, const char *peer);
+/* latency_ms -1: not known. False: a newer session speaks for the agent. */
+bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, const cp_ack *ack,
+                     gw_msec latency_ms);
+void cp_registry_statistics(struct cp_registry *registry, struct cp_agent_link *link);
+void cp_registry_close(struct cp_registry *registry, struct cp_agent_link *link);
+
+/* ---- what others ask ---- */
+
+/* The agent of that name ("agents/{agent}"), a copy in the arena; NULL: unknown. */
+cp_agent *cp_registry_get(struct cp_registry *registry, struct gw_arena *arena, gw_str name);
+/* Copies in the arena, by name, of at most `limit` agents after the name `after` ("": from the
+ * start); *ret_more: there are others behind them. Returns how many. */
+size_t cp_registry_list(struct cp_registry *registry, struct gw_arena *arena, gw_str after,
+                        size_t limit, cp_agent ***ret_agents, bool *ret_more);
+
+/* Waits until every agent that is connected now has acknowledged the store's revision, at most
+ * until deadline_ms (monotonic). *ret_rollout is set up by the caller; refusals are those of
+ * `resource`, an agent resource's name, by the builder and by agents. */
+void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int64_t revision,
+                      gw_str resource, gw_msec deadline_ms, cp_rollout *ret_rollout);
+/* Who refuses the agent resource now, and why. Returns how many. */
+size_t cp_registry_refusals(struct cp_registry *registry, struct gw_arena *arena, gw_str resource,
+                            cp_refusal ***ret_refusals);
+
+struct cp_registry_stats {
+    size_t connected, lagging; /* lagging: connected, and not at the content revision */
+    size_t refusals;           /* of connected agents */
+    int64_t max_lag;           /* revisions, of the one furthest behind */
+    int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
+};
+void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *ret_stats);
+/* A session ended because its agent broke the protocol. */
+void cp_registry_count_violation(struct cp_registry *registry);
+
+#endif

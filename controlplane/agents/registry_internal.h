@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What registry.c (who is connected) and rollout.c (how far they are) share. */
+#ifndef CP_AGENTS_REGISTRY_INTERNAL_H
+#define CP_AGENTS_REGISTRY_INTERNAL_H
+
+#include "common/map.h"
+#include "controlplane/agents/registry.h"
+
+#include <pthread.h>
+
+struct cp_known_agent {
+    cp_agent message;                /* current_revision is set when it is read */
+    struct gw_arena said;            /* what message borrows of the Hello */
+    struct gw_arena refused;         /* message.refusals */
+    size_t refusal_count;            /* with those that were not kept */
+    struct cp_agent_link *link;      /* NULL: it left */
+    gw_msec left_ms;                 /* monotonic */
+    char cluster_id[CP_CLUSTER_MAX]; /* of applied_revision */
+    cp_timestamp connect_time, last_seen_time;
+};
+
+struct cp_registry {
+    struct cp_image *image; /* borrowed; its lock may be taken under ours, never the reverse */
+    unsigned agents_max;
+    pthread_mutex_t lock;   /* all below; never held over a call of a session */
+    pthread_cond_t changed; /* anything that a rollout may wait for */
+    bool is_stopped;
+    struct gw_map agents;    /* struct cp_known_agent by id; owned */
+    struct gw_list sessions; /* struct cp_agent_link.node */
+    unsigned session_count, waiters;
+    int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
+};
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading the registry: agents for the management API, and how far a change has come. */
+#include "common/message.h"
+#include "controlplane/agents/registry_internal.h"
+#include "controlplane/agents/session.h"
+
+#include <stdlib.h>
+
+static cp_agent *copy(const struct cp_known_agent *agent, const struct cp_image_status *status,
+                      struct gw_arena *arena)
+{
+    cp_agent *message = (cp_agent *)(void *)gw_message_copy(arena, &agent->message.base);
+    message->current_revision = status->content_revision;
+    return message;
+}
+
+cp_agent *cp_registry_get(struct cp_registry *registry, struct gw_arena *arena, gw_str name)
+{
+    gw_str id = name;
+    if (!gw_str_eq(gw_str_split(&id, '/'), GW_STR("agents")))
+        return NULL;
+    struct cp_image_status status;
+    cp_image_status(registry->image, &status);
+    pthread_mutex_lock(&registry->lock);
+    const struct cp_known_agent *agent = gw_map_get(&registry->agents, id);
+    cp_agent *message = agent ? copy(agent, &status, arena) : NULL;
+    pthread_mutex_unlock(&registry->lock);
+    return message;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct cp_known_agent *const *)a)->message.name,
+                  (*(const struct cp_known_agent *const *)b)->message.name);
+}
+
+/* With the lock held: all agents by name, in the arena. */
+static const struct cp_known_agent **sorted(struct cp_registry *registry, struct gw_arena *arena,
+                                            size_t *ret_count)
+{
+    const struct cp_known_agent **all =
+        GW_ARENA_ARRAY(arena, const struct cp_known_agent *, registry->agents.count + 1);
+    size_t count = 0;
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
+        all[count++] = e->value;
+    qsort(all, count, sizeof(*all), by_name);
+    *ret_count = count;
+    return all;
+}
+
+size_t cp_registry_list(struct cp_registry *registry, struct gw_arena *arena, gw_str after,
+                        size_t limit, cp_agent ***ret_agents, bool *ret_more)
+{
+    struct cp_image_status status;
+    cp_image_status(registry->image, &status);
+    size_t total, count = 0;
+    *ret_more = false;
+    pthread_mutex_lock(&registry->lock);
+    const struct cp_known_agent **all = sorted(registry, arena, &total);
+    *ret_agents = GW_ARENA_ARRAY(arena, cp_agent *, GW_MIN(limit, total) + 1);
+    for (size_t i = 0; i < total && !*ret_more; i++) {
+        if (gw_str_cmp(gw_str_from(all[i]->message.name), after) <= 0)
+            continue;
+        if (count < limit)
+            (*ret_agents)[count++] = copy(all[i], &status, arena);
+        else
+            *ret_more = true;
+    }
+    pthread_mutex_unlock(&registry->lock);
+    return count;
+}
+
+/* ---- refusals ---- */
+
+static const cp_refusal *refusal_by(const struct cp_known_agent *agent, gw_str resource)
+{
+    for (size_t i = 0; i < agent->message.n_refusals; i++)
+        if (gw_str_eq(gw_str_from(agent->message.refusals[i]->resource), resource))
+            return agent->message.refusals[i];
+    return NULL;
+}
+
+static cp_refusal *builder_refusal(struct cp_registry *registry, struct gw_arena *arena,
+                                   gw_str resource)
+{
+    struct cp_image_refusal found;
+    if (!cp_image_refusal(registry->image, resource, &found))
+        return NULL;
+    cp_timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    time.seconds = found.wall_ms / 1000;
+    time.nanos = (int32_t)(found.wall_ms % 1000) * 1000000;
+    cp_refusal refusal = CP_INIT(REFUSAL);
+    refusal.agent = (char[]){"builder"};
+    refusal.resource = gw_arena_bytes(arena, resource.len + 1);
+    memcpy(refusal.resource, resource.ptr, resource.len);
+    refusal.resource[resource.len] = '\0';
+    refusal.reason = found.reason;
+    refusal.revision = found.revision;
+    refusal.time = &time;
+    return (cp_refusal *)(void *)gw_message_copy(arena, &refusal.base);
+}
+
+/* With the lock held. */
+static size_t collect_refusals(struct cp_registry *registry, struct gw_arena *arena,
+                               gw_str resource, cp_refusal ***ret_refusals)
+{
+    size_t count = 0, total;
+    const struct cp_known_agent **all = sorted(registry, arena, &total);
+    cp_refusal **refusals = GW_ARENA_ARRAY(arena, cp_refusal *, total + 2);
+    cp_refusal *builder = builder_refusal(registry, arena, resource);
+    if (builder)
+        refusals[count++] = builder;
+    for (size_t i = 0; i < total; i++) {
+        const cp_refusal *refusal = all[i]->link ? refusal_by(all[i], resource) : NULL;
+        if (refusal)
+            refusals[count++] = (cp_refusal *)(void *)gw_message_copy(arena, &refusal->base);
+    }
+    *ret_refusals = refusals;
+    return count;
+}
+
+size_t cp_registry_refusals(struct cp_registry *registry, struct gw_arena *arena, gw_str resource,
+                            cp_refusal ***ret_refusals)
+{
+    pthread_mutex_lock(&registry->lock);
+    size_t count = collect_refusals(registry, arena, resource, ret_refusals);
+    pthread_mutex_unlock(&registry->lock);
+    return count;
+}
+
+/* ---- rollouts ---- */
+
+struct wait {
+    int64_t revision;
+    gw_str *ids; /* of the agents that have not got there */
+    size_t pending, total;
+    size_t applied; /* got there, and do not refuse the resource */
+    gw_str resource;
+};
+
+static void begin(struct cp_registry *registry, struct gw_arena *arena, struct wait *wait)
+{
+    wait->ids = GW_ARENA_ARRAY(arena, gw_str, registry->agents.count + 1);
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
+        if (((struct cp_known_agent *)e->value)->link)
+            wait->ids[wait->pending++] = gw_arena_dup(arena, e->key);
+    wait->total = wait->pending;
+}
+
+/* Takes those that got there off the list. */
+static void advance(struct cp_registry *registry, struct wait *wait)
+{
+    struct cp_image_status status;
+    cp_image_status(registry->image, &status);
+    for (size_t i = 0; i < wait->pending;) {
+        const struct cp_known_agent *agent = gw_map_get(&registry->agents, wait->ids[i]);
+        if (!agent || !cp_image_covers(&status, agent->cluster_id, agent->message.applied_revision,
+                                       wait->revision)) {
+            i++;
+            continue;
+        }
+        wait->applied += refusal_by(agent, wait->resource) == NULL;
+        wait->ids[i] = wait->ids[--wait->pending];
+    }
+}
+
+static void sleep_until(struct cp_registry *registry, gw_msec deadline_ms)
+{
+    struct timespec deadline = {.tv_sec = deadline_ms / 1000,
+                                .tv_nsec = (deadline_ms % 1000) * 1000000};
+    (void)pthread_cond_timedwait(&registry->changed, &registry->lock, &deadline); /* looks again */
+}
+
+void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int64_t revision,
+                      gw_str resource, gw_msec deadline_ms, cp_rollout *ret_rollout)
+{
+    gw_msec begin_ms = gw_clock_monotonic_ms();
+    struct wait wait = {.revision = revision, .resource = resource};
+    pthread_mutex_lock(&registry->lock);
+    begin(registry, arena, &wait);
+    advance(registry, &wait);
+    bool may_wait = registry->waiters < CP_ROLLOUT_WAITERS_MAX;
+    registry->waiters += may_wait;
+    while (may_wait && wait.pending > 0 && !registry->is_stopped &&
+           gw_clock_monotonic_ms() < deadline_ms) {
+        sleep_until(registry, deadline_ms);
+        advance(registry, &wait);
+    }
+    registry->waiters -= may_wait;
+    ret_rollout->n_refusals = collect_refusals(registry, arena, resource, &ret_rollout->refusals);
+    pthread_mutex_unlock(&registry->lock);
+
+    gw_msec spent_ms = gw_clock_monotonic_ms() - begin_ms;
+    ret_rollout->revision = revision;
+    ret_rollout->agents = (int32_t)wait.total;
+    ret_rollout->applied = (int32_t)wait.applied;
+    ret_rollout->duration = GW_ARENA_NEW(arena, cp_duration);
+    google__protobuf__duration__init(ret_rollout->duration);
+    ret_rollout->duration->seconds = spent_ms / 1000;
+    ret_rollout->duration->nanos = (int32_t)(spent_ms % 1000) * 1000000;
+}
+
+void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *ret_stats)
+{
+    struct cp_image_status status;
+    cp_image_status(registry->image, &status);
+    pthread_mutex_lock(&registry->lock);
+    *ret_stats = (struct cp_registry_stats){.acks = registry->acks,
+                                            .ack_latency_ms_sum = registry->ack_latency_ms_sum,
+                                            .statistics = registry->statistics,
+                                            .replaced = registry->replaced,
+                                            .violations = registry->violations};
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));) {
+        const struct cp_known_agent *agent = e->value;
+        if (!agent->link)
+            continue;
+        bool is_current = strcmp(agent->cluster_id, status.cluster_id) == 0;
+        int64_t applied = is_current ? agent->message.applied_revision : 0;
+        int64_t lag = GW_MAX(0, status.content_revision - applied);
+        ret_stats->connected++;
+        ret_stats->refusals += agent->refusal_count;
+        ret_stats->lagging += lag > 0;
+        ret_stats->max_lag = GW_MAX(ret_stats->max_lag, lag);
+    }
+    pthread_mutex_unlock(&registry->lock);
+}

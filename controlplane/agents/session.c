@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/agents/session.h"
+
+#include "common/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define COMPONENT "agents"
+#define SENT_REMEMBERED 16 /* updates under way to be acknowledged, for the latency */
+
+struct sent {
+    int64_t revision;
+    gw_msec commit_ms;
+};
+
+struct cp_session {
+    _Atomic unsigned refs;
+    struct cp_sessions *sessions; /* borrowed */
+    struct gw_rpc_stream *stream; /* a reference */
+    struct cp_agent_link link;    /* the registry's */
+
+    pthread_mutex_t lock; /* all below; never held over a call of the registry or the stream */
+    bool is_greeted, is_ended, is_sending;
+    unsigned kinds;
+    /* What it has once everything that was sent is applied. */
+    char cluster_id[CP_CLUSTER_MAX];
+    int64_t revision;
+    int64_t acked_revision; /* of cluster_id */
+    gw_msec hello_ms;
+    struct cp_delta *delta; /* a reference; NULL: between updates */
+    size_t next_chunk;
+    struct sent sent[SENT_REMEMBERED]; /* the last ones, round */
+    unsigned sent_count;
+};
+
+struct cp_session *cp_session_ref(struct cp_session *session)
+{
+    atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+    return session;
+}
+
+void cp_session_unref(struct cp_session *session)
+{
+    if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    cp_delta_unref(session->delta);
+    gw_rpc_stream_unref(session->stream);
+    pthread_mutex_destroy(&session->lock);
+    free(session);
+}
+
+void cp_session_end(struct cp_session *session, const struct gw_error *why)
+{
+    pthread_mutex_lock(&session->lock);
+    bool first = !session->is_ended;
+    session->is_ended = true;
+    pthread_mutex_unlock(&session->lock);
+    if (first)
+        gw_rpc_stream_finish(session->stream, why);
+}
+
+/* ---- sending ---- */
+
+/* The last chunk goes out: from here on the agent may acknowledge it. */
+static void finish_update(struct cp_session *session, const struct cp_delta *delta)
+{
+    if (strcmp(session->cluster_id, delta->cluster_id) != 0)
+        session->acked_revision = 0;
+    memcpy(session->cluster_id, delta->cluster_id, CP_CLUSTER_MAX);
+    session->revision = delta->revision;
+    session->sent[session->sent_count++ % SENT_REMEMBERED] =
+        (struct sent){delta->revision, GW_MAX(delta->commit_ms, session->hello_ms)};
+}
+
+/* Under the lock. The chunk to send now, with a reference that keeps its bytes; ptr NULL: none. */
+static gw_str take_chunk(struct cp_session *session, struct cp_delta **ret_keep)
+{
+    if (!session->is_greeted || session->is_ended || session->is_sending)
+        return GW_STR_NONE;
+    if (!session->delta) {
+        struct cp_image_base base = {session->cluster_id, session->revision, session->hello_ms};
+        session->delta = cp_image_delta(session->sessions->image, &base, session->kinds);
+        session->next_chunk = 0;
+        if (!session->delta)
+            return GW_STR_NONE;
+    }
+    struct cp_delta *delta = session->delta;
+    gw_str chunk = delta->chunks[session->next_chunk++];
+    *ret_keep = cp_delta_ref(delta);
+    if (session->next_chunk == delta->chunk_count) {
+        finish_update(session, delta);
+        cp_delta_unref(delta);
+        session->delta = NULL;
+    }
+    session->is_sending = true;
+    return chunk;
+}
+
+void cp_session_wake(struct cp_session *session)
+{
+    struct cp_delta *keep = NULL;
+    pthread_mutex_lock(&session->lock);
+    gw_str chunk = take_chunk(session, &keep);
+    pthread_mutex_unlock(&session->lock);
+    if (chunk.ptr)
+        (void)gw_rpc_stream_send_packed(session->stream, chunk); /* false: on_close follows */
+    cp_delta_unref(keep);
+}
+
+static void on_writable(struct gw_rpc_stream *stream)
+{
+    struct cp_session *session = gw_rpc_stream_user(stream);
+    pthread_mutex_lock(&session->lock);
+    session->is_sending = false;
+    pthread_mutex_unlock(&session->lock);
+    cp_session_wake(session);
+}
+
+/* ---- what the agent says ---- */
+
+static bool is_agent_id(const char *id)
+{
+    size_t length = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+    return length >= 1 && length <= CP_AGENT_ID_MAX && id[length] == '\0';
+}
+
+static int check_labels(const cp_hello *hello, struct gw_error *err)
+{
+    if (hello->n_labels > CP_AGENT_LABELS_MAX)
+        return gw_fail_field(err, "hello.labels", "at most %d labels", CP_AGENT_LABELS_MAX);
+    for (size_t i = 0; i < hello->n_labels; i++) {
+        size_t key = strlen(hello->labels[i]->key);
+        if (key == 0 || key > CP_AGENT_LABEL_KEY_MAX ||
+            strlen(hello->labels[i]->value) > CP_AGENT_LABEL_VALUE_MAX)
+            return gw_fail_field(err, "hello.labels", "a key has 1 to %d bytes, a value at most %d",
+                                 CP_AGENT_LABEL_KEY_MAX, CP_AGENT_LABEL_VALUE_MAX);
+    }
+    return 0;
+}
+
+/* The kinds that both sides know. */
+static int read_kinds(const cp_hello *hello, unsigned *ret_kinds, struct gw_error *err)
+{
+    const ProtobufCMessageDescriptor *resource = &penstock__agent__v1__resource__descriptor;
+    *ret_kinds = 0;
+    for (size_t i = 0; i < hello->n_kinds; i++) {
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field_by_name(resource, hello->kinds[i]);
+        if (field)
+            *ret_kinds |= 1u << field->id; /* enum Kind has the field's numbers */
+    }
+    if (*ret_kinds == 0)
+        return gw_fail_field(err, "hello.kinds", "names no kind of resource that is known here");
+    return 0;
+}
+
+static int check_hello(const cp_hello *hello, unsigned *ret_kinds, struct gw_error *err)
+{
+    if (!is_agent_id(hello->agent_id))
+        return gw_fail_field(err, "hello.agent_id", "1 to %d of a-z A-Z 0-9 . - _",
+                             CP_AGENT_ID_MAX);
+    if (strlen(hello->version) > CP_AGENT_VERSION_MAX)
+        return gw_fail_field(err, "hello.version", "at most %d bytes", CP_AGENT_VERSION_MAX);
+    if (strlen(hello->cluster_id) >= CP_CLUSTER_MAX)
+        return gw_fail_field(err, "hello.cluster_id", "at most %d bytes", CP_CLUSTER_MAX - 1);
+    if (hello->revision < 0)
+        return gw_fail_field(err, "hello.revision", "is not negative");
+    if (check_labels(hello, err))
+        return -1;
+    return read_kinds(hello, ret_kinds, err);
+}
+
+static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw_error *err)
+{
+    unsigned kinds;
+    if (session->is_greeted)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "a second Hello");
+    if (check_hello(hello, &kinds, err))
+        return -1;
+    const char *peer = gw_rpc_stream_caller(session->stream)->peer;
+    cp_registry_greet(session->sessions->registry, &session->link, hello, peer);
+    pthread_mutex_lock(&session->lock);
+    session->is_greeted = true;
+    session->kinds = kinds;
+    memcpy(session->cluster_id, hello->cluster_id, strlen(hello->cluster_id) + 1);
+    session->revision = hello->revision;
+    session->hello_ms = gw_clock_monotonic_ms();
+    pthread_mutex_unlock(&session->lock);
+    gw_log(GW_LOG_INFO, COMPONENT, "agent connected", gw_kv_text("agent", hello->agent_id),
+           gw_kv_text("peer", peer), gw_kv_text("version", hello->version),
+           gw_kv_text("cluster_id", hello->cluster_id), gw_kv_int("revision", hello->revision));
+    cp_session_wake(session);
+    return 0;
+}
+
+/* Milliseconds from the commit in this replica, or from the Hello when that was later; -1: unknown.
+ */
+static gw_msec latency_of(const struct cp_session *session, int64_t revision)
+{
+    unsigned count = GW_MIN(session->sent_count, SENT_REMEMBERED);
+    for (unsigned i = 0; i < count; i++)
+        if (session->sent[i].revision == revision)
+            return gw_clock_monotonic_ms() - session->sent[i].commit_ms;
+    return -1;
+}
+
+static int on_ack(struct cp_session *session, const cp_ack *ack, struct gw_error *err)
+{
+    pthread_mutex_lock(&session->lock);
+    /* Of another cluster: it was under way when this one began, and says nothing any more. */
+    bool is_current = strcmp(ack->cluster_id, session->cluster_id) == 0;
+    bool is_sent = ack->revision >= 0 && ack->revision <= session->revision;
+    bool is_forward = ack->revision >= session->acked_revision;
+    gw_msec latency_ms = -1;
+    if (is_current && is_sent && is_forward) {
+        if (ack->revision > session->acked_revision)
+            latency_ms = latency_of(session, ack->revision);
+        session->acked_revision = ack->revision;
+    }
+    pthread_mutex_unlock(&session->lock);
+    if (!is_current)
+        return 0;
+    if (!is_sent)
+        return gw_fail_field(err, "ack.revision", "was not sent");
+    if (!is_forward)
+        return gw_fail_field(err, "ack.revision", "is older than the one acknowledged before");
+    (void)cp_registry_ack(session->sessions->registry, &session->link, ack, latency_ms);
+    return 0;
+}
+
+static int read_message(struct cp_session *session, const cp_agent_message *message,
+                        struct gw_error *err)
+{
+    if (message->kind_case == PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_HELLO)
+        return on_hello(session, message->hello, err);
+    if (!session->is_greeted)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "the first message is not a Hello");
+    switch (message->kind_case) {
+    case PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_ACK:
+        return on_ack(session, message->ack, err);
+    case PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_STATISTICS:
+        cp_registry_statistics(session->sessions->registry, &session->link);
+        return 0;
+    default:
+        return 0; /* a newer agent says more than this control plane understands */
+    }
+}
+
+static void on_message(struct gw_rpc_stream *stream, const ProtobufCMessage *message)
+{
+    struct cp_session *session = gw_rpc_stream_user(stream);
+    struct gw_error err = GW_ERROR_NONE;
+    pthread_mutex_lock(&session->lock);
+    bool is_ended = session->is_ended;
+    pthread_mutex_unlock(&session->lock);
+    if (is_ended || !read_message(session, (const cp_agent_message *)(const void *)message, &err))
+        return;
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    if (gw_log_allow(&limit, 10, &dropped))
+        gw_log(GW_LOG_WARN, COMPONENT, "stream ended: the agent broke the protocol",
+               gw_kv_text("peer", gw_rpc_stream_caller(stream)->peer), gw_kv_error(&err),
+               gw_kv_int("dropped", dropped));
+    cp_registry_count_violation(session->sessions->registry);
+    cp_session_end(session, &err);
+}
+
+/* ---- begin and end ---- */
+
+static int on_open(void *context, struct gw_rpc_stream *stream, struct gw_error *err)
+{
+    struct cp_sessions *sessions = context;
+    if (sessions->admit(sessions->admit_arg, gw_rpc_stream_caller(stream), err))
+        return -1;
+    struct cp_session *session = gw_calloc(1, sizeof(*session));
+    session->refs = 1;
+    session->sessions = sessions;
+    session->stream = stream;
+    session->link.session = session;
+    gw_rpc_stream_ref(stream);
+    pthread_mutex_init(&session->lock, NULL);
+    gw_rpc_stream_set_user(stream, session);
+    if (cp_registry_open(sessions->registry, &session->link, err)) {
+        cp_session_unref(session);
+        return -1;
+    }
+    return 0;
+}
+
+static void on_half_close(struct gw_rpc_stream *stream)
+{
+    cp_session_end(gw_rpc_stream_user(stream), NULL);
+}
+
+static void on_close(struct gw_rpc_stream *stream)
+{
+    struct cp_session *session = gw_rpc_stream_user(stream);
+    pthread_mutex_lock(&session->lock);
+    session->is_ended = true;
+    pthread_mutex_unlock(&session->lock);
+    cp_registry_close(session->sessions->registry, &session->link);
+    cp_session_unref(session);
+}
+
+struct gw_rpc_method cp_session_method(struct cp_sessions *sessions)
+{
+    static const struct gw_rpc_stream_events events = {
+        .on_open = on_open,
+        .on_message = on_message,
+        .on_half_close = on_half_close,
+        .on_writable = on_writable,
+        .on_close = on_close,
+    };
+    return (struct gw_rpc_method){
+        .path = "/penstock.agent.v1.AgentService/Stream",
+        .request = &penstock__agent__v1__agent_message__descriptor,
+        .reply = &penstock__agent__v1__control_message__descriptor,
+        .stream = &events,
+        .context = sessions,
+    };
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connected agent: penstock.agent.v1.AgentService.Stream. It gets what it is missing, one
+ * message at a time; what changes meanwhile goes on top when that update is through. */
+#ifndef CP_AGENTS_SESSION_H
+#define CP_AGENTS_SESSION_H
+
+#include "common/rpc/server.h"
+#include "controlplane/agents/registry.h"
+
+/* Who may open a stream; 0, or -1 with err. cp_auth_identify_agent in the program. */
+typedef int cp_session_admit(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err);
+
+/* The context of the method; borrowed while the server runs. */
+struct cp_sessions {
+    struct cp_registry *registry;
+    struct cp_image *image;
+    cp_session_admit *admit;
+    void *admit_arg;
+};
+
+/* The row for the rpc server. */
+struct gw_rpc_method cp_session_method(struct cp_sessions *sessions);
+
+/* For the registry; any thread. */
+struct cp_session *cp_session_ref(struct cp_session *session);
+void cp_session_unref(struct cp_session *session);
+/* There may be something to send. */
+void cp_session_wake(struct cp_session *session);
+void cp_session_end(struct cp_session *session, const struct gw_error *why);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/ctl/command.h"
+
+#include <stdio.h>
+
+const struct cp_command cp_commands[] = {
+    {"get", "KIND [NAME]", "shows one resource, or all of a kind (of a parent: get apis GROUP)", 1,
+     2, cp_command_get, false},
+    {"list", "KIND [PARENT]", "the same as get without a name", 1, 2, cp_command_get, false},
+    {"create", "-f FILE", "creates the resources of files; fails when one exists", 0, 0,
+     cp_command_create, false},
+    {"apply", "-f FILE", "creates or updates what the files say", 0, 0, cp_command_apply, false},
+    {"delete", "KIND NAME | -f FILE", "deletes a resource, or those of files, the last first", 0, 2,
+     cp_command_delete, false},
+    {"publish", "API", "makes the draft what callers reach in an environment", 1, 1,
+     cp_command_publish, false},
+    {"unpublish", "API", "takes the API offline in an environment", 1, 1, cp_command_unpublish,
+     false},
+    {"history", "API", "lists the releases", 1, 1, cp_command_history, false},
+    {"rollback", "API --to N | RELEASE", "makes an earlier release effective again", 1, 1,
+     cp_command_rollback, false},
+    {"agents", "", "lists the agents and what they serve", 0, 0, cp_command_agents, false},
+    {"completion", "bash|zsh|fish", "prints a completion script", 1, 1, cp_command_completion,
+     true},
+    {"version", "", "prints the version", 0, 0, cp_command_version, true},
+};
+const unsigned cp_command_count = GW_ARRAY_LEN(cp_commands);
+
+const struct cp_command *cp_command_find(const char *name)
+{
+    for (unsigned i = 0; i < cp_command_count; i++)
+        if (strcmp(cp_commands[i].name, name) == 0)
+            return &cp_commands[i];
+    return NULL;
+}
+
+int cp_command_version(struct cp_session *session, struct gw_error *err)
+{
+    (void)session, (void)err;
+    puts("penstockctl " PENSTOCK_VERSION);
+    return 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/ctl/documents.h"
+
+#include "common/buf.h"
+#include "common/json.h"
+#include "controlplane/ctl/yaml.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct reading {
+    const char *path;
+    struct gw_arena *arena;
+    struct cp_document *documents; /* owned until it is copied into the arena */
+    size_t count, room;
+};
+
+static int read_all(const char *path, struct gw_buf *out, struct gw_error *err)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *file = is_stdin ? stdin : fopen(path, "re");
+    int result = 0;
+    if (!file)
+        return gw_fail(err, GW_NOT_FOUND, "%s: %s", path, strerror(errno));
+    for (size_t n = 1; n > 0 && result == 0;) {
+        result = gw_buf_reserve(out, 64 * 1024);
+        if (result < 0)
+            break;
+        n = fread(out->data + out->end, 1, 64 * 1024, file);
+        gw_buf_commit(out, n);
+    }
+    if (result < 0)
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s: larger than %d bytes", path,
+                      CP_DOCUMENT_BYTES_MAX);
+    else if (ferror(file))
+        result = gw_fail(err, GW_UNKNOWN, "%s: %s", path, strerror(errno));
+    if (!is_stdin)
+        fclose(file);
+    return result < 0 ? -1 : 0;
+}
+
+/* Puts the place in front of what is already said. */
+static int at(struct gw_error *err, gw_str origin)
+{
+    char message[GW_ERROR_MESSAGE_MAX];
+    memcpy(message, err->message, sizeof(message));
+    snprintf(err->message, sizeof(err->message), "%.*s: %.400s", GW_STR_ARG(origin), message);
+    return -1;
+}
+
+static int add_resource(struct reading *reading, json_t *value, gw_str origin, struct gw_error *err)
+{
+    struct cp_document document = {.origin = origin};
+    const char *word = json_string_value(json_object_get(value, "kind"));
+    if (!json_is_object(value) || !word)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "a document needs a kind, for example kind: Api");
+    document.kind = cp_kind_find(gw_str_from(word));
+    if (!document.kind)
+        return gw_fail_field(err, "kind", "\"%s\" is not known", word);
+    json_object_del(value, "kind");
+    char *text = json_dumps(value, JSON_COMPACT);
+    int result = gw_json_parse(reading->arena, document.kind->message, gw_str_from(text),
+                               &document.resource, err);
+    free(text);
+    if (result < 0)
+        return -1;
+    document.name = gw_str_from(gw_message_text(document.resource, "name"));
+    if (cp_kind_of_name(document.name) != document.kind)
+        return gw_fail_field(err, "name", "\"%.*s\" does not look like %s",
+                             GW_STR_ARG(document.name), document.kind->pattern);
+    if (reading->count == reading->room) {
+        reading->room = GW_MAX((size_t)16, reading->room * 2);
+        reading->documents =
+            gw_realloc(reading->documents, reading->room * sizeof(reading->documents[0]));
+    }
+    reading->documents[reading->count++] = document;
+    return 0;
+}
+
+/* A document is a resource, or a list of them. */
+static int add_document(struct reading *reading, json_t *value, size_t line, struct gw_error *err)
+{
+    gw_str origin = gw_arena_printf(reading->arena, "%s:%zu", reading->path, line);
+    json_t *item;
+    size_t i;
+    if (!json_is_array(value))
+        return add_resource(reading, value, origin, err) < 0 ? at(err, origin) : 0;
+    json_array_foreach(value, i, item)
+    {
+        if (add_resource(reading, item, origin, err) < 0)
+            return at(err, origin);
+    }
+    return 0;
+}
+
+int cp_documents_read(const char *path, struct gw_arena *arena, struct cp_document **ret_documents,
+                      size_t *ret_count, struct gw_error *err)
+{
+    struct reading reading = {.path = path, .arena = arena};
+    struct gw_buf text;
+    gw_buf_init(&text, CP_DOCUMENT_BYTES_MAX);
+    int result = read_all(path, &text, err);
+    struct cp_yaml *yaml = result == 0 ? cp_yaml_open(gw_buf_view(&text)) : NULL;
+    while (result == 0) {
+        json_t *value;
+        size_t line;
+        int more = cp_yaml_next(yaml, &value, &line, err);
+        if (more <= 0) {
+            result = more < 0 ? at(err, gw_str_from(path)) : 0;
+            break;
+        }
+        result = add_document(&reading, value, line, err);
+        json_decref(value);
+    }
+    cp_yaml_close(yaml);
+    gw_buf_done(&text);
+    if (result == 0) {
+        *ret_documents = GW_ARENA_ARRAY(arena, struct cp_document, reading.count + 1);
+        if (reading.count)
+            memcpy(*ret_documents, reading.documents, reading.count * sizeof(struct cp_document));
+        *ret_count = reading.count;
+    }
+    free(reading.documents);
+    return result;
+}
+
+static json_t *to_value(const struct cp_ctl_kind *kind, const ProtobufCMessage *resource)
+{
+    struct gw_buf text;
+    gw_buf_init(&text, 0);
+    gw_json_write(&text, resource, GW_JSON_COMPACT);
+    json_t *fields = json_loadb(gw_buf_view(&text).ptr, gw_buf_len(&text), 0, NULL);
+    json_t *value = json_pack("{s:s}", "kind", kind->word);
+    if (!fields || !value)
+        gw_panic("a resource does not become JSON");
+    json_object_update(value, fields);
+    json_decref(fields);
+    gw_buf_done(&text);
+    return value;
+}
+
+gw_str cp_document_json(const struct cp_ctl_kind *kind, const ProtobufCMessage *resource,
+                        struct gw_arena *arena)
+{
+    json_t *value = to_value(kind, resource);
+    char *text = json_dumps(value, JSON_COMPACT);
+    gw_str copy = gw_str_from(gw_arena_strdup(arena, text));
+    free(text);
+    json_decref(value);
+    return copy;
+}
+
+gw_str cp_document_yaml(const struct cp_ctl_kind *kind, const ProtobufCMessage *resource,
+                        struct gw_arena *arena)
+{
+    json_t *value = to_value(kind, resource);
+    gw_str text = cp_yaml_write(value, arena);
+    json_decref(value);
+    return text;
+}

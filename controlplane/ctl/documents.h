@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of resources: YAML or JSON, several documents, each with `kind` and the resource's fields.
+ */
+#ifndef CP_CTL_DOCUMENTS_H
+#define CP_CTL_DOCUMENTS_H
+
+#include "controlplane/ctl/kinds.h"
+
+#define CP_DOCUMENT_BYTES_MAX (16 * 1024 * 1024) /* one file */
+#define CP_DOCUMENT_DEPTH_MAX 32
+
+struct cp_document {
+    const struct cp_ctl_kind *kind;
+    ProtobufCMessage *resource;
+    gw_str name;   /* resource's `name` */
+    gw_str origin; /* "orders.yaml:12", for errors */
+};
+
+/* Reads all documents of the file ("-": stdin) into the arena. Errors name file, line and field. */
+GW_MUST_CHECK int cp_documents_read(const char *path, struct gw_arena *arena,
+                                    struct cp_document **ret_documents, size_t *ret_count,
+                                    struct gw_error *err);
+
+/* The document of a resource as JSON text (one line) or YAML text (ends with a newline). */
+gw_str cp_document_json(const struct cp_ctl_kind *kind, const ProtobufCMessage *resource,
+                        struct gw_arena *arena);
+gw_str cp_document_yaml(const struct cp_ctl_kind *kind, const ProtobufCMessage *resource,
+                        struct gw_arena *arena);
+
+#endif

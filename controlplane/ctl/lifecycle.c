@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* publish, unpublish, history, rollback: an API's life in environments. */
+#include "controlplane/ctl/command.h"
+#include "controlplane/ctl/print.h"
+
+#include "penstock/admin/v1/api.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static int api_name(struct cp_session *session, gw_str *ret_name, struct gw_error *err)
+{
+    return cp_kind_name(cp_kind_find(GW_STR("api")), gw_str_from(session->options->args[0]),
+                        &session->arena, ret_name, err);
+}
+
+/* "environments/X" for what was typed, RELEASE by default. */
+static char *environment_name(struct cp_session *session, const char *fallback)
+{
+    const char *typed = session->options->environment ? session->options->environment : fallback;
+    if (!typed)
+        return NULL;
+    bool is_whole = gw_str_has_prefix(gw_str_from(typed), GW_STR("environments/"));
+    return (char *)(uintptr_t)gw_arena_printf(&session->arena, "%s%s",
+                                              is_whole ? "" : "environments/", typed)
+        .ptr;
+}
+
+static Google__Protobuf__Duration *wait_of(struct cp_session *session)
+{
+    gw_msec ms = session->options->wait_ms;
+    if (ms == 0)
+        return NULL;
+    Google__Protobuf__Duration *wait = GW_ARENA_NEW(&session->arena, Google__Protobuf__Duration);
+    google__protobuf__duration__init(wait);
+    wait->seconds = ms / 1000;
+    wait->nanos = (int32_t)(ms % 1000 * 1000000);
+    return wait;
+}
+
+static int call(struct cp_session *session, const char *method, const ProtobufCMessage *request,
+                ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    const ProtobufCServiceDescriptor *service = &penstock__admin__v1__api_service__descriptor;
+    return cp_call(session, service,
+                   protobuf_c_service_descriptor_get_method_by_name(service, method), request,
+                   ret_reply, err);
+}
+
+/* "N of N agents applied revision R in X ms", then who refused what. The exit status: 1 when not
+ * all did. */
+static int print_rollout(const Penstock__Admin__V1__Rollout *rollout)
+{
+    if (!rollout)
+        return 0;
+    double ms = rollout->duration ? (double)rollout->duration->seconds * 1e3 +
+                                        (double)rollout->duration->nanos / 1e6
+                                  : 0;
+    printf("%d of %d agents applied revision %" PRId64 " in %.0f ms\n", rollout->applied,
+           rollout->agents, rollout->revision, ms);
+    for (size_t i = 0; i < rollout->n_refusals; i++)
+        printf("%s refused %s: %s\n", rollout->refusals[i]->agent, rollout->refusals[i]->resource,
+               rollout->refusals[i]->reason);
+    return rollout->applied < rollout->agents || rollout->n_refusals > 0;
+}
+
+static int print_release(struct cp_session *session, Penstock__Admin__V1__Release *release,
+                         const Penstock__Admin__V1__Rollout *rollout, const char *what)
+{
+    struct cp_printer printer;
+    if (session->options->output == CP_OUTPUT_TABLE) {
+        printf("%s %s%s\n", release->name, what, session->options->dry_run ? " (dry run)" : "");
+        return print_rollout(rollout);
+    }
+    cp_print_begin(&printer, cp_kind_find(GW_STR("release")), session->options->output, false,
+                   &session->arena);
+    cp_print_resource(&printer, &release->base);
+    cp_print_end(&printer);
+    return rollout && (rollout->applied < rollout->agents || rollout->n_refusals > 0);
+}
+
+int cp_command_publish(struct cp_session *session, struct gw_error *err)
+{
+    Penstock__Admin__V1__PublishApiRequest request = PENSTOCK__ADMIN__V1__PUBLISH_API_REQUEST__INIT;
+    ProtobufCMessage *reply;
+    gw_str name;
+    if (api_name(session, &name, err) < 0)
+        return -1;
+    request.name = (char *)(uintptr_t)name.ptr;
+    request.environment = environment_name(session, "RELEASE");
+    request.description = (char *)(uintptr_t)(session->options->description);
+    request.etag = (char *)(uintptr_t)(session->options->etag);
+    request.wait = wait_of(session);
+    request.validate_only = session->options->dry_run;
+    if (call(session, "PublishApi", &request.base, &reply, err) < 0)
+        return -1;
+    const Penstock__Admin__V1__PublishApiResponse *answer = (const void *)reply;
+    return print_release(session, answer->release, answer->rollout, "published");
+}
+
+int cp_command_unpublish(struct cp_session *session, struct gw_error *err)
+{
+    Penstock__Admin__V1__UnpublishApiRequest request =
+        PENSTOCK__ADMIN__V1__UNPUBLISH_API_REQUEST__INIT;
+    ProtobufCMessage *reply;
+    gw_str name;
+    if (api_name(session, &name, err) < 0)
+        return -1;
+    request.name = (char *)(uintptr_t)name.ptr;
+    request.environment = environment_name(session, "RELEASE");
+    request.wait = wait_of(session);
+    request.validate_only = session->options->dry_run;
+    if (call(session, "UnpublishApi", &request.base, &reply, err) < 0)
+        return -1;
+    printf("%s unpublished from %s%s\n", request.name, request.environment,
+           session->options->dry_run ? " (dry run)" : "");
+    return print_rollout(((const Penstock__Admin__V1__UnpublishApiResponse *)reply)->rollout);
+}
+
+int cp_command_history(struct cp_session *session, struct gw_error *err)
+{
+    const struct cp_ctl_kind *kind = cp_kind_find(GW_STR("release"));
+    struct cp_printer printer;
+    gw_str name;
+    if (api_name(session, &name, err) < 0)
+        return -1;
+    cp_print_begin(&printer, kind, session->options->output, true, &session->arena);
+    int result = cp_list(session, kind, name, environment_name(session, NULL), cp_print_resource,
+                         &printer, err);
+    cp_print_end(&printer);
+    return result;
+}
+
+/* A whole release name, or an API with --to and --env. */
+static int release_name(struct cp_session *session, gw_str *ret_name, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    const struct cp_ctl_kind *kind = cp_kind_find(GW_STR("release"));
+    gw_str api;
+    if (options->to == 0)
+        return cp_kind_name(kind, gw_str_from(options->args[0]), &session->arena, ret_name, err);
+    if (api_name(session, &api, err) < 0)
+        return -1;
+    gw_str parent, environment;
+    cp_kind_split(gw_str_from(environment_name(session, "RELEASE")), &parent, &environment);
+    *ret_name = gw_arena_printf(&session->arena, "%.*s/releases/%.*s-%" PRId64, GW_STR_ARG(api),
+                                GW_STR_ARG(environment), options->to);
+    return 0;
+}
+
+int cp_command_rollback(struct cp_session *session, struct gw_error *err)
+{
+    Penstock__Admin__V1__RollbackApiRequest request =
+        PENSTOCK__ADMIN__V1__ROLLBACK_API_REQUEST__INIT;
+    ProtobufCMessage *reply;
+    gw_str name;
+    if (release_name(session, &name, err) < 0)
+        return -1;
+    request.release = (char *)(uintptr_t)name.ptr;
+    request.wait = wait_of(session);
+    request.validate_only = session->options->dry_run;
+    if (call(session, "RollbackApi", &request.base, &reply, err) < 0)
+        return -1;
+    const Penstock__Admin__V1__RollbackApiResponse *answer = (const void *)reply;
+    return print_release(session, answer->release, answer->rollout, "is effective");
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* penstockctl: the command line of the management API. */
+#include "controlplane/ctl/command.h"
+#include "controlplane/ctl/print.h"
+
+#include <stdio.h>
+
+enum { STATUS_USAGE = 2 };
+
+static void print_help(void)
+{
+    puts("penstockctl manages a Penstock control plane.\n\n"
+         "usage: penstockctl COMMAND [ARGUMENTS] [FLAGS]\n\nCommands:");
+    for (unsigned i = 0; i < cp_command_count; i++) {
+        char left[64];
+        snprintf(left, sizeof(left), "%s %s", cp_commands[i].name, cp_commands[i].arguments);
+        printf("  %-31s %s\n", left, cp_commands[i].doc);
+    }
+    puts("\nKinds (plural or singular; names whole or only their ids, groups/orders/apis/list or "
+         "orders/list):");
+    for (unsigned i = 0; i < cp_ctl_kind_count; i++)
+        printf("  %-14s %s\n", cp_ctl_kinds[i].command, cp_ctl_kinds[i].pattern);
+    cp_options_print();
+    puts("\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable, "
+         "6 not allowed.\n\n"
+         "Examples:\n"
+         "  penstockctl apply -f orders.yaml\n"
+         "  penstockctl publish orders/list --wait\n"
+         "  penstockctl get apis orders -o yaml");
+}
+
+static int usage(const struct gw_error *err)
+{
+    cp_print_error(err);
+    fputs("penstockctl --help says more.\n", stderr);
+    return STATUS_USAGE;
+}
+
+static int check_arguments(const struct cp_options *options, const struct cp_command *command,
+                           struct gw_error *err)
+{
+    if (!command)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no command",
+                       options->command ? options->command : "");
+    if (options->arg_count < command->min_args || options->arg_count > command->max_args)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "usage: penstockctl %s %s", command->name,
+                       command->arguments);
+    return 0;
+}
+
+static int run(const struct cp_options *options, const struct cp_command *command)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_session session = {.options = options};
+    int status = -1;
+    if (command->is_offline || cp_session_open(&session, options, &err) == 0)
+        status = command->run(&session, &err);
+    if (status < 0) {
+        cp_print_error(&err);
+        status = cp_exit_status(&err);
+    }
+    if (!command->is_offline)
+        cp_session_close(&session);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct cp_options options;
+    struct gw_error err = GW_ERROR_NONE;
+    if (cp_options_parse(&options, argc, argv, &err) < 0)
+        return usage(&err);
+    if (options.help || !options.command) {
+        print_help();
+        return options.help ? 0 : STATUS_USAGE;
+    }
+    const struct cp_command *command = cp_command_find(options.command);
+    int status =
+        check_arguments(&options, command, &err) < 0 ? usage(&err) : run(&options, command);
+    cp_options_done(&options);
+    return status;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/ctl/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SERVER_DEFAULT "127.0.0.1:9440"
+#define TIMEOUT_DEFAULT_MS 30000
+#define WAIT_DEFAULT_MS 10000
+#define TOKEN_BYTES_MAX 4096
+
+/* One row per flag: what getopt, the help and the completion know. */
+struct flag {
+    char letter; /* 0: none */
+    const char *name;
+    const char *value;       /* NULL: takes none; "[...]": optional */
+    const char *environment; /* NULL: none */
+    const char *doc;
+};
+
+static const struct flag flags[] = {
+    {'s', "server", "HOST:PORT", "PENSTOCK_SERVER", "control plane (default " SERVER_DEFAULT ")"},
+    {0, "ca", "FILE", "PENSTOCK_CA", "PEM: speak TLS and verify the server against it"},
+    {0, "cert", "FILE", "PENSTOCK_CERT", "PEM: client certificate"},
+    {0, "key", "FILE", "PENSTOCK_KEY", "PEM: its private key"},
+    {0, "server-name", "NAME", "PENSTOCK_SERVER_NAME", "name the server's certificate must have"},
+    {0, "token-file", "FILE", "PENSTOCK_TOKEN_FILE",
+     "file with the bearer token (or PENSTOCK_TOKEN)"},
+    {'o', "output", "FORMAT", NULL, "table (default), json, yaml or name"},
+    {0, "timeout", "TIME", NULL, "for each call, e.g. 5s (default 30s)"},
+    {'f', "file", "FILE", NULL, "YAML or JSON, several documents; - is stdin; may be repeated"},
+    {'e', "env", "ENVIRONMENT", NULL, "environment (default RELEASE; history: all)"},
+    {'m', "description", "TEXT", NULL, "shown in the history"},
+    {0, "etag", "ETAG", NULL, "only if the resource is still at this etag"},
+    {0, "to", "NUMBER", NULL, "release to roll back to"},
+    {'w', "wait", "[=TIME]", NULL, "until the agents have applied it (10s when no time is given)"},
+    {0, "dry-run", NULL, NULL, "check everything, write nothing"},
+    {'h', "help", NULL, NULL, "this text"},
+};
+
+#define LONG_BASE 256 /* getopt value of flag i: LONG_BASE + i */
+
+const char *cp_options_flag(unsigned index)
+{
+    return index < GW_ARRAY_LEN(flags) ? flags[index].name : NULL;
+}
+
+void cp_options_print(void)
+{
+    puts("\nFlags:");
+    for (size_t i = 0; i < GW_ARRAY_LEN(flags); i++) {
+        char left[48], letter[8] = "    ";
+        const struct flag *flag = &flags[i];
+        if (flag->letter)
+            snprintf(letter, sizeof(letter), "-%c, ", flag->letter);
+        bool optional = flag->value && flag->value[0] == '[';
+        snprintf(left, sizeof(left), "%s--%s%s%s", letter, flag->name,
+                 flag->value && !optional ? " " : "", flag->value ? flag->value : "");
+        printf("  %-28s %s%s%s%s\n", left, flag->doc, flag->environment ? " [$" : "",
+               flag->environment ? flag->environment : "", flag->environment ? "]" : "");
+    }
+}
+
+int cp_duration_parse(gw_str text, gw_msec *ret_ms)
+{
+    static const struct {
+        gw_str unit;
+        gw_msec ms;
+    } units[] = {
+        {GW_STR("ms"), 1}, {GW_STR("s"), 1000}, {GW_STR("m"), 60000}, {GW_STR("h"), 3600000}};
+    for (size_t i = 0; i < GW_ARRAY_LEN(units); i++) {
+        uint64_t number;
+        if (!gw_str_has_suffix(text, units[i].unit))
+            continue;
+        gw_str digits = gw_str_n(text.ptr, text.len - units[i].unit.len);
+        if (gw_str_to_u64(digits, 1000000, &number) == 0) {
+            *ret_ms = (gw_msec)number * units[i].ms;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static int parse_output(struct cp_options *options, gw_str name, struct gw_error *err)
+{
+    static const char *const names[] = {"table", "json", "yaml", "name"};
+    for (unsigned i = 0; i < GW_ARRAY_LEN(names); i++) {
+        if (gw_str_eq(name, gw_str_from(names[i]))) {
+            options->output = (enum cp_output)i;
+            return 0;
+        }
+    }
+    return gw_fail_field(err, "--output", "\"%.*s\" is not table, json, yaml or name",
+                         GW_STR_ARG(name));
+}
+
+/* A token is never taken from the command line, where every user of the machine could read it. */
+static int read_token(struct cp_options *options, const char *path, struct gw_error *err)
+{
+    char text[TOKEN_BYTES_MAX];
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return gw_fail_field(err, "--token-file", "%s: %s", path, strerror(errno));
+    size_t len = fread(text, 1, sizeof(text), file);
+    fclose(file);
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    if (len == 0 || len == sizeof(text))
+        return gw_fail_field(err, "--token-file", "%s: empty or longer than %d bytes", path,
+                             TOKEN_BYTES_MAX - 1);
+    free(options->token);
+    options->token = gw_calloc(1, len + 1);
+    memcpy(options->token, text, len);
+    return 0;
+}
+
+static int set_text(const char **slot, const char *value)
+{
+    *slot = value;
+    return 0;
+}
+
+static int set_duration(gw_msec *slot, const char *flag, const char *value, struct gw_error *err)
+{
+    if (cp_duration_parse(gw_str_from(value), slot) < 0)
+        return gw_fail_field(err, flag, "\"%s\" is not a time such as 500ms, 10s or 2m", value);
+    return 0;
+}
+
+static int add_file(struct cp_options *options, const char *path, struct gw_error *err)
+{
+    if (options->file_count == CP_CTL_FILES_MAX)
+        return gw_fail_field(err, "--file", "more than %d", CP_CTL_FILES_MAX);
+    options->files[options->file_count++] = path;
+    return 0;
+}
+
+static int set_to(struct cp_options *options, const char *value, struct gw_error *err)
+{
+    uint64_t number;
+    if (gw_str_to_u64(gw_str_from(value), INT64_MAX, &number) < 0 || number == 0)
+        return gw_fail_field(err, "--to", "\"%s\" is not a release number", value);
+    options->to = (int64_t)number;
+    return 0;
+}
+
+static int apply_flag(struct cp_options *o, const char *name, const char *value,
+                      struct gw_error *err)
+{
+    const struct {
+        const char *name;
+        const char **slot;
+    } texts[] = {{"server", &o->server},           {"ca", &o->ca_file},
+                 {"cert", &o->cert_file},          {"key", &o->key_file},
+                 {"server-name", &o->server_name}, {"env", &o->environment},
+                 {"description", &o->description}, {"etag", &o->etag}};
+    for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
+        if (strcmp(name, texts[i].name) == 0)
+            return set_text(texts[i].slot, value);
+    if (strcmp(name, "token-file") == 0)
+        return read_token(o, value, err);
+    if (strcmp(name, "output") == 0)
+        return parse_output(o, gw_str_from(value), err);
+    if (strcmp(name, "timeout") == 0)
+        return set_duration(&o->timeout_ms, "--timeout", value, err);
+    if (strcmp(name, "file") == 0)
+        return add_file(o, value, err);
+    if (strcmp(name, "to") == 0)
+        return set_to(o, value, err);
+    if (strcmp(name, "wait") == 0) {
+        o->wait_ms = WAIT_DEFAULT_MS;
+        return value ? set_duration(&o->wait_ms, "--wait", value, err) : 0;
+    }
+    *(strcmp(name, "dry-run") == 0 ? &o->dry_run : &o->help) = true;
+    return 0;
+}
+
+static int apply_environment(struct cp_options *options, struct gw_error *err)
+{
+    for (size_t i = 0; i < GW_ARRAY_LEN(flags); i++) {
+        const char *value = flags[i].environment ? getenv(flags[i].environment) : NULL;
+        if (value && *value && apply_flag(options, flags[i].name, value, err) < 0)
+            return -1;
+    }
+    const char *token = getenv("PENSTOCK_TOKEN");
+    if (token && *token && !options->token)
+        options->token = gw_strdup(token);
+    return 0;
+}
+
+static void describe(struct option *longs, char *shorts)
+{
+    *shorts++ = ':'; /* a missing value is told apart from an unknown flag */
+    for (size_t i = 0; i < GW_ARRAY_LEN(flags); i++) {
+        int takes = !flags[i].value            ? no_argument
+                    : flags[i].value[0] == '[' ? optional_argument
+                                               : required_argument;
+        longs[i] = (struct option){flags[i].name, takes, NULL, LONG_BASE + (int)i};
+        if (!flags[i].letter)
+            continue;
+        *shorts++ = flags[i].letter;
+        for (int colon = 0; colon < takes; colon++)
+            *shorts++ = ':';
+    }
+    *shorts = '\0';
+}
+
+int cp_options_parse(struct cp_options *options, int argc, char **argv, struct gw_error *err)
+{
+    struct option longs[GW_ARRAY_LEN(flags) + 1] = {0};
+    char shorts[3 * GW_ARRAY_LEN(flags) + 2];
+    *options = (struct cp_options){.server = SERVER_DEFAULT, .timeout_ms = TIMEOUT_DEFAULT_MS};
+    if (apply_environment(options, err) < 0)
+        return -1;
+    describe(longs, shorts);
+    opterr = 0;
+    optind = 0; /* starts anew: tests parse several lines in one process */
+    for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
+        const char *word = argv[optind - 1];
+        const struct flag *flag = NULL;
+        if (c == '?')
+            return gw_fail(err, GW_INVALID_ARGUMENT, "unknown flag %s", word);
+        if (c == ':')
+            return gw_fail(err, GW_INVALID_ARGUMENT, "%s needs a value", word);
+        for (size_t i = 0; i < GW_ARRAY_LEN(flags); i++)
+            if (c == LONG_BASE + (int)i || c == flags[i].letter)
+                flag = &flags[i];
+        if (apply_flag(options, flag->name, optarg, err) < 0)
+            return -1;
+    }
+    if (optind < argc)
+        options->command = argv[optind++];
+    options->args = argv + optind;
+    options->arg_count = argc - optind;
+    return 0;
+}
+
+void cp_options_done(struct cp_options *options)
+{
+    if (options->token)
+        explicit_bzero(options->token, strlen(options->token));
+    free(options->token);
+    options->token = NULL;
+}

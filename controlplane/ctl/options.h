@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of penstockctl: flags, environment, and what is left for the command. */
+#ifndef CP_CTL_OPTIONS_H
+#define CP_CTL_OPTIONS_H
+
+#include "common/clock.h"
+#include "common/rpc/client.h"
+
+enum cp_output { CP_OUTPUT_TABLE, CP_OUTPUT_JSON, CP_OUTPUT_YAML, CP_OUTPUT_NAME };
+
+#define CP_CTL_FILES_MAX 64
+
+struct cp_options {
+    const char *server, *ca_file, *cert_file, *key_file, *server_name;
+    char *token; /* owned; NULL: none */
+    enum cp_output output;
+    gw_msec timeout_ms;
+    const char *files[CP_CTL_FILES_MAX]; /* -f */
+    unsigned file_count;
+    const char *environment; /* --env; NULL: RELEASE, or all */
+    const char *description, *etag;
+    int64_t to;      /* --to N; 0: not given */
+    gw_msec wait_ms; /* --wait; 0: not given */
+    bool dry_run;
+    bool help;
+    const char *command; /* NULL: none was given */
+    char **args;         /* words after the command; borrowed from argv */
+    int arg_count;
+};
+
+/* 0; -1 with err, which is then usage: exit status 2. */
+GW_MUST_CHECK int cp_options_parse(struct cp_options *options, int argc, char **argv,
+                                   struct gw_error *err);
+void cp_options_done(struct cp_options *options);
+/* Flags with their environment variables and defaults. */
+void cp_options_print(void);
+/* The flags' names, for completion: NULL after the last. */
+const char *cp_options_flag(unsigned index);
+
+/* "250ms", "10s", "2m": -1 for anything else. */
+GW_MUST_CHECK int cp_duration_parse(gw_str text, gw_msec *ret_ms);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* get, create, apply, delete: the commands over every kind. */
+#include "controlplane/ctl/command.h"
+#include "controlplane/ctl/documents.h"
+#include "controlplane/ctl/print.h"
+
+#include <stdio.h>
+
+static int find_kind(const char *word, const struct cp_ctl_kind **ret_kind, struct gw_error *err)
+{
+    *ret_kind = cp_kind_find(gw_str_from(word));
+    if (*ret_kind)
+        return 0;
+    char list[256] = "";
+    for (unsigned i = 0; i < cp_ctl_kind_count; i++)
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+                 cp_ctl_kinds[i].command);
+    return gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no kind: %s", word, list);
+}
+
+/* The parent to list under: what was typed ("orders" or "groups/orders"), or "-" for all. */
+static int parent_of(const struct cp_ctl_kind *kind, const char *typed, struct gw_arena *arena,
+                     gw_str *ret_parent, struct gw_error *err)
+{
+    gw_str parent_pattern, id;
+    *ret_parent = GW_STR("");
+    if (!cp_kind_has_parent(kind))
+        return 0;
+    cp_kind_split(gw_str_from(kind->pattern), &parent_pattern, &id);
+    struct cp_ctl_kind parent = {.command = "parent",
+                                 .pattern = gw_arena_dup(arena, parent_pattern).ptr};
+    return cp_kind_name(&parent, gw_str_from(typed ? typed : "-"), arena, ret_parent, err);
+}
+
+/* Is the second word of get a name, or the parent of a list? As many ids as the pattern has make a
+ * name. */
+static bool is_name(const struct cp_ctl_kind *kind, const char *typed, struct gw_arena *arena,
+                    gw_str *ret_name)
+{
+    struct gw_error none = GW_ERROR_NONE;
+    return cp_kind_name(kind, gw_str_from(typed), arena, ret_name, &none) == 0;
+}
+
+int cp_command_get(struct cp_session *session, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    const char *typed = options->arg_count > 1 ? options->args[1] : NULL;
+    const struct cp_ctl_kind *kind;
+    struct cp_printer printer;
+    gw_str name, parent;
+    int result;
+    if (find_kind(options->args[0], &kind, err) < 0)
+        return -1;
+    if (typed && is_name(kind, typed, &session->arena, &name)) {
+        ProtobufCMessage *resource;
+        if (cp_get(session, kind, name, &resource, err) < 0)
+            return -1;
+        cp_print_begin(&printer, kind, options->output, false, &session->arena);
+        cp_print_resource(&printer, resource);
+        cp_print_end(&printer);
+        return 0;
+    }
+    if (parent_of(kind, typed, &session->arena, &parent, err) < 0)
+        return -1;
+    cp_print_begin(&printer, kind, options->output, true, &session->arena);
+    result = cp_list(session, kind, parent, options->environment, cp_print_resource, &printer, err);
+    cp_print_end(&printer);
+    return result;
+}
+
+/* ---- files */
+
+static int each_document(struct cp_session *session, bool is_reverse,
+                         int (*fn)(struct cp_session *, const struct cp_document *,
+                                   struct gw_error *),
+                         struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    if (options->file_count == 0)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s needs -f FILE", options->command);
+    for (unsigned i = 0; i < options->file_count; i++) {
+        struct cp_document *documents;
+        size_t count;
+        const char *path = options->files[is_reverse ? options->file_count - 1 - i : i];
+        if (cp_documents_read(path, &session->arena, &documents, &count, err) < 0)
+            return -1;
+        for (size_t j = 0; j < count; j++) {
+            const struct cp_document *document = &documents[is_reverse ? count - 1 - j : j];
+            if (fn(session, document, err) < 0) {
+                fprintf(stderr, "%.*s: %.*s\n", GW_STR_ARG(document->origin),
+                        GW_STR_ARG(document->name));
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+static void report(const struct cp_session *session, const struct cp_document *document,
+                   const char *what)
+{
+    const char *dry = session->options->dry_run ? " (dry run)" : "";
+    if (session->options->output == CP_OUTPUT_NAME)
+        printf("%.*s\n", GW_STR_ARG(document->name));
+    else if (session->options->output == CP_OUTPUT_TABLE)
+        printf("%.*s %s%s\n", GW_STR_ARG(document->name), what, dry);
+}
+
+/* The only time that a code is shown: it must not be lost among "created" lines. */
+static void print_result(struct cp_session *session, const struct cp_document *document,
+                         ProtobufCMessage *resource, const char *what)
+{
+    struct cp_printer printer;
+    enum cp_output output = session->options->output;
+    report(session, document, what);
+    bool has_secret = strcmp(document->kind->word, "AppCode") == 0;
+    if (output == CP_OUTPUT_NAME || (output == CP_OUTPUT_TABLE && !has_secret))
+        return;
+    if (output == CP_OUTPUT_TABLE) {
+        printf("  code: %s\n  (shown only now: keep it)\n", gw_message_text(resource, "code"));
+        return;
+    }
+    cp_print_begin(&printer, document->kind, output, false, &session->arena);
+    cp_print_resource(&printer, resource);
+    cp_print_end(&printer);
+}
+
+static int create_one(struct cp_session *session, const struct cp_document *document,
+                      struct gw_error *err)
+{
+    ProtobufCMessage *created;
+    if (cp_create(session, document->kind, document->resource, &created, err) < 0)
+        return -1;
+    print_result(session, document, created, "created");
+    return 0;
+}
+
+int cp_command_create(struct cp_session *session, struct gw_error *err)
+{
+    return each_document(session, false, create_one, err);
+}
+
+/* Does the resource have all that the document says? Fields that only the server sets do not count.
+ */
+static bool is_covered(const ProtobufCMessage *before, const ProtobufCMessage *after,
+                       struct gw_arena *arena)
+{
+    ProtobufCMessage *a = gw_message_copy(arena, before), *b = gw_message_copy(arena, after);
+    ProtobufCMessage *const both[] = {a, b};
+    for (size_t i = 0; i < GW_ARRAY_LEN(both); i++) {
+        gw_message_set_text(both[i], "etag", NULL);
+        if (protobuf_c_message_descriptor_get_field_by_name(both[i]->descriptor, "update_time"))
+            *gw_message_child(both[i], "update_time") = NULL;
+    }
+    return gw_str_eq(gw_message_pack(arena, a), gw_message_pack(arena, b));
+}
+
+static int update_one(struct cp_session *session, const struct cp_document *document,
+                      const ProtobufCMessage *before, struct gw_error *err)
+{
+    ProtobufCMessage *after;
+    if (!cp_kind_method(document->kind, "Update")) {
+        report(session, document,
+               "unchanged"); /* such kinds never change: there is what was asked */
+        return 0;
+    }
+    if (cp_update(session, document->kind, document->resource, &after, err) < 0)
+        return -1;
+    print_result(session, document, after,
+                 is_covered(before, after, &session->arena) ? "unchanged" : "configured");
+    return 0;
+}
+
+static int apply_one(struct cp_session *session, const struct cp_document *document,
+                     struct gw_error *err)
+{
+    ProtobufCMessage *before;
+    int result = cp_get(session, document->kind, document->name, &before, err);
+    if (result == 0)
+        return update_one(session, document, before, err);
+    return err->code == GW_NOT_FOUND ? create_one(session, document, err) : -1;
+}
+
+int cp_command_apply(struct cp_session *session, struct gw_error *err)
+{
+    return each_document(session, false, apply_one, err);
+}
+
+static int delete_one(struct cp_session *session, const struct cp_document *document,
+                      struct gw_error *err)
+{
+    if (cp_delete(session, document->kind, document->name, session->options->etag, err) < 0)
+        return -1;
+    report(session, document, "deleted");
+    return 0;
+}
+
+int cp_command_delete(struct cp_session *session, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    struct cp_document document = {0};
+    if (options->arg_count == 0)
+        return each_document(session, true, delete_one, err);
+    if (options->arg_count != 2)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "delete needs KIND NAME, or -f FILE");
+    if (find_kind(options->args[0], &document.kind, err) < 0 ||
+        cp_kind_name(document.kind, gw_str_from(options->args[1]), &session->arena, &document.name,
+                     err) < 0)
+        return -1;
+    return delete_one(session, &document, err);
+}
+
+int cp_command_agents(struct cp_session *session, struct gw_error *err)
+{
+    const struct cp_ctl_kind *kind = cp_kind_find(GW_STR("agent"));
+    struct cp_printer printer;
+    cp_print_begin(&printer, kind, session->options->output, true, &session->arena);
+    int result = cp_list(session, kind, GW_STR(""), NULL, cp_print_resource, &printer, err);
+    cp_print_end(&printer);
+    return result;
+}

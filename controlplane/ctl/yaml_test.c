@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/ctl/yaml.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* All documents of a text as one JSON line; NULL when it is refused. */
+static char *read_json(const char *text, struct gw_error *err)
+{
+    struct cp_yaml *yaml = cp_yaml_open(gw_str_from(text));
+    json_t *all = json_array(), *value;
+    size_t line;
+    int more;
+    *err = GW_ERROR_NONE;
+    while ((more = cp_yaml_next(yaml, &value, &line, err)) == 1)
+        json_array_append_new(all, value);
+    char *out = more == 0 ? json_dumps(all, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    json_decref(all);
+    cp_yaml_close(yaml);
+    return out;
+}
+
+static void documents_become_json(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *json;
+    } cases[] = {
+        {"", "[]"},
+        {"---\n---\n", "[]"},
+        {"a: 1\n---\nb: [x, 2.5, true, null]\n", "[{\"a\":1},{\"b\":[\"x\",2.5,true,null]}]"},
+        {"{\"a\": {\"b\": \"1\"}}", "[{\"a\":{\"b\":\"1\"}}]"},
+        {"a: 010\nb: 0x1f\nc: '5'\nd: yes\ne: 1e3\n",
+         "[{\"a\":\"010\",\"b\":\"0x1f\",\"c\":\"5\",\"d\":\"yes\",\"e\":1000.0}]"},
+        {"a: 9223372036854775807\n", "[{\"a\":9223372036854775807}]"},
+        {"path: /a/{x}\nurl: http://h:1/\n", "[{\"path\":\"/a/{x}\",\"url\":\"http://h:1/\"}]"},
+    };
+    for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
+        struct gw_error err;
+        char *json = read_json(cases[i].yaml, &err);
+        assert_non_null(json);
+        assert_string_equal(json, cases[i].json);
+        free(json);
+    }
+}
+
+static void what_json_cannot_say_is_refused_with_its_line(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "ok: 1\na: &x 1\nb: *x\n", "\na: [1\n", "a: 1\na: 2\n", "? [k]\n: 1\n", "a: b: c\n",
+    };
+    for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
+        struct gw_error err;
+        assert_null(read_json(cases[i], &err));
+        assert_int_equal(err.code, GW_INVALID_ARGUMENT);
+        assert_memory_equal(err.message, "line ", 5);
+    }
+}
+
+static void depth_is_bounded(void **state)
+{
+    (void)state;
+    char text[2048] = "";
+    struct gw_error err;
+    memset(text, '[', 1000);
+    assert_null(read_json(text, &err));
+    assert_non_null(strstr(err.message, "levels"));
+}
+
+static void what_is_written_reads_the_same(void **state)
+{
+    (void)state;
+    static const char source[] =
+        "{\"s\":\"true\",\"n\":\"12\",\"t\":\"a: "
+        "b\",\"m\":\"x\\ny\",\"e\":\"\",\"i\":7,\"l\":[{\"k\":\"v\"},[]],\"o\":{}}";
+    struct gw_arena arena;
+    struct gw_error err;
+    gw_arena_init(&arena, 0);
+    json_t *value = json_loads(source, 0, NULL);
+    gw_str text = cp_yaml_write(value, &arena);
+    char *again = read_json(text.ptr, &err);
+    assert_non_null(again);
+    char *expected = json_dumps(value, JSON_COMPACT);
+    assert_string_equal(gw_arena_printf(&arena, "[%s]", expected).ptr, again);
+    free(expected);
+    free(again);
+    json_decref(value);
+    gw_arena_done(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(documents_become_json),
+        cmocka_unit_test(what_json_cannot_say_is_refused_with_its_line),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(what_is_written_reads_the_same),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/rpc/auth.h"
+
+#include "common/log.h"
+#include "controlplane/rpc/credentials.h"
+
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+struct stamp {
+    struct timespec time;
+    ino_t inode;
+    off_t size;
+};
+
+struct cp_auth {
+    char *file; /* owned; NULL: nothing is configured */
+    pthread_mutex_t lock;
+    struct stamp stamp;                 /* of the file as last read, good or bad */
+    struct cp_credentials *credentials; /* owned, the last good form; under lock */
+};
+
+static const char *const role_names[] = {
+    [CP_ROLE_NONE] = "none",
+    [CP_ROLE_VIEWER] = "viewer",
+    [CP_ROLE_OPERATOR] = "operator",
+    [CP_ROLE_ADMINISTRATOR] = "administrator",
+};
+
+const char *cp_role_name(enum cp_role role)
+{
+    return role_names[role];
+}
+
+static struct stamp stamp_of(const char *file)
+{
+    struct stat st;
+    if (stat(file, &st))
+        return (struct stamp){0};
+    return (struct stamp){.time = st.st_mtim, .inode = st.st_ino, .size = st.st_size};
+}
+
+static bool is_same(const struct stamp *a, const struct stamp *b)
+{
+    return a->time.tv_sec == b->time.tv_sec && a->time.tv_nsec == b->time.tv_nsec &&
+           a->inode == b->inode && a->size == b->size;
+}
+
+/* With the lock held. The stamp is taken before the reading, so a change meanwhile is seen. */
+static void reload_when_changed(struct cp_auth *auth)
+{
+    struct stamp now = stamp_of(auth->file);
+    if (is_same(&now, &auth->stamp))
+        return;
+    auth->stamp = now;
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_credentials *fresh;
+    if (cp_credentials_load(auth->file, &fresh, &err)) {
+        gw_log(GW_LOG_ERROR, "auth", "credentials file not read, keeping the former",
+               gw_kv_error(&err));
+        return;
+    }
+    cp_credentials_free(auth->credentials);
+    auth->credentials = fresh;
+    gw_log(GW_LOG_INFO, "auth", "credentials file read again", gw_kv_text("file", auth->file));
+}
+
+int cp_auth_new(const char *credentials_file, struct cp_auth **ret_auth, struct gw_error *err)
+{
+    struct stamp stamp = {0};
+    struct cp_credentials *credentials = NULL;
+    if (credentials_file) {
+        stamp = stamp_of(credentials_file);
+        if (cp_credentials_load(credentials_file, &credentials, err))
+            return -1;
+    }
+    struct cp_auth *auth = gw_calloc(1, sizeof(*auth));
+    pthread_mutex_init(&auth->lock, NULL);
+    auth->file = credentials_file ? gw_strdup(credentials_file) : NULL;
+    auth->stamp = stamp;
+    auth->credentials = credentials;
+    *ret_auth = auth;
+    return 0;
+}
+
+void cp_auth_free(struct cp_auth *auth)
+{
+    if (!auth)
+        return;
+    cp_credentials_free(auth->credentials);
+    pthread_mutex_destroy(&auth->lock);
+    free(auth->file);
+    free(auth);
+}
+
+bool cp_auth_is_configured(const struct cp_auth *auth)
+{
+    return auth->file != NULL;
+}
+
+static int identify_local(const struct gw_rpc_caller *caller, struct cp_principal *ret_principal,
+                          struct gw_error *err)
+{
+    if (!caller->is_loopback)
+        return gw_fail(err, GW_UNAUTHENTICATED,
+                       "no credentials are configured: only callers on loopback are served");
+    *ret_principal = (struct cp_principal){.name = "local", .role = CP_ROLE_ADMINISTRATOR};
+    return 0;
+}
+
+/* Tokens are looked up by their digest: how long that takes tells nothing about the token. */
+static const struct cp_principal *find_token(const struct cp_credentials *credentials,
+                                             const char *token)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)token, strlen(token), digest);
+    return gw_map_get(&credentials->tokens, gw_str_n((const char *)digest, sizeof(digest)));
+}
+
+static int identify(const struct cp_credentials *credentials, const struct gw_rpc_caller *caller,
+                    struct cp_principal *ret_principal, struct gw_error *err)
+{
+    const struct cp_principal *found = NULL;
+    if (caller->bearer)
+        found = find_token(credentials, caller->bearer);
+    else if (caller->cert_name)
+        found = gw_map_get(&credentials->certificates, gw_str_from(caller->cert_name));
+    else
+        return gw_fail(err, GW_UNAUTHENTICATED, "a bearer token or a client certificate is needed");
+    if (!found && caller->bearer)
+        return gw_fail(err, GW_UNAUTHENTICATED, "the bearer token is not known");
+    if (!found)
+        return gw_fail(err, GW_UNAUTHENTICATED, "no principal for the client certificate of \"%s\"",
+                       caller->cert_name);
+    *ret_principal = *found;
+    return 0;
+}
+
+int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
+                     struct cp_principal *ret_principal, struct gw_error *err)
+{
+    if (!auth->file)
+        return identify_local(caller, ret_principal, err);
+    pthread_mutex_lock(&auth->lock);
+    reload_when_changed(auth);
+    int failed = identify(auth->credentials, caller, ret_principal, err);
+    pthread_mutex_unlock(&auth->lock);
+    return failed;
+}
+
+static bool is_agent(struct cp_auth *auth, const char *cert_name)
+{
+    pthread_mutex_lock(&auth->lock);
+    reload_when_changed(auth);
+    bool found = gw_map_get(&auth->credentials->agents, gw_str_from(cert_name)) != NULL;
+    pthread_mutex_unlock(&auth->lock);
+    return found;
+}
+
+int cp_auth_identify_agent(struct cp_auth *auth, const struct gw_rpc_caller *caller,
+                           struct gw_error *err)
+{
+    if (!auth->file) {
+        if (caller->is_loopback)
+            return 0;
+        return gw_fail(err, GW_PERMISSION_DENIED,
+                       "no credentials are configured: only agents on loopback are served");
+    }
+    if (!caller->cert_name)
+        return gw_fail(err, GW_PERMISSION_DENIED, "agents need a client certificate");
+    if (!is_agent(auth, caller->cert_name))
+        return gw_fail(err, GW_PERMISSION_DENIED, "\"%s\" is not named as an agent",
+                       caller->cert_name);
+    return 0;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/rpc/credentials.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Where the reading is, for messages: "tokens[2]". */
+struct place {
+    const char *list;
+    size_t index;
+};
+
+static int fail_at(struct gw_error *err, struct place place, const char *key, const char *rule)
+{
+    return gw_fail(err, GW_INVALID_ARGUMENT, "%s[%zu].%s: %s", place.list, place.index, key, rule);
+}
+
+/* Only the keys of the list, so that a typing error is not silently nobody's right. */
+static int check_keys(const json_t *entry, struct place place, const char *const *keys,
+                      struct gw_error *err)
+{
+    if (!json_is_object(entry))
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s[%zu]: must be an object", place.list,
+                       place.index);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)entry, key, value)
+    {
+        const char *const *known = keys;
+        while (*known && strcmp(*known, key) != 0)
+            known++;
+        if (!*known)
+            return fail_at(err, place, key, "unknown key");
+    }
+    return 0;
+}
+
+/* A text of 1 to CP_PRINCIPAL_NAME_MAX - 1 bytes. */
+static int read_text(const json_t *entry, struct place place, const char *key,
+                     const char **ret_text, struct gw_error *err)
+{
+    const char *text = json_string_value(json_object_get(entry, key));
+    if (!text || !*text || strlen(text) >= CP_PRINCIPAL_NAME_MAX)
+        return fail_at(err, place, key, "must be a text of 1 to 127 bytes");
+    *ret_text = text;
+    return 0;
+}
+
+static enum cp_role role_from(const char *name)
+{
+    for (enum cp_role role = CP_ROLE_VIEWER; role <= CP_ROLE_ADMINISTRATOR; role++)
+        if (strcmp(cp_role_name(role), name) == 0)
+            return role;
+    return CP_ROLE_NONE;
+}
+
+static int read_principal(const json_t *entry, struct place place, struct gw_arena *arena,
+                          struct cp_principal **ret_principal, struct gw_error *err)
+{
+    const char *name, *role;
+    if (read_text(entry, place, "principal", &name, err) ||
+        read_text(entry, place, "role", &role, err))
+        return -1;
+    struct cp_principal *principal = GW_ARENA_NEW(arena, struct cp_principal);
+    principal->role = role_from(role);
+    if (principal->role == CP_ROLE_NONE)
+        return fail_at(err, place, "role", "must be viewer, operator or administrator");
+    snprintf(principal->name, sizeof(principal->name), "%s", name);
+    *ret_principal = principal;
+    return 0;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* False unless `hex` is the digest in 64 digits. What it is instead may be the token itself, so no
+ * message quotes it. */
+static bool digest_from(const char *hex, char ret_digest[SHA256_DIGEST_LENGTH])
+{
+    if (strlen(hex) != 2 * SHA256_DIGEST_LENGTH)
+        return false;
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++) {
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        ret_digest[i] = (char)(high << 4 | low);
+    }
+    return true;
+}
+
+static int add_token(struct cp_credentials *credentials, const json_t *entry, struct place place,
+                     struct gw_error *err)
+{
+    static const char *const keys[] = {"sha256", "principal", "role", NULL};
+    struct cp_principal *principal;
+    char digest[SHA256_DIGEST_LENGTH];
+    if (check_keys(entry, place, keys, err) ||
+        read_principal(entry, place, &credentials->arena, &principal, err))
+        return -1;
+    const char *hex = json_string_value(json_object_get(entry, "sha256"));
+    if (!hex || !digest_from(hex, digest))
+        return fail_at(err, place, "sha256", "must be 64 hex digits, the SHA-256 of the token");
+    if (gw_map_put(&credentials->tokens, gw_str_n(digest, sizeof(digest)), principal))
+        return fail_at(err, place, "sha256", "stands here twice");
+    return 0;
+}
+
+static int add_certificate(struct cp_credentials *credentials, const json_t *entry,
+                           struct place place, struct gw_error *err)
+{
+    static const char *const keys[] = {"name", "principal", "role", NULL};
+    struct cp_principal *principal;
+    const char *name;
+    if (check_keys(entry, place, keys, err) || read_text(entry, place, "name", &name, err) ||
+        read_principal(entry, place, &credentials->arena, &principal, err))
+        return -1;
+    if (gw_map_put(&credentials->certificates, gw_str_from(name), principal))
+        return fail_at(err, place, "name", "stands here twice");
+    return 0;
+}
+
+static int add_agent(struct cp_credentials *credentials, const json_t *entry, struct place place,
+                     struct gw_error *err)
+{
+    static const char *const keys[] = {"name", NULL};
+    const char *name;
+    if (check_keys(entry, place, keys, err) || read_text(entry, place, "name", &name, err))
+        return -1;
+    char *copy = gw_arena_strdup(&credentials->arena, name);
+    if (gw_map_put(&credentials->agents, gw_str_from(name), copy))
+        return fail_at(err, place, "name", "stands here twice");
+    return 0;
+}
+
+static const struct list {
+    const char *name;
+    int (*add)(struct cp_credentials *credentials, const json_t *entry, struct place place,
+               struct gw_error *err);
+} lists[] = {{"tokens", add_token}, {"certificates", add_certificate}, {"agents", add_agent}};
+
+static int read_list(struct cp_credentials *credentials, const struct list *list,
+                     const json_t *entries, struct gw_error *err)
+{
+    if (!json_is_array(entries))
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s: must be a list", list->name);
+    if (json_array_size(entries) > CP_AUTH_ENTRIES_MAX)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s: more than %d entries", list->name,
+                       CP_AUTH_ENTRIES_MAX);
+    for (size_t i = 0; i < json_array_size(entries); i++)
+        if (list->add(credentials, json_array_get(entries, i), (struct place){list->name, i}, err))
+            return -1;
+    return 0;
+}
+
+static const struct list *find_list(const char *name)
+{
+    for (size_t i = 0; i < GW_ARRAY_LEN(lists); i++)
+        if (strcmp(lists[i].name, name) == 0)
+            return &lists[i];
+    return NULL;
+}
+
+static int read_root(struct cp_credentials *credentials, json_t *root, struct gw_error *err)
+{
+    if (!json_is_object(root))
+        return gw_fail(err, GW_INVALID_ARGUMENT, "must be an object");
+    const char *key;
+    json_t *value;
+    json_object_foreach(root, key, value)
+    {
+        const struct list *list = find_list(key);
+        if (!list)
+            return gw_fail(err, GW_INVALID_ARGUMENT, "%s: unknown key", key);
+        if (read_list(credentials, list, value, err))
+            return -1;
+    }
+    return 0;
+}
+
+int cp_credentials_parse(gw_str json, struct cp_credentials **ret_credentials, struct gw_error *err)
+{
+    json_error_t at;
+    json_t *root = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, &at);
+    if (!root) /* its text quotes the file: only the place is told */
+        return gw_fail(err, GW_INVALID_ARGUMENT, "line %d, column %d: not JSON", at.line,
+                       at.column);
+    struct cp_credentials *credentials = gw_calloc(1, sizeof(*credentials));
+    gw_arena_init(&credentials->arena, 0);
+    gw_map_init(&credentials->tokens);
+    gw_map_init(&credentials->certificates);
+    gw_map_init(&credentials->agents);
+    int failed = read_root(credentials, root, err);
+    json_decref(root);
+    if (failed)
+        cp_credentials_free(credentials);
+    else
+        *ret_credentials = credentials;
+    return failed;
+}
+
+static int parse_open_file(FILE *file, struct cp_credentials **ret_credentials,
+                           struct gw_error *err)
+{
+    gw_auto(gw_freep) char *text = gw_malloc(CP_AUTH_FILE_MAX_BYTES + 1);
+    size_t len = fread(text, 1, CP_AUTH_FILE_MAX_BYTES + 1, file);
+    if (ferror(file))
+        return gw_fail(err, GW_INVALID_ARGUMENT, "cannot be read");
+    if (len > CP_AUTH_FILE_MAX_BYTES)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "larger than %d bytes", CP_AUTH_FILE_MAX_BYTES);
+    return cp_credentials_parse(gw_str_n(text, len), ret_credentials, err);
+}
+
+int cp_credentials_load(const char *path, struct cp_credentials **ret_credentials,
+                        struct gw_error *err)
+{
+    struct gw_error why = GW_ERROR_NONE;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s: %s", path, strerror(errno));
+    int failed = parse_open_file(file, ret_credentials, &why);
+    (void)fclose(file); /* only read: nothing can be lost */
+    return failed ? gw_fail(err, why.code, "%s: %s", path, why.message) : 0;
+}
+
+void cp_credentials_free(struct cp_credentials *credentials)
+{
+    if (!credentials)
+        return;
+    gw_map_done(&credentials->tokens);
+    gw_map_done(&credentials->certificates);
+    gw_map_done(&credentials->agents);
+    gw_arena_done(&credentials->arena);
+    free(credentials);
+}

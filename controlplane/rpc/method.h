@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The method table of the management API: which handler answers a method and which role it takes.
+ * Around every handler: identify the caller, check the role, one log line for each write. */
+#ifndef CP_RPC_METHOD_H
+#define CP_RPC_METHOD_H
+
+#include "controlplane/rpc/auth.h"
+
+/* What the service layer hands to its handlers; it defines the struct (store, clock, rollouts ...).
+ * Here it is only passed on. */
+struct cp_services;
+
+/* One call, borrowed until the handler returns. */
+struct cp_call {
+    struct cp_services *services;
+    struct gw_arena *arena; /* of the call: the request is in it, the reply goes into it */
+    const struct cp_principal *principal;
+    gw_msec deadline_ms; /* monotonic; INT64_MAX: none */
+};
+
+/* Blocking, straight-line code on a pool thread. `request` has the method's input type, *ret_reply
+ * must get its output type. 0, or -1 with err. */
+typedef int cp_handler(const struct cp_call *call, const ProtobufCMessage *request,
+                       ProtobufCMessage **ret_reply, struct gw_error *err);
+
+/* One row: `{"GetApi", CP_ROLE_VIEWER, get_api}`. */
+struct cp_method {
+    const char *name; /* as in the proto; asserted to be there */
+    enum cp_role role;
+    cp_handler *run;
+};
+
+/* A service of the protos with the methods that work. Methods without a row answer UNIMPLEMENTED,
+ * "CloneApi is not available in this version". A service file exports one:
+ *     const struct cp_service cp_api_service = {&penstock__admin__v1__api_service__descriptor,
+ *                                               methods, GW_ARRAY_LEN(methods)};
+ * and for a service of which nothing works yet methods is NULL, count 0. */
+struct cp_service {
+    const ProtobufCServiceDescriptor *descriptor;
+    const struct cp_method *methods;
+    size_t count;
+};
+
+struct cp_methods;
+
+/* auth and services are borrowed until free. */
+struct cp_methods *cp_methods_new(struct cp_auth *auth, struct cp_services *services);
+void cp_methods_free(struct cp_methods *methods);
+/* Adds every method of the service, guarded as above. */
+void cp_methods_add_service(struct cp_methods *methods, const struct cp_service *service);
+/* Adds methods as they are, unguarded: health, reflection, the agents' stream. */
+void cp_methods_add(struct cp_methods *methods, const struct gw_rpc_method *rows, size_t count);
+/* For gw_rpc_server_start; borrowed from methods, complete once all are added. */
+const struct gw_rpc_method *cp_methods_list(const struct cp_methods *methods, size_t *ret_count);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes the resources that agents get out of the state: denormalised, every default filled in.
+ * Pure: the same state and name always give the same bytes. */
+#ifndef CP_SNAPSHOT_BUILD_H
+#define CP_SNAPSHOT_BUILD_H
+
+#include "controlplane/snapshot/agent_types.h"
+#include "controlplane/snapshot/state.h"
+
+/* The kind of the agent resource of that name; names alone tell kinds apart. */
+cp_agent_kind cp_build_kind(gw_str name);
+
+/* 1 with *ret_resource, which lives in the arena; 0: there is nothing of that name; -1: there is,
+ * but it cannot be made, and err says why. */
+GW_MUST_CHECK int cp_build(const struct cp_state *state, gw_str name, struct gw_arena *arena,
+                           cp_agent_resource **ret_resource, struct gw_error *err);
+
+/* Parts of it, one file a kind of resource; results as above. The name is of that kind. */
+int cp_build_route(const struct cp_state *state, gw_str name, struct gw_arena *arena,
+                   cp_agent_route **ret_route, struct gw_error *err);
+int cp_build_policy(const struct cp_state *state, gw_str name, struct gw_arena *arena,
+                    cp_agent_policy **ret_policy, struct gw_error *err);
+
+/* A NUL-terminated copy, as generated messages want it. */
+char *cp_build_text(struct gw_arena *arena, gw_str text);
+/* The stored message of a resource in the arena; 0: it is not there. */
+int cp_build_read(const struct cp_state *state, gw_str name, struct gw_arena *arena,
+                  ProtobufCMessage **ret_message, struct gw_error *err);
+
+#endif

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/snapshot/image.h"
+
+#include "common/list.h"
+#include "common/map.h"
+#include "controlplane/snapshot/build.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CACHED_DELTAS 8
+
+struct item {
+    struct gw_list node; /* in `live` or `removed`, by revision; in none: never had a good form */
+    gw_str name;         /* owned, behind the struct */
+    gw_str packed;       /* owned; ptr NULL: none */
+    int64_t revision;    /* of its last change */
+    unsigned generation; /* of the last list that had it */
+    struct cp_image_refusal *refusal; /* owned; NULL: built well */
+};
+
+struct cached {
+    struct cp_delta *delta;
+    unsigned kinds;
+};
+
+struct cp_image {
+    pthread_mutex_t lock;
+    unsigned tombstones_max;
+    bool is_loaded, wants_check;
+    uint64_t cluster;
+    char cluster_id[CP_CLUSTER_MAX];
+    int64_t seen_revision, content_revision;
+    int64_t floor_revision; /* removals up to here may be forgotten */
+    gw_msec content_ms;     /* monotonic: when content_revision came */
+    gw_msec asked_ms;       /* the last check of the store */
+    int64_t store_revision;
+    struct gw_map items; /* by name; owned */
+    struct gw_list live, removed;
+    size_t live_count, removed_count, refusal_count;
+    unsigned generation;
+    struct cached cache[CACHED_DELTAS]; /* up to content_revision, the newest first */
+    void (*on_change)(void *arg);
+    void *on_change_arg;
+};
+
+struct cp_image *cp_image_new(unsigned tombstones_max)
+{
+    struct cp_image *image = gw_calloc(1, sizeof(*image));
+    pthread_mutex_init(&image->lock, NULL);
+    image->tombstones_max = tombstones_max;
+    gw_map_init(&image->items);
+    gw_list_init(&image->live);
+    gw_list_init(&image->removed);
+    return image;
+}
+
+static void drop_cache(struct cp_image *image)
+{
+    for (unsigned i = 0; i < CACHED_DELTAS; i++) {
+        cp_delta_unref(image->cache[i].delta);
+        image->cache[i] = (struct cached){0};
+    }
+}
+
+static void item_free(struct item *item)
+{
+    free((void *)(uintptr_t)item->packed.ptr);
+    free(item->refusal);
+    free(item);
+}
+
+void cp_image_free(struct cp_image *image)
+{
+    if (!image)
+        return;
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&image->items, e));)
+        item_free(e->value);
+    gw_map_done(&image->items);
+    drop_cache(image);
+    pthread_mutex_destroy(&image->lock);
+    free(image);
+}
+
+void cp_image_listen(struct cp_image *image, void (*on_change)(void *arg), void *arg)
+{
+    image->on_change = on_change;
+    image->on_change_arg = arg;
+}
+
+/* ---- changes ---- */
+
+static struct item *item_get(struct cp_image *image, gw_str name)
+{
+    struct item *item = gw_map_get(&image->items, name);
+    if (item)
+        return item;
+    item = gw_calloc(1, sizeof(*item) + name.len);
+    gw_list_init(&item->node);
+    item->name = gw_str_n(memcpy(item + 1, name.ptr, name.len), name.len);
+    gw_map_put(&image->items, name, item);
+    return item;
+}
+
+static void item_drop(struct cp_image *image, struct item *item)
+{
+    gw_list_remove(&item->node);
+    gw_map_take(&image->items, item->name);
+    item_free(item);
+}
+
+static void clear_refusal(struct cp_image *image, struct item *item)
+{
+    image->refusal_count -= item->refusal != NULL;
+    free(item->refusal);
+    item->refusal = NULL;
+}
+
+static void set_refusal(struct cp_image *image, struct item *item, const char *reason)
+{
+    if (item->refusal && strncmp(item->refusal->reason, reason, CP_REASON_MAX - 1) == 0)
+        return;
+    clear_refusal(image, item);
+    item->refusal = gw_calloc(1, sizeof(*item->refusal));
+    memcpy(item->refusal->reason, reason, strnlen(reason, CP_REASON_MAX - 1));
+    item->refusal->revision = image->seen_revision;
+    item->refusal->wall_ms = gw_clock_wall_ms();
+    image->refusal_count++;
+}
+
+static void set_packed(struct item *item, gw_str packed)
+{
+    free((void *)(uintptr_t)item->packed.ptr);
+    item->packed = GW_STR_NONE;
+    if (packed.ptr)
+        item->packed =
+            gw_str_n(memcpy(gw_malloc(packed.len + 1), packed.ptr, packed.len), packed.len);
+}
+
+/* The item changes now: last of its list. */
+static void stamp(struct cp_image *image, struct item *item, struct gw_list *list)
+{
+    gw_list_remove(&item->node);
+    gw_list_push(list, &item->node);
+    item->revision = image->seen_revision;
+}
+
+/* True: agents have to know. */
+static bool put(struct cp_image *image, struct item *item, gw_str packed)
+{
+    clear_refusal(image, item);
+    if (item->packed.ptr && gw_str_eq(item->packed, packed))
+        return false;
+    if (!item->packed.ptr) {
+        image->live_count++;
+        image->removed_count -= !gw_list_is_empty(&item->node); /* it was a tombstone */
+    }
+    set_packed(item, packed);
+    stamp(image, item, &image->live);
+    return true;
+}
+
+static bool take(struct cp_image *image, struct item *item)
+{
+    clear_refusal(image, item);
+    if (!item->packed.ptr) {
+        if (gw_list_is_empty(&item->node))
+            item_drop(image, item); /* no agent has ever had it */
+        return false;
+    }
+    set_packed(item, GW_STR_NONE);
+    stamp(image, item, &image->removed);
+    image->live_count--;
+    image->removed_count++;
+    return true;
+}
+
+static bool apply(struct cp_image *image, const struct cp_edit *edit)
+{
+    struct item *item = item_get(image, edit->name);
+    item->generation = image->generation;
+    if (edit->refusal) {
+        set_refusal(image, item, edit->refusal);
+        return false;
+    }
+    return edit->packed.ptr ? put(image, item, edit->packed) : take(image, item);
+}
+
+static bool take_unlisted(struct cp_image *image)
+{
+    bool changed = false;
+    size_t count = 0; /* collected first: the map may not change while it is walked */
+    struct item **unlisted = gw_calloc(image->items.count + 1, sizeof(struct item *));
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&image->items, e));) {
+        struct item *item = e->value;
+        if (item->generation != image->generation && (item->packed.ptr || item->refusal))
+            unlisted[count++] = item;
+    }
+    for (size_t i = 0; i < count; i++)
+        changed |= take(image, unlisted[i]);
+    free(unlisted);
+    return changed;
+}
+
+static void forget_tombstones(struct cp_image *image, size_t keep)
+{
+    while (image->removed_count > keep) {
+        struct item *oldest = gw_container_of(image->removed.next, struct item, node);
+        image->floor_revision = GW_MAX(image->floor_revision, oldest->revision);
+        image->removed_count--;
+        gw_list_remove(&oldest->node);
+        if (!oldest->refusal)
+            item_drop(image, oldest);
+    }
+}
+
+/* Another history begins: no agent may be sent a delta on what it has. */
+static void begin_history(struct cp_image *image, const struct cp_image_change *change)
+{
+    bool set_back = image->is_loaded && change->cluster_id == image->cluster;
+    if (set_back)
+        snprintf(image->cluster_id, CP_CLUSTER_MAX, "%016" PRIx64 ".%" PRId64, change->cluster_id,
+                 change->revision);
+    else
+        snprintf(image->cluster_id, CP_CLUSTER_MAX, "%016" PRIx64, change->cluster_id);
+    image->cluster = change->cluster_id;
+    image->is_loaded = true;
+    image->floor_revision = change->revision;
+    forget_tombstones(image, 0);
+    image->floor_revision = change->revision; /* old tombstones have numbers of the old history */
+    gw_list_each(&image->live, node) gw_container_of(node, struct item, node)->revision =
+        change->revision;
+}
+
+void cp_image_commit(struct cp_image *image, const struct cp_image_change *change)
+{
+    pthread_mutex_lock(&image->lock);
+    bool changed = !image->is_loaded || change->cluster_id != image->cluster ||
+                   (change->is_complete && change->revision < image->seen_revision);
+    if (changed) {
+        assert(change->is_complete);
+        begin_history(image, change);
+    }
+    image->seen_revision = change->revision;
+    image->generation += change->is_complete;
+    for (size_t i = 0; i < change->count; i++)
+        changed |= apply(image, &change->edits[i]);
+    if (change->is_complete)
+        changed |= take_unlisted(image);
+    forget_tombstones(image, image->tombstones_max);
+    if (changed) {
+        image->content_revision = change->revision;
+        image->content_ms = gw_clock_monotonic_ms();
+        drop_cache(image);
+    }
+    pthread_mutex_unlock(&image->lock);
+    if (image->on_change)
+        image->on_change(image->on_change_arg);
+}
+
+/* ---- deltas ---- */
+
+static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsigned kinds)
+{
+    struct cp_delta_writer *writer =
+        cp_delta_begin(image->cluster_id, base, image->content_revision, image->content_ms);
+    for (struct gw_list *node = image->live.prev; node != &image->live; node = node->prev) {
+        const struct item *item = gw_container_of(node, struct item, node);
+        if (base && item->revision <= base)
+            break;
+        if (kinds >> cp_build_kind(item->name) & 1)
+            cp_delta_upsert(writer, item->packed);
+    }
+    for (struct gw_list *node = image->removed.prev; base && node != &image->removed;
+         node = node->prev) {
+        const struct item *item = gw_container_of(node, struct item, node);
+        cp_agent_kind kind = cp_build_kind(item->name);
+        if (item->revision <= base)
+            break;
+        if (kinds >> kind & 1)
+            cp_delta_remove(writer, kind, item->name);
+    }
+    return cp_delta_finish(writer);
+}
+
+static struct cp_delta *shared_delta(struct cp_image *image, int64_t base, unsigned kinds)
+{
+    for (unsigned i = 0; i < CACHED_DELTAS && image->cache[i].delta; i++)
+        if (image->cache[i].delta->base_revision == base && image->cache[i].kinds == kinds)
+            return cp_delta_ref(image->cache[i].delta);
+    struct cp_delta *delta = write_delta(image, base, kinds);
+    cp_delta_unref(image->cache[CACHED_DELTAS - 1].delta);
+    memmove(&image->cache[1], &image->cache[0], sizeof(image->cache[0]) * (CACHED_DELTAS - 1));
+    image->cache[0] = (struct cached){cp_delta_ref(delta), kinds};
+    return delta;
+}
+
+static struct cp_delta *delta_on(struct cp_image *image, const struct cp_image_base *base,
+                                 unsigned kinds)
+{
+    if (strcmp(base->cluster_id, image->cluster_id) != 0 || base->revision <= 0)
+        return shared_delta(image, 0, kinds);
+    if (base->revision > image->seen_revision) {
+        bool store_is_behind =
+            image->asked_ms >= base->since_ms && image->store_revision < base->revision;
+        if (store_is_behind)
+            return shared_delta(image, 0, kinds);
+        image->wants_check |= image->asked_ms < base->since_ms;
+        return NULL;
+    }
+    if (base->revision >= image->content_revision)
+        return NULL;
+    return shared_delta(image, base->revision < image->floor_revision ? 0 : base->revision, kinds);
+}
+
+struct cp_delta *cp_image_delta(struct cp_image *image, const struct cp_image_base *base,
+                                unsigned kinds)
+{
+    pthread_mutex_lock(&image->lock);
+    struct cp_delta *delta = image->is_loaded ? delta_on(image, base, kinds) : NULL;
+    pthread_mutex_unlock(&image->lock);
+    return delta;
+}
+
+bool cp_image_wants_check(struct cp_image *image)
+{
+    pthread_mutex_lock(&image->lock);
+    bool wants = image->wants_check;
+    image->wants_check = false;
+    pthread_mutex_unlock(&image->lock);
+    return wants;
+}
+
+void cp_image_checked(struct cp_image *image, gw_msec asked_ms, int64_t store_revision)
+{
+    pthread_mutex_lock(&image->lock);
+    image->asked_ms = asked_ms;
+    image->store_revision = store_revision;
+    pthread_mutex_unlock(&image->lock);
+    if (image->on_change)
+        image->on_change(image->on_change_arg);
+}
+
+/* ---- reading ---- */
+
+void cp_image_status(struct cp_image *image, struct cp_image_status *ret_status)
+{
+    pthread_mutex_lock(&image->lock);
+    ret_status->is_loaded = image->is_loaded;
+    memcpy(ret_status->cluster_id, image->cluster_id, CP_CLUSTER_MAX);
+    ret_status->seen_revision = image->seen_revision;
+    ret_status->content_revision = image->content_revision;
+    ret_status->resources = image->live_count;
+    ret_status->refusals = image->refusal_count;
+    pthread_mutex_unlock(&image->lock);
+}
+
+bool cp_image_covers(const struct cp_image_status *status, const char *cluster_id, int64_t applied,
+                     int64_t revision)
+{
+    if (!status->is_loaded || strcmp(cluster_id, status->cluster_id) != 0)
+        return false;
+    return applied >= revision ||
+           (status->seen_revision >= revision && applied >= status->content_revision);
+}
+
+bool cp_image_refusal(struct cp_image *image, gw_str name, struct cp_image_refusal *ret_refusal)
+{
+    pthread_mutex_lock(&image->lock);
+    const struct item *item = gw_map_get(&image->items, name);
+    bool found = item && item->refusal;
+    if (found)
+        *ret_refusal = *item->refusal;
+    pthread_mutex_unlock(&image->lock);
+    return found;
+}

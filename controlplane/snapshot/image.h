@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The built set: every agent resource in its last good form, with the revision at which it last
+ * changed, and those removed lately. Out of it comes what an agent is missing. Any thread; the
+ * watcher alone changes it.
+ *
+ * seen revision: the store's, all of it up to there is built. content revision: the last one that
+ * changed something for agents, which is what they are sent and acknowledge; a draft that is edited
+ * does not wake them. */
+#ifndef CP_SNAPSHOT_IMAGE_H
+#define CP_SNAPSHOT_IMAGE_H
+
+#include "controlplane/snapshot/delta.h"
+
+#define CP_IMAGE_TOMBSTONES_DEFAULT 10000
+#define CP_REASON_MAX 256 /* bytes of a refusal's reason, NUL included; longer ones are cut */
+
+struct cp_image;
+
+/* tombstones_max: removals remembered; an agent that is further behind gets a full snapshot. */
+struct cp_image *cp_image_new(unsigned tombstones_max);
+/* Takes NULL. Deltas may outlive it. */
+void cp_image_free(struct cp_image *image);
+/* Called after every change, on the thread that made it. One listener; set before the first change.
+ */
+void cp_image_listen(struct cp_image *image, void (*on_change)(void *arg), void *arg);
+
+/* What became of one resource. packed and no refusal: its new form (the same bytes: no change).
+ * refusal: it cannot be built; the last good form stays. Neither: it is gone. */
+struct cp_edit {
+    gw_str name;
+    gw_str packed; /* a Resource */
+    const char *refusal;
+};
+struct cp_image_change {
+    uint64_t cluster_id;
+    int64_t revision;
+    const struct cp_edit *edits; /* borrowed */
+    size_t count;
+    bool is_complete; /* from a list: what is not among the edits is gone */
+};
+/* Another cluster, or a list with an older revision than was seen (a restored backup): agents get
+ * full snapshots under a cluster id that they do not know. */
+void cp_image_commit(struct cp_image *image, const struct cp_image_change *change);
+
+/* What an agent has. */
+struct cp_image_base {
+    const char *cluster_id; /* "": nothing */
+    int64_t revision;
+    gw_msec since_ms; /* monotonic: when it said so */
+};
+/* What is missing to `base`, as a reference for the caller, of the kinds in the mask (1 << kind).
+ * NULL: nothing, or not known yet; ask again after the next change. */
+struct cp_delta *cp_image_delta(struct cp_image *image, const struct cp_image_base *base,
+                                unsigned kinds);
+
+/* An agent may be ahead of this replica: it has been told more by another one, or the store was set
+ * back. True once when an agent is, and then the watcher asks the store (not its own watch) and
+ * says what it found: an agent that is ahead of the store itself gets a full snapshot. */
+bool cp_image_wants_check(struct cp_image *image);
+void cp_image_checked(struct cp_image *image, gw_msec asked_ms, int64_t store_revision);
+
+struct cp_image_status {
+    bool is_loaded; /* false: nothing has come from the store yet */
+    char cluster_id[CP_CLUSTER_MAX];
+    int64_t seen_revision, content_revision;
+    size_t resources, refusals;
+};
+void cp_image_status(struct cp_image *image, struct cp_image_status *ret_status);
+/* Whether an agent that serves `applied` of that cluster has all of the store's `revision`. */
+bool cp_image_covers(const struct cp_image_status *status, const char *cluster_id, int64_t applied,
+                     int64_t revision);
+
+struct cp_image_refusal {
+    char reason[CP_REASON_MAX];
+    int64_t revision;
+    gw_msec wall_ms;
+};
+/* Why the builder refuses the agent resource of that name. False: it does not. */
+bool cp_image_refusal(struct cp_image *image, gw_str name, struct cp_image_refusal *ret_refusal);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/snapshot/watcher.h"
+
+#include "common/log.h"
+#include "common/message.h"
+#include "controlplane/snapshot/build.h"
+#include "controlplane/snapshot/state.h"
+#include "controlplane/store/watch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define COMPONENT "watcher"
+#define PAGE_KEYS 1000
+
+struct cp_watcher {
+    struct cp_watcher_options options;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* up to stats */
+    pthread_cond_t stopped;
+    bool is_stopping;
+    struct cp_watch *watch; /* NULL: none open */
+    struct cp_watcher_stats stats;
+
+    /* The thread's own from here on. */
+    struct cp_state *state; /* what the image was built from */
+    gw_msec turn_ms;        /* when on_turn ran last */
+    bool was_told;          /* on_store was called, with: */
+    bool told_reachable;
+};
+
+/* ---- building ---- */
+
+/* Edits under construction; packed bytes and reasons live in the arena. */
+struct edits {
+    struct gw_arena arena;
+    struct cp_edit *items; /* owned */
+    size_t count;
+};
+
+static void edits_done(struct edits *edits)
+{
+    gw_arena_done(&edits->arena);
+    free(edits->items);
+}
+
+static void log_refusal(gw_str name, const struct gw_error *why)
+{
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    if (gw_log_allow(&limit, 20, &dropped))
+        gw_log(GW_LOG_WARN, COMPONENT, "resource refused, its last good form stays",
+               gw_kv_str("resource", name), gw_kv_error(why), gw_kv_int("dropped", dropped));
+}
+
+static void build_one(const struct cp_state *state, gw_str name, struct gw_arena *scratch,
+                      struct edits *edits)
+{
+    struct cp_edit *edit = &edits->items[edits->count++];
+    struct gw_error err = GW_ERROR_NONE;
+    cp_agent_resource *resource;
+    edit->name = gw_arena_dup(&edits->arena, name);
+    int found = cp_build(state, name, scratch, &resource, &err);
+    if (found > 0) {
+        edit->packed = gw_message_pack(&edits->arena, &resource->base);
+    } else if (found < 0) {
+        edit->refusal = gw_arena_strdup(&edits->arena, err.message);
+        log_refusal(name, &err);
+    }
+    gw_arena_reset(scratch);
+}
+
+/* Builds what was touched and hands it to the image. */
+static void build(struct cp_watcher *watcher, const struct gw_map *touched, struct cp_position at,
+                  bool is_complete)
+{
+    gw_nsec begin_ns = gw_clock_monotonic_ns();
+    struct gw_arena scratch;
+    gw_arena_init(&scratch, 16 * 1024);
+    gw_auto(edits_done) struct edits edits = {.count = 0};
+    gw_arena_init(&edits.arena, 64 * 1024);
+    edits.items = gw_calloc(touched->count + 1, sizeof(struct cp_edit));
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(touched, e));)
+        build_one(watcher->state, e->key, &scratch, &edits);
+    gw_arena_done(&scratch);
+    struct cp_image_change change = {
+        .cluster_id = at.cluster_id,
+        .revision = at.revision,
+        .edits = edits.items,
+        .count = edits.count,
+        .is_complete = is_complete,
+    };
+    cp_image_commit(watcher->options.image, &change);
+    pthread_mutex_lock(&watcher->lock);
+    watcher->stats.builds += (int64_t)edits.count;
+    watcher->stats.build_ns += gw_clock_monotonic_ns() - begin_ns;
+    watcher->stats.changes += edits.count > 0 && !is_complete;
+    watcher->stats.lists += is_complete;
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static void put(struct cp_state *state, const struct cp_kv *kv, struct gw_map *touched)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    if (cp_state_put(state, kv->key, kv->value, kv->mod_revision, touched, &err) &&
+        gw_log_allow(&limit, 20, &dropped))
+        gw_log(GW_LOG_ERROR, COMPONENT, "a stored value cannot be read", gw_kv_str("key", kv->key),
+               gw_kv_error(&err), gw_kv_int("dropped", dropped));
+}
+
+/* ---- telling ---- */
+
+static bool is_stopping(struct cp_watcher *watcher)
+{
+    pthread_mutex_lock(&watcher->lock);
+    bool stopping = watcher->is_stopping;
+    pthread_mutex_unlock(&watcher->lock);
+    return stopping;
+}
+
+static void tell_reachable(struct cp_watcher *watcher, bool is_reachable,
+                           const struct gw_error *why)
+{
+    if (watcher->was_told && watcher->told_reachable == is_reachable)
+        return;
+    watcher->was_told = true;
+    watcher->told_reachable = is_reachable;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->stats.is_reachable = is_reachable;
+    pthread_mutex_unlock(&watcher->lock);
+    struct cp_image_status status;
+    cp_image_status(watcher->options.image, &status);
+    if (is_reachable)
+        gw_log(
+            GW_LOG_INFO, COMPONENT, "store reachable", gw_kv_text("cluster_id", status.cluster_id),
+            gw_kv_int("revision", status.seen_revision), gw_kv_int("resources", status.resources));
+    else
+        gw_log(GW_LOG_WARN, COMPONENT, "store away, serving what is known",
+               gw_kv_int("revision", status.seen_revision), gw_kv_error(why));
+    if (watcher->options.on_store)
+        watcher->options.on_store(watcher->options.arg, is_reachable);
+}
+
+/* An agent claims a revision that has not come here: ask the store itself, not the watch. */
+static void check_store(struct cp_watcher *watcher)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_position at;
+    gw_msec asked_ms = gw_clock_monotonic_ms();
+    if (cp_image_wants_check(watcher->options.image) &&
+        !cp_store_ping(watcher->options.store, &at, &err))
+        cp_image_checked(watcher->options.image, asked_ms, at.revision);
+}
+
+static void turn(struct cp_watcher *watcher)
+{
+    gw_msec now_ms = gw_clock_monotonic_ms();
+    check_store(watcher);
+    if (now_ms - watcher->turn_ms < CP_WATCHER_TURN_MS)
+        return;
+    watcher->turn_ms = now_ms;
+    if (watcher->options.on_turn)
+        watcher->options.on_turn(watcher->options.arg);
+}
+
+/* ---- listing ---- */
+
+static int list_pages(struct cp_watcher *watcher, struct cp_state *state, struct gw_map *touched,
+                      struct cp_position *ret_at, struct gw_error *err)
+{
+    struct gw_arena arenas[2]; /* the last key of a page asks for the next one */
+    gw_arena_init(&arenas[0], 256 * 1024);
+    gw_arena_init(&arenas[1], 256 * 1024);
+    struct cp_range range = {.prefix = GW_STR(CP_KEY_ROOT), .limit = PAGE_KEYS};
+    struct cp_page page = {.more = true};
+    int result = 0;
+    for (unsigned i = 0; page.more && !result; i ^= 1) {
+        gw_arena_reset(&arenas[i]);
+        result = cp_store_list(watcher->options.store, &range, &arenas[i], &page, err);
+        if (result)
+            break;
+        for (size_t k = 0; k < page.count; k++)
+            put(state, &page.kvs[k], touched);
+        range.at_revision = page.at.revision;
+        if (page.count > 0)
+            range.after_key = page.kvs[page.count - 1].key;
+    }
+    gw_arena_done(&arenas[0]);
+    gw_arena_done(&arenas[1]);
+    *ret_at = page.at;
+    return result;
+}
+
+/* Reads the whole store at one revision, and builds everything. */
+static int load(struct cp_watcher *watcher, struct cp_position *ret_at, struct gw_error *err)
+{
+    struct cp_state *state = cp_state_new();
+    struct gw_map touched;
+    gw_map_init(&touched);
+    int result = list_pages(watcher, state, &touched, ret_at, err);
+    if (!result) {
+        cp_state_free(watcher->state);
+        watcher->state = state;
+        build(watcher, &touched, *ret_at, true);
+    } else {
+        cp_state_free(state);
+    }
+    gw_map_done(&touched);
+    return result;
+}
+
+/* ---- watching ---- */
+
+static void apply(struct cp_watcher *watcher, const struct cp_batch *batch)
+{
+    struct cp_image_status status;
+    cp_image_status(watcher->options.image, &status);
+    if (batch->count == 0 && batch->at.revision <= status.seen_revision)
+        return;
+    struct gw_map touched;
+    gw_map_init(&touched);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct cp_event *event = &batch->events[i];
+        if (event->is_delete)
+            cp_state_remove(watcher->state, event->kv.key, &touched);
+        else
+            put(watcher->state, &event->kv, &touched);
+    }
+    build(watcher, &touched, batch->at, false);
+    gw_map_done(&touched);
+}
+
+/* Sleeps, unless the watcher is stopped. */
+static void rest(struct cp_watcher *watcher, gw_msec ms)
+{
+    gw_msec until_ms = gw_clock_monotonic_ms() + ms;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = (until_ms % 1000) * 1000000};
+    pthread_mutex_lock(&watcher->lock);
+    while (!watcher->is_stopping &&
+           !pthread_cond_timedwait(&watcher->stopped, &watcher->lock, &until))
+        ;
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static struct cp_watch *open_watch(struct cp_watcher *watcher, struct cp_position after,
+                                   struct gw_error *err)
+{
+    struct cp_watch *watch;
+    if (cp_watch_open(watcher->options.store, GW_STR(CP_KEY_ROOT), after, &watch, err))
+        return NULL;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->watch = watch;
+    if (watcher->is_stopping)
+        cp_watch_cancel(watch);
+    pthread_mutex_unlock(&watcher->lock);
+    return watch;
+}
+
+static void close_watch(struct cp_watcher *watcher, struct cp_watch *watch)
+{
+    pthread_mutex_lock(&watcher->lock);
+    watcher->watch = NULL;
+    pthread_mutex_unlock(&watcher->lock);
+    cp_watch_close(watch);
+}
+
+/* Follows the store until the watch ends: the caller then lists again, or stops. */
+static void follow(struct cp_watcher *watcher, struct cp_position after)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_watch *watch = open_watch(watcher, after, &err);
+    if (!watch) {
+        tell_reachable(watcher, false, &err);
+        rest(watcher, CP_WATCHER_RETRY_MS);
+        return;
+    }
+    struct gw_arena arena;
+    gw_arena_init(&arena, 64 * 1024);
+    enum cp_watch_state state = CP_WATCH_LIVE;
+    while (state == CP_WATCH_LIVE || state == CP_WATCH_AWAY) {
+        struct cp_batch batch = {.count = 0};
+        gw_msec begin_ms = gw_clock_monotonic_ms();
+        state = cp_watch_next(watch, CP_WATCHER_TURN_MS, &arena, &batch, &err);
+        if (state == CP_WATCH_LIVE)
+            apply(watcher, &batch);
+        if (state == CP_WATCH_LIVE || state == CP_WATCH_AWAY)
+            tell_reachable(watcher, state == CP_WATCH_LIVE, &err);
+        if (state == CP_WATCH_AWAY && gw_clock_monotonic_ms() - begin_ms < CP_WATCHER_RETRY_MS)
+            rest(watcher, CP_WATCHER_RETRY_MS); /* a refused connection answers at once */
+        gw_arena_reset(&arena);
+        turn(watcher);
+    }
+    gw_arena_done(&arena);
+    close_watch(watcher, watch);
+    if (state != CP_WATCH_CANCELLED)
+        gw_log(GW_LOG_WARN, COMPONENT, "watch ended, listing the store again", gw_kv_error(&err));
+}
+
+static void *run(void *arg)
+{
+    struct cp_watcher *watcher = arg;
+    while (!is_stopping(watcher)) {
+        struct gw_error err = GW_ERROR_NONE;
+        struct cp_position at;
+        if (!load(watcher, &at, &err)) {
+            tell_reachable(watcher, true, NULL);
+            follow(watcher, at);
+            continue;
+        }
+        if (err.code != GW_OUT_OF_RANGE) /* compacted between two pages: again, at once */
+            tell_reachable(watcher, false, &err);
+        rest(watcher, CP_WATCHER_RETRY_MS);
+        turn(watcher);
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+struct cp_watcher *cp_watcher_start(const struct cp_watcher_options *options)
+{
+    struct cp_watcher *watcher = gw_calloc(1, sizeof(*watcher));
+    watcher->options = *options;
+    watcher->state = cp_state_new();
+    pthread_mutex_init(&watcher->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&watcher->stopped, &attributes);
+    pthread_condattr_destroy(&attributes);
+    int failed = pthread_create(&watcher->thread, NULL, run, watcher);
+    if (failed)
+        gw_panic("cannot start the watcher's thread: %s", strerror(failed));
+    return watcher;
+}
+
+void cp_watcher_stop(struct cp_watcher *watcher)
+{
+    if (!watcher)
+        return;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->is_stopping = true;
+    if (watcher->watch)
+        cp_watch_cancel(watcher->watch);
+    pthread_cond_broadcast(&watcher->stopped);
+    pthread_mutex_unlock(&watcher->lock);
+    pthread_join(watcher->thread, NULL);
+    cp_state_free(watcher->state);
+    pthread_cond_destroy(&watcher->stopped);
+    pthread_mutex_destroy(&watcher->lock);
+    free(watcher);
+}
+
+void cp_watcher_stats(struct cp_watcher *watcher, struct cp_watcher_stats *ret_stats)
+{
+    pthread_mutex_lock(&watcher->lock);
+    *ret_stats = watcher->stats;
+    pthread_mutex_unlock(&watcher->lock);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/downstream/connection.h"
+
+#include <unistd.h>
+
+void dp_server_init(struct dp_server *server, struct dp_loop *loop,
+                    const struct dp_handler *handler, void *owner)
+{
+    *server = (struct dp_server){.loop = loop, .handler = handler, .owner = owner};
+    server->limits = (struct dp_server_limits){
+        .head_timeout_ms = 15000,
+        .body_timeout_ms = 8000,
+        .idle_timeout_ms = 75000,
+        .write_timeout_ms = 60000,
+        .connections_max = 10000,
+    };
+    gw_list_init(&server->downstreams);
+}
+
+/* Said without reading the request: the point is to spend nothing. */
+static void turn_away(int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nServer: api-gateway\r\n"
+                                 "Retry-After: 1\r\nContent-Length: 0\r\n"
+                                 "Connection: close\r\n\r\n";
+    ssize_t n = write(fd, answer, sizeof(answer) - 1);
+    (void)n; /* a new socket has room; if not, the close says enough */
+    close(fd);
+}
+
+void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer)
+{
+    if (server->count >= server->limits.connections_max) {
+        server->stats.refused++;
+        turn_away(fd);
+        return;
+    }
+    server->stats.accepted++;
+    (void)dp_downstream_new(server, fd, peer); /* it is in server->downstreams now */
+}
+
+void dp_server_drain(struct dp_server *server)
+{
+    server->draining = true;
+    gw_list_each(&server->downstreams, it)
+        dp_downstream_close_idle(gw_container_of(it, struct dp_downstream, node));
+}
+
+void dp_server_close(struct dp_server *server)
+{
+    while (!gw_list_is_empty(&server->downstreams))
+        dp_downstream_leave(gw_container_of(server->downstreams.next, struct dp_downstream, node));
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an authenticated app may do: nothing while it is frozen, and only call the routes that it is
+ * authorized for (catalogue 5.2). */
+#include "dataplane/exchange.h"
+#include "dataplane/filters/filters.h"
+
+#include "penstock/agent/v1/agent.pb-c.h"
+
+static bool applies(const ProtobufCMessage *message)
+{
+    const Penstock__Agent__V1__Route *route = (const Penstock__Agent__V1__Route *)message;
+    return route->auth && route->auth->app;
+}
+
+static enum dp_verdict on_request(struct dp_exchange *x, const void *conf, void *scratch)
+{
+    (void)conf;
+    (void)scratch;
+    /* Authentication stands before this filter; without an app it has refused. */
+    if (!x->app)
+        return dp_exchange_refuse(x, DP_REFUSE_APP_UNAUTHORIZED);
+    if (x->app->frozen)
+        return dp_exchange_refuse(x, DP_REFUSE_APP_FROZEN);
+    if (!dp_app_may_call(x->app, x->route))
+        return dp_exchange_refuse(x, DP_REFUSE_APP_UNAUTHORIZED);
+    return DP_NEXT;
+}
+
+const struct dp_filter dp_filter_app_access = {
+    .name = "app_access",
+    .applies = applies,
+    .on_request = on_request,
+};

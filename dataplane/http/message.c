@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/http/message.h"
+
+#include "dataplane/http/scan.h"
+
+#define FIRST_CAPACITY 24
+
+void dp_headers_init(struct dp_headers *headers, struct gw_arena *arena)
+{
+    *headers = (struct dp_headers){.arena = arena};
+}
+
+static bool may_have(const struct dp_headers *headers, enum dp_header_id id)
+{
+    return (headers->present >> id) & 1;
+}
+
+const struct dp_header *dp_headers_get(const struct dp_headers *headers, enum dp_header_id id)
+{
+    assert(id != DP_HEADER_OTHER);
+    if (!may_have(headers, id))
+        return NULL;
+    for (unsigned i = 0; i < headers->count; i++) {
+        if (headers->items[i].id == id)
+            return &headers->items[i];
+    }
+    return NULL;
+}
+
+static bool is_named(const struct dp_header *header, enum dp_header_id id, gw_str name)
+{
+    return header->id == id && (id != DP_HEADER_OTHER || gw_str_eq_nocase(header->name, name));
+}
+
+const struct dp_header *dp_headers_find(const struct dp_headers *headers, gw_str name)
+{
+    enum dp_header_id id = dp_header_id_from(name);
+    if (id != DP_HEADER_OTHER)
+        return dp_headers_get(headers, id);
+    for (unsigned i = 0; i < headers->count; i++) {
+        if (is_named(&headers->items[i], id, name))
+            return &headers->items[i];
+    }
+    return NULL;
+}
+
+gw_str dp_headers_value(const struct dp_headers *headers, enum dp_header_id id)
+{
+    const struct dp_header *header = dp_headers_get(headers, id);
+    return header ? header->value : GW_STR_NONE;
+}
+
+static void grow(struct dp_headers *headers)
+{
+    unsigned capacity = headers->capacity ? headers->capacity * 2 : FIRST_CAPACITY;
+    struct dp_header *items = gw_arena_alloc(headers->arena, capacity * sizeof(*items));
+    if (headers->count > 0)
+        memcpy(items, headers->items, headers->count * sizeof(*items));
+    headers->items = items;
+    headers->capacity = capacity;
+}
+
+static bool is_valid_value(gw_str value)
+{
+    if (value.len == 0)
+        return true;
+    const char *end = value.ptr + value.len;
+    return dp_scan_value(value.ptr, end) == end;
+}
+
+bool dp_header_is_valid(gw_str name, gw_str value)
+{
+    if (name.len == 0)
+        return false;
+    const char *end = name.ptr + name.len;
+    return dp_scan_token(name.ptr, end) == end && is_valid_value(value);
+}
+
+static void append(struct dp_headers *headers, gw_str name, gw_str value, enum dp_header_id id)
+{
+    if (gw_unlikely(headers->count == headers->capacity))
+        grow(headers);
+    if (!value.ptr)
+        value = GW_STR(""); /* so that writers may reckon with it */
+    headers->items[headers->count++] =
+        (struct dp_header){.name = name, .value = value, .id = (uint16_t)id};
+    headers->present |= UINT64_C(1) << id;
+}
+
+void dp_headers_append(struct dp_headers *headers, gw_str name, gw_str value)
+{
+    append(headers, name, value, dp_header_id_from(name));
+}
+
+void dp_headers_add(struct dp_headers *headers, gw_str name, gw_str value)
+{
+    if (dp_header_is_valid(name, value))
+        append(headers, name, value, dp_header_id_from(name));
+}
+
+void dp_headers_add_id(struct dp_headers *headers, enum dp_header_id id, gw_str value)
+{
+    assert(id != DP_HEADER_OTHER);
+    if (is_valid_value(value))
+        append(headers, dp_header_name(id), value, id);
+}
+
+/* Removes fields of that name from index `from` on; how many. */
+static unsigned remove_from(struct dp_headers *headers, unsigned from, enum dp_header_id id,
+                            gw_str name)
+{
+    unsigned kept = from;
+    for (unsigned i = from; i < headers->count; i++) {
+        if (!is_named(&headers->items[i], id, name))
+            headers->items[kept++] = headers->items[i];
+    }
+    unsigned removed = headers->count - kept;
+    headers->count = kept;
+    return removed;
+}
+
+void dp_headers_set(struct dp_headers *headers, gw_str name, gw_str value)
+{
+    const struct dp_header *first = dp_headers_find(headers, name);
+    if (!dp_header_is_valid(name, value)) {
+        (void)dp_headers_remove_named(headers, name); /* it need not be there */
+        return;
+    }
+    if (!first) {
+        dp_headers_add(headers, name, value);
+        return;
+    }
+    unsigned index = (unsigned)(first - headers->items);
+    headers->items[index].name = name;
+    headers->items[index].value = value.ptr ? value : GW_STR("");
+    (void)remove_from(headers, index + 1, dp_header_id_from(name), name); /* any number is fine */
+}
+
+unsigned dp_headers_remove(struct dp_headers *headers, enum dp_header_id id)
+{
+    assert(id != DP_HEADER_OTHER);
+    if (!may_have(headers, id))
+        return 0;
+    headers->present &= ~(UINT64_C(1) << id);
+    return remove_from(headers, 0, id, GW_STR_NONE);
+}
+
+unsigned dp_headers_remove_named(struct dp_headers *headers, gw_str name)
+{
+    enum dp_header_id id = dp_header_id_from(name);
+    return id != DP_HEADER_OTHER ? dp_headers_remove(headers, id)
+                                 : remove_from(headers, 0, id, name);
+}
+
+void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
+                     struct gw_arena *arena)
+{
+    dp_headers_init(copy, arena);
+    if (headers->count == 0)
+        return;
+    copy->capacity = headers->count + 8; /* room for what a proxy adds */
+    copy->items = gw_arena_alloc(arena, copy->capacity * sizeof(*copy->items));
+    copy->count = headers->count;
+    copy->present = headers->present;
+    memcpy(copy->items, headers->items, headers->count * sizeof(*copy->items));
+}
+
+#define BIT(id) (UINT64_C(1) << DP_HEADER_##id)
+#define CONNECTION_NAMES_MAX 32 /* elements of Connection that are looked at; the rest is not */
+
+static const uint64_t hop_by_hop =
+    BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRANSFER_ENCODING) |
+    BIT(UPGRADE) | BIT(HTTP2_SETTINGS) | BIT(PROXY_AUTHENTICATE) | BIT(PROXY_AUTHORIZATION);
+
+/* Well-known fields that a sender may take out by naming them in Connection. The others carry
+ * framing, identity or what the gateway adds: nobody may hide those from the backend. */
+static const uint64_t may_be_named =
+    hop_by_hop | BIT(TRAILER) | BIT(REFERER) | BIT(USER_AGENT) | BIT(ACCEPT_LANGUAGE);
+
+static void remove_named(struct dp_headers *headers, const gw_str *names, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        enum dp_header_id id = dp_header_id_from(names[i]);
+        if (id == DP_HEADER_OTHER)
+            (void)remove_from(headers, 0, id, names[i]); /* it need not be there */
+        else if ((may_be_named >> id) & 1)
+            (void)dp_headers_remove(headers, id); /* nor this */
+    }
+}
+
+/* Elements of all Connection fields but the two that everybody sends. */
+static unsigned collect_connection_names(const struct dp_headers *headers,
+                                         gw_str names[CONNECTION_NAMES_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < headers->count; i++) {
+        if (headers->items[i].id != DP_HEADER_CONNECTION)
+            continue;
+        gw_str rest = headers->items[i].value;
+        while (rest.ptr && count < CONNECTION_NAMES_MAX) {
+            gw_str name = gw_str_trim(gw_str_split(&rest, ','));
+            if (name.len > 0)
+                names[count++] = name;
+        }
+    }
+    return count;
+}
+
+void dp_headers_strip_hop_by_hop(struct dp_headers *headers)
+{
+    if (!(headers->present & hop_by_hop))
+        return;
+    gw_str names[CONNECTION_NAMES_MAX];
+    unsigned count = 0;
+    if (may_have(headers, DP_HEADER_CONNECTION))
+        count = collect_connection_names(headers, names);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < headers->count; i++) {
+        if (!((hop_by_hop >> headers->items[i].id) & 1))
+            headers->items[kept++] = headers->items[i];
+    }
+    headers->count = kept;
+    headers->present &= ~hop_by_hop;
+    remove_named(headers, names, count);
+}
+
+static bool list_has(gw_str list, gw_str token)
+{
+    while (list.ptr) {
+        if (gw_str_eq_nocase(gw_str_trim(gw_str_split(&list, ',')), token))
+            return true;
+    }
+    return false;
+}
+
+bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id, gw_str token)
+{
+    if (!may_have(headers, id))
+        return false;
+    for (unsigned i = 0; i < headers->count; i++) {
+        if (headers->items[i].id == id && list_has(headers->items[i].value, token))
+            return true;
+    }
+    return false;
+}
+
+static const gw_str methods[DP_METHOD_COUNT] = {
+    [DP_METHOD_OTHER] = {"", 0},      [DP_METHOD_GET] = {"GET", 3},
+    [DP_METHOD_HEAD] = {"HEAD", 4},   [DP_METHOD_POST] = {"POST", 4},
+    [DP_METHOD_PUT] = {"PUT", 3},     [DP_METHOD_DELETE] = {"DELETE", 6},
+    [DP_METHOD_PATCH] = {"PATCH", 5}, [DP_METHOD_OPTIONS] = {"OPTIONS", 7},
+    [DP_METHOD_TRACE] = {"TRACE", 5}, [DP_METHOD_CONNECT] = {"CONNECT", 7},
+};
+
+static enum dp_method method_of_first(char first, gw_str name)
+{
+    switch (first) {
+    case 'G':
+        return DP_METHOD_GET;
+    case 'H':
+        return DP_METHOD_HEAD;
+    case 'P':
+        return name.len == 3 ? DP_METHOD_PUT : name.len == 4 ? DP_METHOD_POST : DP_METHOD_PATCH;
+    case 'D':
+        return DP_METHOD_DELETE;
+    case 'O':
+        return DP_METHOD_OPTIONS;
+    case 'T':
+        return DP_METHOD_TRACE;
+    case 'C':
+        return DP_METHOD_CONNECT;
+    default:
+        return DP_METHOD_OTHER;
+    }
+}
+
+enum dp_method dp_method_from(gw_str name)
+{
+    enum dp_method guess = method_of_first(name.len ? *name.ptr : '\0', name);
+    return gw_str_eq(methods[guess], name) ? guess : DP_METHOD_OTHER;
+}
+
+gw_str dp_method_name(enum dp_method method)
+{
+    assert(method < DP_METHOD_COUNT);
+    return methods[method];
+}
+
+bool dp_method_is_idempotent(enum dp_method method)
+{
+    return method == DP_METHOD_GET || method == DP_METHOD_HEAD || method == DP_METHOD_PUT ||
+           method == DP_METHOD_DELETE || method == DP_METHOD_OPTIONS || method == DP_METHOD_TRACE;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Request and response heads, whatever the HTTP version. All text is borrowed views into the buffer
+ * that was parsed, or into the arena of the headers. One thread at a time. */
+#ifndef DP_HTTP_MESSAGE_H
+#define DP_HTTP_MESSAGE_H
+
+#include "common/arena.h"
+#include "dataplane/http/header_names.h"
+
+struct dp_header {
+    gw_str name, value; /* borrowed; the value has no blanks around it */
+    uint16_t id;        /* enum dp_header_id of the name */
+};
+
+#define DP_HEADERS_MAX 200 /* fields of one head; what the parser refuses beyond (431) */
+
+struct dp_headers {
+    struct dp_header *items; /* in the arena, in the order of arrival */
+    unsigned count, capacity;
+    uint64_t present; /* bit i: a field with id i may be there (bit 0 is not kept) */
+    struct gw_arena *arena;
+};
+
+void dp_headers_init(struct dp_headers *headers, struct gw_arena *arena);
+/* First field of that name, NULL: none. Names not in header_names.h: dp_headers_find. */
+const struct dp_header *dp_headers_get(const struct dp_headers *headers, enum dp_header_id id);
+const struct dp_header *dp_headers_find(const struct dp_headers *headers, gw_str name);
+/* Value of the first field of that name, or GW_STR_NONE. */
+gw_str dp_headers_value(const struct dp_headers *headers, enum dp_header_id id);
+/* Appends; name and value are borrowed. Text that is no valid field (dp_header_is_valid) is left
+ * out: whatever it was made from, it cannot split the message. */
+void dp_headers_add(struct dp_headers *headers, gw_str name, gw_str value);
+/* The same for a well-known name, written as in header_names.h. */
+void dp_headers_add_id(struct dp_headers *headers, enum dp_header_id id, gw_str value);
+/* The same for text that a parser has found valid. */
+void dp_headers_append(struct dp_headers *headers, gw_str name, gw_str value);
+/* Removes all fields of that name and adds this one, in the place of the first. */
+void dp_headers_set(struct dp_headers *headers, gw_str name, gw_str value);
+/* Removes all fields of that name; how many there were. */
+unsigned dp_headers_remove(struct dp_headers *headers, enum dp_header_id id);
+unsigned dp_headers_remove_named(struct dp_headers *headers, gw_str name);
+/* *copy becomes a list of its own in `arena` that borrows the same text. */
+void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
+                     struct gw_arena *arena);
+/* Removes Connection, the fields it names, and the fields that RFC 9110 7.6.1 says belong to one
+ * connection (Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade) and Proxy-Auth*.
+ * What upgrade needs of Upgrade is to be kept before.
+ * Fields that a sender may not have dropped by naming them (Host, Content-*, Authorization,
+ * X-Forwarded-*, ...) stay. */
+void dp_headers_strip_hop_by_hop(struct dp_headers *headers);
+/* True when an element of the comma list in a field of that name equals the token, any case. */
+bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id, gw_str token);
+/* A token as name, and a value without controls: what may be written to the wire. */
+bool dp_header_is_valid(gw_str name, gw_str value);
+
+enum dp_method {
+    DP_METHOD_OTHER, /* a valid token that is none of these: see method_name */
+    DP_METHOD_GET,
+    DP_METHOD_HEAD,
+    DP_METHOD_POST,
+    DP_METHOD_PUT,
+    DP_METHOD_DELETE,
+    DP_METHOD_PATCH,
+    DP_METHOD_OPTIONS,
+    DP_METHOD_TRACE,
+    DP_METHOD_CONNECT,
+    DP_METHOD_COUNT
+};
+
+/* Case-sensitive, as HTTP methods are. */
+enum dp_method dp_method_from(gw_str name);
+/* "GET" and so on; "" for OTHER. */
+gw_str dp_method_name(enum dp_method method);
+/* RFC 9110 9.2.2: a repeat has the effect of one. */
+bool dp_method_is_idempotent(enum dp_method method);
+
+struct dp_request_head {
+    enum dp_method method;
+    uint8_t major, minor; /* 1.0, 1.1 or 2.0 */
+    bool is_absolute;     /* target was http://host/path: the authority there is the host */
+    bool has_query;       /* "?" was there, also before an empty query */
+    gw_str method_name;
+    gw_str target; /* as on the request line */
+    gw_str
+        path; /* raw, starts with "/" ("*" for OPTIONS *); dp_uri_normalise makes the one to use */
+    gw_str query;     /* raw, without "?" */
+    gw_str authority; /* host[:port]; empty only in HTTP/1.0 without Host */
+    gw_str host;      /* without port; an IPv6 address with its brackets */
+    uint16_t port;    /* 0: none given */
+    struct dp_headers headers;
+};
+
+struct dp_response_head {
+    unsigned status;      /* 100 to 599 */
+    uint8_t major, minor; /* of the peer that sent it */
+    gw_str reason;        /* may be empty */
+    struct dp_headers headers;
+};
+
+/* "Not Found"; "Unknown" for a number without a name. */
+gw_str dp_status_reason(unsigned status);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/http/message.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define assert_str(got, want)                                                                      \
+    do {                                                                                           \
+        gw_str got_ = (got), want_ = gw_str_from(want);                                            \
+        if (!gw_str_eq(got_, want_))                                                               \
+            fail_msg("got '%.*s', want '%s'", GW_STR_ARG(got_), want_.ptr);                        \
+    } while (0)
+
+static int setup(void **state)
+{
+    static struct gw_arena arena;
+    gw_arena_init(&arena, 0);
+    *state = &arena;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    gw_arena_done(*state);
+    return 0;
+}
+
+struct name_row {
+    enum dp_header_id id;
+    unsigned slot;
+    const char *name;
+};
+
+static void every_known_name_is_recognised_in_any_case(void **state)
+{
+    (void)state;
+#define ROW(id, slot, name) {DP_HEADER_##id, (slot), (name)},
+    static const struct name_row rows[] = {DP_HEADER_NAMES(ROW)};
+#undef ROW
+    for (size_t i = 0; i < GW_ARRAY_LEN(rows); i++) {
+        gw_str name = gw_str_from(rows[i].name);
+        if (dp_header_slot(name) != rows[i].slot)
+            fail_msg("the slot of %s is %u", rows[i].name, dp_header_slot(name));
+        assert_int_equal(dp_header_id_from(name), rows[i].id);
+        assert_str(dp_header_name(rows[i].id), rows[i].name);
+        char upper[64], lower[64];
+        for (size_t k = 0; k < name.len; k++) {
+            bool is_letter = (name.ptr[k] | 0x20) >= 'a' && (name.ptr[k] | 0x20) <= 'z';
+            upper[k] = is_letter ? (char)(name.ptr[k] & ~0x20) : name.ptr[k];
+            lower[k] = (char)(name.ptr[k] | 0x20);
+        }
+        assert_int_equal(dp_header_id_from(gw_str_n(upper, name.len)), rows[i].id);
+        assert_int_equal(dp_header_id_from(gw_str_n(lower, name.len)), rows[i].id);
+        /* one byte off is another name */
+        upper[0] = upper[0] == 'Q' ? 'Z' : 'Q';
+        assert_int_equal(dp_header_id_from(gw_str_n(upper, name.len)), DP_HEADER_OTHER);
+        assert_int_not_equal(dp_header_id_from(gw_str_n(lower, name.len - 1)), rows[i].id);
+    }
+    assert_int_equal(dp_header_id_from(GW_STR("x")), DP_HEADER_OTHER);
+    assert_int_equal(dp_header_id_from(GW_STR_NONE), DP_HEADER_OTHER);
+    assert_str(dp_header_name(DP_HEADER_OTHER), "");
+}
+
+static void add(struct dp_headers *headers, const char *name, const char *value)
+{
+    dp_headers_add(headers, gw_str_from(name), gw_str_from(value));
+}
+
+/* "Name=value;Name=value;" */
+static const char *list(struct gw_arena *arena, const struct dp_headers *headers)
+{
+    gw_str text = GW_STR("");
+    for (unsigned i = 0; i < headers->count; i++)
+        text = gw_arena_printf(arena, "%.*s%.*s=%.*s;", GW_STR_ARG(text),
+                               GW_STR_ARG(headers->items[i].name),
+                               GW_STR_ARG(headers->items[i].value));
+    return gw_arena_strdup(arena, text.len ? gw_arena_dup(arena, text).ptr : "");
+}
+
+static void fields_are_found_by_number_and_by_name(void **state)
+{
+    struct dp_headers headers;
+    dp_headers_init(&headers, *state);
+    add(&headers, "HOST", "h");
+    add(&headers, "x-one", "1");
+    add(&headers, "X-One", "2");
+    dp_headers_add_id(&headers, DP_HEADER_DATE, GW_STR("now"));
+    assert_str(dp_headers_value(&headers, DP_HEADER_HOST), "h");
+    assert_str(dp_headers_value(&headers, DP_HEADER_DATE), "now");
+    assert_null(dp_headers_value(&headers, DP_HEADER_SERVER).ptr);
+    assert_str(dp_headers_find(&headers, GW_STR("X-ONE"))->value, "1");
+    assert_str(dp_headers_find(&headers, GW_STR("host"))->value, "h");
+    assert_null(dp_headers_find(&headers, GW_STR("x-two")));
+    assert_null(dp_headers_find(&headers, GW_STR("server")));
+}
+
+static void set_replaces_all_of_a_name_in_place(void **state)
+{
+    struct dp_headers headers;
+    dp_headers_init(&headers, *state);
+    add(&headers, "A", "1");
+    add(&headers, "b", "2");
+    add(&headers, "a", "3");
+    dp_headers_set(&headers, GW_STR("a"), GW_STR("9"));
+    dp_headers_set(&headers, GW_STR("Date"), GW_STR("d"));
+    dp_headers_set(&headers, GW_STR("date"), GW_STR("e"));
+    assert_string_equal(list(*state, &headers), "a=9;b=2;date=e;");
+    assert_int_equal(dp_headers_remove(&headers, DP_HEADER_DATE), 1);
+    assert_int_equal(dp_headers_remove(&headers, DP_HEADER_DATE), 0);
+    assert_int_equal(dp_headers_remove_named(&headers, GW_STR("B")), 1);
+    assert_int_equal(dp_headers_remove_named(&headers, GW_STR("zz")), 0);
+    assert_string_equal(list(*state, &headers), "a=9;");
+}
+
+static void text_that_could_split_a_message_is_left_out(void **state)
+{
+    struct dp_headers headers;
+    dp_headers_init(&headers, *state);
+    add(&headers, "a", "x\r\nEvil: 1");
+    add(&headers, "a", "x\ny");
+    add(&headers, "a\r\nEvil", "1");
+    add(&headers, "a b", "1");
+    add(&headers, "", "1");
+    dp_headers_add(&headers, GW_STR("a"), GW_STR("nul\0"));
+    dp_headers_add_id(&headers, DP_HEADER_LOCATION, GW_STR("/\r\n"));
+    assert_int_equal(headers.count, 0);
+    add(&headers, "a", "fine\tand \xc3\xa4");
+    assert_int_equal(headers.count, 1);
+    dp_headers_set(&headers, GW_STR("A"), GW_STR("bad\n"));
+    assert_int_equal(headers.count, 0);
+}
+
+static void many_fields_grow_in_the_arena_and_copies_are_apart(void **state)
+{
+    struct dp_headers headers, copy;
+    dp_headers_init(&headers, *state);
+    for (int i = 0; i < DP_HEADERS_MAX; i++)
+        dp_headers_add(&headers, gw_arena_printf(*state, "n%d", i), GW_STR("v"));
+    dp_headers_copy(&copy, &headers, *state);
+    add(&copy, "Server", "s");
+    assert_int_equal(headers.count, DP_HEADERS_MAX);
+    assert_int_equal(copy.count, DP_HEADERS_MAX + 1);
+    assert_null(dp_headers_get(&headers, DP_HEADER_SERVER));
+    assert_str(copy.items[199].name, "n199");
+    struct dp_headers none;
+    dp_headers_init(&headers, *state);
+    dp_headers_copy(&none, &headers, *state);
+    assert_int_equal(none.count, 0);
+}
+
+struct strip_case {
+    const char *fields[8][2];
+    const char *want;
+};
+
+static void hop_by_hop_fields_and_those_named_are_removed(void **state)
+{
+    static const struct strip_case cases[] = {
+        {{{"Host", "h"}, {"a", "1"}}, "Host=h;a=1;"},
+        {{{"Connection", "close"}, {"a", "1"}}, "a=1;"},
+        {{{"Connection", "a, keep-alive"}, {"A", "1"}, {"b", "2"}, {"a", "3"}}, "b=2;"},
+        {{{"Connection", "a"}, {"Connection", " b ,, c"}, {"a", "1"}, {"b", "1"}, {"C", "1"}}, ""},
+        {{{"Keep-Alive", "timeout=5"}, {"Proxy-Connection", "x"}, {"TE", "trailers"}}, ""},
+        {{{"Transfer-Encoding", "chunked"}, {"Upgrade", "h2c"}, {"HTTP2-Settings", "AA"}}, ""},
+        {{{"Proxy-Authorization", "x"}, {"Proxy-Authenticate", "y"}, {"Trailer", "z"}},
+         "Trailer=z;"},
+        /* framing and identity cannot be taken out by naming them */
+        {{{"Connection", "host, content-length, authorization, x-forwarded-for, x-stage, cookie"},
+          {"Host", "h"},
+          {"Content-Length", "1"},
+          {"Authorization", "a"},
+          {"X-Forwarded-For", "f"},
+          {"X-Stage", "s"},
+          {"Cookie", "c"}},
+         "Host=h;Content-Length=1;Authorization=a;X-Forwarded-For=f;X-Stage=s;Cookie=c;"},
+        {{{"Connection", "user-agent"}, {"User-Agent", "u"}, {"Accept", "a"}}, "Accept=a;"},
+    };
+    for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
+        struct dp_headers headers;
+        dp_headers_init(&headers, *state);
+        for (size_t k = 0; k < 8 && cases[i].fields[k][0]; k++)
+            add(&headers, cases[i].fields[k][0], cases[i].fields[k][1]);
+        dp_headers_strip_hop_by_hop(&headers);
+        assert_string_equal(list(*state, &headers), cases[i].want);
+        assert_null(dp_headers_get(&headers, DP_HEADER_CONNECTION));
+    }
+}
+
+static void only_the_first_32_names_of_connection_count(void **state)
+{
+    struct dp_headers headers;
+    dp_headers_init(&headers, *state);
+    gw_str names = GW_STR("x0");
+    for (int i = 1; i < 40; i++)
+        names = gw_arena_printf(*state, "%.*s,x%d", GW_STR_ARG(names), i);
+    dp_headers_add(&headers, GW_STR("Connection"), names);
+    add(&headers, "x0", "");
+    add(&headers, "x31", "");
+    add(&headers, "x32", "");
+    dp_headers_strip_hop_by_hop(&headers);
+    assert_string_equal(list(*state, &headers), "x32=;");
+}
+
+static void lists_are_searched_by_element(void **state)
+{
+    struct dp_headers headers;
+    dp_headers_init(&headers, *state);
+    add(&headers, "Connection", "keep-alive ,\tUpgrade");
+    add(&headers, "Connection", "close");
+    assert_true(dp_headers_list_has(&headers, DP_HEADER_CONNECTION, GW_STR("upgrade")));
+    assert_true(dp_headers_list_has(&headers, DP_HEADER_CONNECTION, GW_STR("CLOSE")));
+    assert_false(dp_headers_list_has(&headers, DP_HEADER_CONNECTION, GW_STR("keep")));
+    assert_false(dp_headers_list_has(&headers, DP_HEADER_UPGRADE, GW_STR("upgrade")));
+}
+
+static void methods_are_case_sensitive_words(void **state)
+{
+    (void)state;
+    for (enum dp_method m = DP_METHOD_GET; m < DP_METHOD_COUNT; m++)
+        assert_int_equal(dp_method_from(dp_method_name(m)), m);
+    static const char *const others[] = {"", "get", "Get", "GETT", "GE", "PATCHX", "PROPFIND", "P"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(others); i++)
+        assert_int_equal(dp_method_from(gw_str_from(others[i])), DP_METHOD_OTHER);
+    assert_true(dp_method_is_idempotent(DP_METHOD_PUT));
+    assert_false(dp_method_is_idempotent(DP_METHOD_POST));
+    assert_false(dp_method_is_idempotent(DP_METHOD_PATCH));
+    assert_false(dp_method_is_idempotent(DP_METHOD_OTHER));
+}
+
+static void statuses_have_reasons(void **state)
+{
+    (void)state;
+    assert_str(dp_status_reason(200), "OK");
+    assert_str(dp_status_reason(431), "Request Header Fields Too Large");
+    assert_str(dp_status_reason(599), "Unknown");
+    assert_str(dp_status_reason(0), "Unknown");
+    assert_str(dp_status_reason(600), "Unknown");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(every_known_name_is_recognised_in_any_case),
+        TEST(fields_are_found_by_number_and_by_name),
+        TEST(set_replaces_all_of_a_name_in_place),
+        TEST(text_that_could_split_a_message_is_left_out),
+        TEST(many_fields_grow_in_the_arena_and_copies_are_apart),
+        TEST(hop_by_hop_fields_and_those_named_are_removed),
+        TEST(only_the_first_32_names_of_connection_count),
+        TEST(lists_are_searched_by_element),
+        TEST(methods_are_case_sensitive_words),
+        TEST(statuses_have_reasons),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

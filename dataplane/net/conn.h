@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connected socket with its input and output. Reading is level triggered and its watcher stays
+ * on; what is sent leaves in one write when the current event ends. One thread. */
+#ifndef DP_NET_CONN_H
+#define DP_NET_CONN_H
+
+#include "dataplane/net/address.h"
+#include "dataplane/net/loop.h"
+
+/* Unwritten bytes from which on a producer should pause until `drained`. */
+#define DP_CONN_HIGH_WATER (64 * 1024)
+
+struct dp_conn;
+
+/* The owner's part. None is called after dp_conn_close. */
+struct dp_conn_events {
+    void (*connected)(struct dp_conn *); /* only after dp_conn_connect */
+    void (*readable)(struct dp_conn *);  /* call dp_conn_read */
+    void (*drained)(struct dp_conn *);   /* after a write: nothing is left to write */
+    void (*stalled)(struct dp_conn *);   /* after a write: the kernel took less; more later */
+    void (*failed)(struct dp_conn *, int error); /* connecting or writing failed: -errno */
+    void (*freed)(struct dp_conn *);             /* some time after dp_conn_close: free the owner */
+};
+
+struct dp_conn {
+    struct dp_loop *loop;                /* borrowed */
+    const struct dp_conn_events *events; /* borrowed */
+    ev_io reader, writer;
+    struct dp_input input;
+    struct dp_block *output; /* owned; NULL: nothing to write */
+    struct dp_task flush;    /* then the grave */
+    int fd;                  /* -1: closed */
+    int error;               /* of a write within the event, told by flush */
+    bool connecting;
+    bool blocked; /* the writer watcher is on: the kernel has no room */
+};
+
+/* Takes a connected, non-blocking socket. */
+void dp_conn_init(struct dp_conn *conn, struct dp_loop *loop, const struct dp_conn_events *events,
+                  int fd);
+/* Starts to connect a new socket; `connected` or `failed` follows, never from within this call. 0,
+ * or -errno when it fails at once; then there is nothing to close. */
+GW_MUST_CHECK int dp_conn_connect(struct dp_conn *conn, struct dp_loop *loop,
+                                  const struct dp_conn_events *events,
+                                  const struct dp_address *address, uint16_t port);
+/* Watchers stop and the socket closes now, the memory goes when the event ends. Twice is once. */
+void dp_conn_close(struct dp_conn *conn);
+/* Sends FIN after all output; what still comes in can be read. */
+void dp_conn_shutdown(struct dp_conn *conn);
+
+/* One read into the input. >0: bytes; 0: the peer sent FIN; -EAGAIN: nothing there; other -errno.
+ * want: see dp_input_room. -ENOBUFS: there is no room. */
+GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
+/* Stops and starts reading. Each change may cost a system call: for backpressure only. */
+void dp_conn_pause(struct dp_conn *conn);
+void dp_conn_resume(struct dp_conn *conn);
+
+/* Queues bytes; large ones are written straight from where they are. Never calls back. */
+void dp_conn_send(struct dp_conn *conn, gw_str bytes);
+/* `drained` follows even when there was nothing to write. */
+void dp_conn_touch(struct dp_conn *conn);
+static inline size_t dp_conn_pending(const struct dp_conn *conn)
+{
+    return conn->output ? conn->output->end - conn->output->start : 0;
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listening sockets, one per worker and address (SO_REUSEPORT): the kernel deals the connections
+ * out. */
+#ifndef DP_NET_LISTENER_H
+#define DP_NET_LISTENER_H
+
+#include "common/error.h"
+#include "dataplane/net/address.h"
+#include "dataplane/net/loop.h"
+
+#define DP_LISTENERS_MAX 16
+
+struct dp_listener {
+    struct dp_loop *loop; /* borrowed */
+    int fd;               /* -1: closed */
+    uint16_t port;        /* as bound */
+    ev_io watcher;
+    struct dp_timer pause; /* while there are no descriptors left */
+    /* Takes over fd. */
+    void (*accepted)(struct dp_listener *, int fd, const struct sockaddr *peer);
+    void *owner;
+    uint64_t refused; /* accepts that failed for want of descriptors or memory */
+};
+
+/* "0.0.0.0:8080", "[::]:8080", "*:8080" (both families). */
+GW_MUST_CHECK int dp_listener_parse(gw_str text, struct dp_address *ret_address, uint16_t *ret_port,
+                                    struct gw_error *err);
+/* Binds and listens; nothing is accepted before dp_listener_start. */
+GW_MUST_CHECK int dp_listener_open(struct dp_listener *listener, struct dp_loop *loop, gw_str text,
+                                   struct gw_error *err);
+void dp_listener_start(struct dp_listener *listener);
+/* Accepts what the kernel has queued already, so that no caller who got through is reset, and
+ * closes. Twice is once. */
+void dp_listener_close(struct dp_listener *listener);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the catalog; private to entry.c (what is known of each resource), branch.c (trees) and
+ * compile.c (the steps of an update). Sync thread. */
+#ifndef DP_SNAPSHOT_CATALOG_H
+#define DP_SNAPSHOT_CATALOG_H
+
+#include "common/list.h"
+#include "common/map.h"
+#include "dataplane/snapshot/snapshot_parts.h"
+
+#define DP_KINDS (PENSTOCK__AGENT__V1__KIND__KIND_APP + 1)
+
+/* A resource as it came, packed. */
+struct dp_form {
+    int64_t revision;
+    size_t len;
+    char bytes[];
+};
+
+struct dp_entry;
+
+/* A route names a group, a channel or a policy. */
+struct dp_edge {
+    struct gw_list in_users; /* of names */
+    struct dp_entry *user, *names;
+};
+
+/* What is known of one resource; without forms it only stands for a name that routes use. */
+struct dp_entry {
+    Penstock__Agent__V1__Kind kind;
+    gw_str name;               /* owned, ends with NUL */
+    struct dp_form *good;      /* owned: the one in force, NULL: none ever was */
+    struct dp_form *next;      /* owned: newer and not in force; NULL: good is the newest */
+    struct dp_unit *unit;      /* a reference: good, compiled; NULL: not in force */
+    struct dp_unit *candidate; /* a reference: compiled, not yet in force */
+    bool candidate_is_next;    /* made of next; else of good, for what it names has changed */
+    bool conflicts;            /* another resource has what it wants: tried with each update */
+    char *reason;              /* owned: why the newest form is not in force; NULL: it is */
+    uint64_t seen;             /* serial of the last update that brought it */
+    struct gw_list in_dirty, in_refused, in_branch;
+    struct gw_list users;  /* struct dp_edge */
+    struct dp_edge *edges; /* owned */
+    unsigned edge_count;
+    struct dp_branch *branch; /* of a route that could be compiled once */
+};
+
+/* The routes of one group in one environment, and their tree. */
+struct dp_branch {
+    gw_str group, environment; /* owned, as one */
+    struct gw_list routes;     /* struct dp_entry */
+    struct gw_list in_dirty;
+    struct dp_tree_unit *unit; /* a reference; NULL: not built yet */
+};
+
+struct dp_catalog {
+    struct dp_parts parts;
+    struct dp_compile_env env;
+    struct gw_map entries[DP_KINDS]; /* by kind, name -> struct dp_entry; owned */
+    struct gw_map branches;          /* "groups/g@RELEASE" -> struct dp_branch; owned */
+    struct gw_map hosts;             /* who has a host: -> struct dp_entry of a group */
+    struct dp_code_map *codes;       /* a reference: who has an AppCode */
+    struct dp_routing_unit *routing; /* a reference: as in the last snapshot */
+    bool is_routing_stale;
+    size_t app_count; /* in force */
+    struct gw_list dirty[DP_KINDS], dirty_branches, refused;
+    struct gw_arena scratch; /* messages of one resource */
+    struct gw_arena report;  /* the list of refusals */
+    char *cluster_id;        /* owned */
+    int64_t revision;
+    uint64_t serial; /* of updates */
+};
+
+/* ---- entry.c */
+
+struct dp_entry *dp_entry_find(const struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
+                               gw_str name);
+struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
+                              gw_str name); /* made when it is not there */
+/* Frees an entry that stands for nothing any more. */
+void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry);
+/* For dp_catalog_free: whatever refers to it. */
+void dp_entry_free(struct dp_entry *entry);
+
+void dp_entry_set_next(struct dp_entry *entry, gw_str packed, int64_t revision);
+void dp_entry_drop_next(struct dp_entry *entry);
+gw_str dp_entry_newest(const struct dp_entry *entry); /* packed; NONE: there is no form */
+void dp_entry_mark(struct dp_catalog *catalog, struct dp_entry *entry);
+void dp_entry_mark_users(struct dp_catalog *catalog, struct dp_entry *entry);
+/* What a route names: count entries, with what it named before forgotten. */
+void dp_entry_set_names(struct dp_catalog *catalog, struct dp_entry *entry,
+                        struct dp_entry *const *names, unsigned count);
+
+void dp_entry_refuse(struct dp_catalog *catalog, struct dp_entry *entry,
+                     const struct gw_error *err);
+void dp_entry_drop_candidate(struct dp_entry *entry);
+/* The candidate comes into force. */
+void dp_entry_accept(struct dp_entry *entry);
+/* No form is left. */
+void dp_entry_clear(struct dp_entry *entry);
+
+/* ---- branch.c */
+
+/* Puts a route with a candidate where its name says, and marks that branch. */
+void dp_branch_join(struct dp_catalog *catalog, struct dp_entry *route);
+void dp_branch_leave(struct dp_catalog *catalog, struct dp_entry *route);
+/* Builds the trees of marked branches: candidates come into force, or are refused. */
+void dp_branches_grow(struct dp_catalog *catalog);
+void dp_branch_free(struct dp_branch *branch);
+
+#endif

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of an update: take in forms and removals, compile the parts that changed, then the
+ * routes that changed or use such parts, then the trees with such routes, and put a snapshot
+ * together of what is in force. */
+#include "dataplane/snapshot/compile.h"
+
+#include "common/message.h"
+#include "dataplane/snapshot/catalog.h"
+
+#include <stdlib.h>
+
+#define KIND(name) PENSTOCK__AGENT__V1__KIND__KIND_##name
+#define NAMES_MAX (2 * (2 + DP_COMPILE_POLICIES_MAX)) /* by both forms of a route */
+
+typedef Penstock__Agent__V1__Resource resource;
+
+static struct dp_unit *find_unit(const struct dp_parts *parts, Penstock__Agent__V1__Kind kind,
+                                 const char *name)
+{
+    const struct dp_catalog *catalog = gw_container_of(parts, struct dp_catalog, parts);
+    const struct dp_entry *entry = dp_entry_find(catalog, kind, gw_str_from(name));
+    return entry ? entry->unit : NULL;
+}
+
+struct dp_catalog *dp_catalog_new(const struct dp_compile_env *env)
+{
+    struct dp_catalog *catalog = gw_calloc(1, sizeof *catalog);
+    catalog->env = *env;
+    catalog->parts = (struct dp_parts){&catalog->env, dp_siphash_key_random(), find_unit};
+    catalog->cluster_id = gw_strdup("");
+    catalog->is_routing_stale = true;
+    for (unsigned kind = 0; kind < DP_KINDS; kind++) {
+        gw_map_init(&catalog->entries[kind]);
+        gw_list_init(&catalog->dirty[kind]);
+    }
+    gw_map_init(&catalog->branches);
+    gw_map_init(&catalog->hosts);
+    gw_list_init(&catalog->dirty_branches);
+    gw_list_init(&catalog->refused);
+    return catalog;
+}
+
+void dp_catalog_free(struct dp_catalog *catalog)
+{
+    if (!catalog)
+        return;
+    for (unsigned kind = 0; kind < DP_KINDS; kind++) {
+        for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->entries[kind], e));)
+            dp_entry_free(e->value);
+        gw_map_done(&catalog->entries[kind]);
+    }
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->branches, e));)
+        dp_branch_free(e->value);
+    gw_map_done(&catalog->branches);
+    gw_map_done(&catalog->hosts);
+    dp_code_map_unref(catalog->codes);
+    if (catalog->routing)
+        dp_unit_unref(&catalog->routing->unit);
+    gw_arena_done(&catalog->scratch);
+    gw_arena_done(&catalog->report);
+    free(catalog->cluster_id);
+    free(catalog);
+}
+
+gw_str dp_catalog_cluster_id(const struct dp_catalog *catalog)
+{
+    return gw_str_from(catalog->cluster_id);
+}
+
+int64_t dp_catalog_revision(const struct dp_catalog *catalog)
+{
+    return catalog->revision;
+}
+
+/* ---- hosts and AppCodes belong to one group, one app */
+
+static void release(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    if (entry->kind == KIND(GROUP) && entry->unit) {
+        const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
+        for (unsigned i = 0; i < group->host_count; i++) {
+            if (gw_map_get(&catalog->hosts, group->hosts[i]) == entry)
+                (void)gw_map_take(&catalog->hosts, group->hosts[i]); /* it is entry */
+        }
+    }
+    if (entry->kind == KIND(APP) && entry->unit) {
+        const struct dp_app_unit *app = (const struct dp_app_unit *)entry->unit;
+        for (unsigned i = 0; i < app->digest_count; i++) {
+            if (dp_code_map_get(catalog->codes, app->digests[i]) == app)
+                catalog->codes = dp_code_map_remove(catalog->codes, app->digests[i]);
+        }
+    }
+}
+
+static int check_claims(const struct dp_catalog *catalog, const struct dp_unit *unit,
+                        Penstock__Agent__V1__Kind kind, struct gw_error *err)
+{
+    const struct dp_group_unit *group = (const struct dp_group_unit *)unit;
+    for (unsigned i = 0; kind == KIND(GROUP) && i < group->host_count; i++) {
+        const struct dp_entry *owner = gw_map_get(&catalog->hosts, group->hosts[i]);
+        if (owner)
+            return gw_fail_field(err, "domains", "%.*s belongs to %s", GW_STR_ARG(group->hosts[i]),
+                                 owner->name.ptr);
+    }
+    const struct dp_app_unit *app = (const struct dp_app_unit *)unit;
+    for (unsigned i = 0; kind == KIND(APP) && i < app->digest_count; i++) {
+        const struct dp_app_unit *owner = dp_code_map_get(catalog->codes, app->digests[i]);
+        if (owner)
+            return gw_fail_field(err, "app_code_digests", "[%u] belongs to %.*s", i,
+                                 GW_STR_ARG(owner->app.name));
+    }
+    return 0;
+}
+
+/* What nobody has. */
+static void claim(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    if (entry->kind == KIND(GROUP) && entry->unit) {
+        const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
+        for (unsigned i = 0; i < group->host_count; i++) {
+            if (!gw_map_get(&catalog->hosts, group->hosts[i]))
+                (void)gw_map_put(&catalog->hosts, group->hosts[i], entry); /* there was none */
+        }
+    }
+    if (entry->kind == KIND(APP) && entry->unit) {
+        struct dp_app_unit *app = (struct dp_app_unit *)entry->unit;
+        for (unsigned i = 0; i < app->digest_count; i++) {
+            if (!dp_code_map_get(catalog->codes, app->digests[i]))
+                catalog->codes = dp_code_map_put(catalog->codes, app->digests[i], app);
+        }
+    }
+}
+
+/* ---- take in */
+
+static Penstock__Agent__V1__Kind kind_of(const resource *message, const char **ret_name)
+{
+    switch (message->kind_case) {
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_GROUP:
+        *ret_name = message->group->name;
+        return KIND(GROUP);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_ROUTE:
+        *ret_name = message->route->name;
+        return KIND(ROUTE);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_CHANNEL:
+        *ret_name = message->channel->name;
+        return KIND(CHANNEL);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_POLICY:
+        *ret_name = message->policy->name;
+        return KIND(POLICY);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_APP:
+        *ret_name = message->app->name;
+        return KIND(APP);
+    default:
+        return KIND(UNSPECIFIED);
+    }
+}
+
+/* A name that is too long is cut: its compiler sees all of it, and refuses. */
+static gw_str key_of(const char *name)
+{
+    gw_str key = gw_str_from(name);
+    key.len = GW_MIN(key.len, DP_COMPILE_NAME_MAX + 1);
+    return key;
+}
+
+static void take_upsert(struct dp_catalog *catalog, const resource *message, int64_t revision)
+{
+    const char *name = NULL;
+    Penstock__Agent__V1__Kind kind = kind_of(message, &name);
+    if (kind == KIND(UNSPECIFIED)) /* of a later version; Hello.kinds asked for none */
+        return;
+    struct dp_entry *entry = dp_entry_get(catalog, kind, key_of(name));
+    gw_arena_reset(&catalog->scratch);
+    gw_str packed = gw_message_pack(&catalog->scratch, &message->base);
+    bool is_known = entry->next || entry->good;
+    bool is_good = entry->good && gw_str_eq(packed, gw_str_n(entry->good->bytes, entry->good->len));
+    entry->seen = catalog->serial;
+    if (is_known && gw_str_eq(packed, dp_entry_newest(entry)))
+        return;
+    if (is_good)
+        dp_entry_drop_next(entry); /* back to what is in force */
+    else
+        dp_entry_set_next(entry, packed, revision);
+    dp_entry_mark(catalog, entry);
+}
+
+static void remove_entry(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    if (!entry->good && !entry->next)
+        return;
+    release(catalog, entry);
+    catalog->app_count -= entry->kind == KIND(APP) && entry->unit;
+    catalog->is_routing_stale |= entry->kind == KIND(GROUP);
+    gw_list_remove(&entry->in_dirty);
+    dp_branch_leave(catalog, entry);
+    dp_entry_set_names(catalog, entry, NULL, 0);
+    dp_entry_clear(entry);
+    dp_entry_mark_users(catalog, entry);
+    dp_entry_release(catalog, entry);
+}
+
+static void take_removal(struct dp_catalog *catalog, const Penstock__Agent__V1__ResourceKey *key)
+{
+    if (key->kind <= KIND(UNSPECIFIED) || key->kind >= DP_KINDS)
+        return;
+    struct dp_entry *entry = dp_entry_find(catalog, key->kind, key_of(key->name));
+    if (entry)
+        remove_entry(catalog, entry);
+}
+
+/* After a full update: what was not in it is gone. */
+static void sweep(struct dp_catalog *catalog, unsigned kind)
+{
+    struct gw_map *map = &catalog->entries[kind];
+    struct dp_entry **gone = gw_calloc(map->count + 1, sizeof *gone);
+    size_t count = 0;
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(map, e));) {
+        struct dp_entry *entry = e->value;
+        if (entry->seen != catalog->serial && (entry->good || entry->next))
+            gone[count++] = entry;
+    }
+    for (size_t i = 0; i < count; i++)
+        remove_entry(catalog, gone[i]);
+    free(gone);
+}
+
+static void take(struct dp_catalog *catalog, const struct dp_update *update)
+{
+    catalog->serial++;
+    for (size_t i = 0; i < update->upsert_count; i++)
+        take_upsert(catalog, update->upserts[i], update->revision);
+    for (size_t i = 0; i < update->removal_count; i++)
+        take_removal(catalog, update->removals[i]);
+    for (unsigned kind = 0; update->base_revision == 0 && kind < DP_KINDS; kind++)
+        sweep(catalog, kind);
+}
+
+/* ---- compile */
+
+/* In the scratch arena. */
+static const resource *unpack(struct dp_catalog *catalog, const struct dp_form *form,
+                              struct gw_error *err)
+{
+    ProtobufCMessage *message;
+    gw_arena_reset(&catalog->scratch);
+    if (gw_message_unpack(&catalog->scratch, &penstock__agent__v1__resource__descriptor,
+                          gw_str_n(form->bytes, form->len), &message, err) < 0)
+        return NULL;
+    return (const resource *)message;
+}
+
+static struct dp_unit *compile(struct dp_catalog *catalog, const resource *message,
+                               struct gw_error *err)
+{
+    switch (message->kind_case) {
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_GROUP:
+        return dp_compile_group(message->group, err);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_CHANNEL:
+        return dp_compile_channel(&catalog->parts, message->channel, err);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_POLICY:
+        return dp_compile_policy(&catalog->parts, message->policy, err);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_APP:
+        return dp_compile_app(&catalog->parts, message->app, err);
+    default:
+        return dp_compile_route(&catalog->parts, message->route, err);
+    }
+}
+
+/* The newest form becomes the candidate, unless it cannot be compiled. */
+static void prepare(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    const struct dp_form *form = entry->next ? entry->next : entry->good;
+    dp_entry_drop_candidate(entry);
+    const resource *message = unpack(catalog, form, &err);
+    entry->candidate_is_next = entry->next != NULL;
+    entry->candidate = message ? compile(catalog, message, &err) : NULL;
+    if (entry->candidate)
+        release(catalog, entry);
+    else
+        dp_entry_refuse(catalog, entry, &err);
+}
+
+static void decide(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    bool was_there = entry->unit != NULL;
+    if (check_claims(catalog, entry->candidate, entry->kind, &err) == 0) {
+        dp_entry_accept(entry);
+        catalog->app_count += entry->kind == KIND(APP) && !was_there;
+        if (entry->kind != KIND(GROUP) || !was_there)
+            dp_entry_mark_users(catalog, entry);
+    } else {
+        dp_entry_drop_candidate(entry);
+        dp_entry_refuse(catalog, entry, &err);
+        entry->conflicts = true;
+    }
+    claim(catalog, entry);
+}
+
+/* All that changes gives up what it has before anyone takes: domains and codes may be swapped. */
+static void compile_parts(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind)
+{
+    struct gw_list *dirty = &catalog->dirty[kind];
+    gw_list_each(&catalog->refused, node)
+    {
+        struct dp_entry *entry = gw_container_of(node, struct dp_entry, in_refused);
+        if (entry->kind == kind && entry->conflicts)
+            dp_entry_mark(catalog, entry);
+    }
+    if (kind == KIND(GROUP) && !gw_list_is_empty(dirty))
+        catalog->is_routing_stale = true;
+    gw_list_each(dirty, node) prepare(catalog, gw_container_of(node, struct dp_entry, in_dirty));
+    gw_list_each(dirty, node)
+    {
+        struct dp_entry *entry = gw_container_of(node, struct dp_entry, in_dirty);
+        gw_list_remove(&entry->in_dirty);
+        if (entry->candidate)
+            decide(catalog, entry);
+    }
+}
+
+/* ---- routes */
+
+static void add_name(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind, const char *name,
+                     struct dp_entry **names, unsigned *count)
+{
+    if (*name && strlen(name) <= DP_COMPILE_NAME_MAX)
+        names[(*count)++] = dp_entry_get(catalog, kind, gw_str_from(name));
+}
+
+static void collect_names(struct dp_catalog *catalog, const Penstock__Agent__V1__Route *route,
+                          struct dp_entry **names, unsigned *count)
+{
+    const Penstock__Agent__V1__Backend *backend = route->backend;
+    add_name(catalog, KIND(GROUP), route->group, names, count);
+    if (backend && backend->kind_case == PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP)
+        add_name(catalog, KIND(CHANNEL), backend->http->channel, names, count);
+    for (size_t i = 0; i < route->n_policies && i < DP_COMPILE_POLICIES_MAX; i++)
+        add_name(catalog, KIND(POLICY), route->policies[i], names, count);
+}
+
+static struct dp_unit *try_form(struct dp_catalog *catalog, const struct dp_form *form,
+                                struct dp_entry **names, unsigned *count, struct gw_error *err)
+{
+    *err = GW_ERROR_NONE;
+    const resource *message = unpack(catalog, form, err);
+    if (!message)
+        return NULL;
+    collect_names(catalog, message->route, names, count);
+    return compile(catalog, message, err);
+}
+
+/* The newest form, or else the good one once more: what that one uses may have changed. When
+ * neither can be, what is in force stays. */
+static void compile_route(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    struct dp_entry *names[NAMES_MAX];
+    unsigned count = 0;
+    struct gw_error err = GW_ERROR_NONE, later = GW_ERROR_NONE;
+    dp_entry_drop_candidate(entry);
+    entry->candidate_is_next = entry->next != NULL;
+    entry->candidate =
+        try_form(catalog, entry->next ? entry->next : entry->good, names, &count, &err);
+    if (!entry->candidate)
+        dp_entry_refuse(catalog, entry, &err);
+    if (!entry->candidate && entry->next && entry->good) {
+        entry->candidate_is_next = false;
+        entry->candidate = try_form(catalog, entry->good, names, &count, &later);
+    }
+    dp_entry_set_names(catalog, entry, names, count);
+    if (entry->candidate)
+        dp_branch_join(catalog, entry);
+}
+
+static void compile_routes(struct dp_catalog *catalog)
+{
+    gw_list_each(&catalog->dirty[KIND(ROUTE)], node)
+    {
+        struct dp_entry *entry = gw_container_of(node, struct dp_entry, in_dirty);
+        gw_list_remove(&entry->in_dirty);
+        compile_route(catalog, entry);
+    }
+}
+
+/* ---- put together */
+
+static void free_router(void *router)
+{
+    dp_router_free(router);
+}
+
+static void add_group(const struct dp_catalog *catalog, struct dp_routing_unit *routing,
+                      const struct dp_entry *entry)
+{
+    const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
+    struct dp_router_group *target = dp_router_add_group(routing->router, group->name, NULL);
+    dp_unit_keep(&routing->unit, entry->unit);
+    for (unsigned i = 0; i < group->host_count; i++) {
+        bool is_debug = group->has_debug && i == 0;
+        if (gw_map_get(&catalog->hosts, group->hosts[i]) != entry)
+            continue;
+        /* A domain that the group names twice is there already. */
+        (void)!dp_router_add_host(routing->router, group->hosts[i], target,
+                                  is_debug ? &group->debug : &group->domain);
+    }
+}
+
+static void add_tree(const struct dp_catalog *catalog, struct dp_routing_unit *routing,
+                     struct dp_tree_unit *tree, size_t *first)
+{
+    const struct dp_entry *group = dp_entry_find(catalog, KIND(GROUP), tree->group);
+    size_t index = routing->tree_count++;
+    first[index] = routing->route_count;
+    routing->route_count += tree->route_count;
+    ((const struct dp_tree_unit **)(uintptr_t)routing->trees)[index] = tree;
+    dp_unit_keep(&routing->unit, &tree->unit);
+    if (!group || !group->unit) /* no host leads there any more */
+        return;
+    struct dp_router_group *target = dp_router_add_group(routing->router, tree->group, NULL);
+    if (dp_router_add_tree(target, tree->environment, tree->tree) < 0)
+        gw_panic("compile: two trees for %s", tree->group.ptr);
+}
+
+static struct dp_routing_unit *new_routing(const struct dp_catalog *catalog)
+{
+    struct dp_routing_unit *routing = dp_unit_new(sizeof *routing, 0);
+    struct gw_arena *arena = &routing->unit.arena;
+    size_t *first = GW_ARENA_ARRAY(arena, size_t, catalog->branches.count);
+    routing->first = first;
+    routing->trees = GW_ARENA_ARRAY(arena, const struct dp_tree_unit *, catalog->branches.count);
+    routing->router = dp_router_new();
+    gw_arena_defer(arena, free_router, routing->router);
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->entries[KIND(GROUP)], e));) {
+        if (((const struct dp_entry *)e->value)->unit)
+            add_group(catalog, routing, e->value);
+    }
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->branches, e));) {
+        struct dp_branch *branch = e->value;
+        if (branch->unit)
+            add_tree(catalog, routing, branch->unit, first);
+    }
+    return routing;
+}
+
+static struct dp_snapshot *new_snapshot(struct dp_catalog *catalog)
+{
+    if (catalog->is_routing_stale) {
+        if (catalog->routing)
+            dp_unit_unref(&catalog->routing->unit);
+        catalog->routing = new_routing(catalog);
+        catalog->is_routing_stale = false;
+    }
+    return dp_snapshot_new(dp_catalog_cluster_id(catalog), catalog->revision, catalog->routing,
+                           catalog->codes, catalog->app_count);
+}
+
+static int by_kind_and_name(const void *a, const void *b)
+{
+    const struct dp_refused *x = a, *y = b;
+    return x->kind != y->kind ? (int)x->kind - (int)y->kind : strcmp(x->name, y->name);
+}
+
+static void report(struct dp_catalog *catalog, struct dp_refusals *ret)
+{
+    size_t count = 0;
+    gw_arena_reset(&catalog->report);
+    gw_list_each(&catalog->refused, node) count++;
+    struct dp_refused *items = GW_ARENA_ARRAY(&catalog->report, struct dp_refused, count);
+    *ret = (struct dp_refusals){items, 0};
+    gw_list_each(&catalog->refused, node)
+    {
+        const struct dp_entry *entry = gw_container_of(node, struct dp_entry, in_refused);
+        const struct dp_form *form = entry->next ? entry->next : entry->good;
+        items[ret->count++] =
+            (struct dp_refused){entry->kind, entry->name.ptr,
+                                gw_arena_strdup(&catalog->report, entry->reason), form->revision};
+    }
+    qsort(items, count, sizeof items[0], by_kind_and_name);
+}
+
+static int check(const struct dp_catalog *catalog, const struct dp_update *update,
+                 struct gw_error *err)
+{
+    if (update->cluster_id.len == 0 || update->cluster_id.len > DP_COMPILE_CLUSTER_MAX)
+        return gw_fail_field(err, "cluster_id", "must have 1 to %d bytes", DP_COMPILE_CLUSTER_MAX);
+    if (update->revision < 1)
+        return gw_fail_field(err, "revision", "must be positive");
+    if (update->base_revision < 0 || update->base_revision > update->revision)
+        return gw_fail_field(err, "base_revision", "must be 0 to revision");
+    if (update->base_revision == 0)
+        return 0;
+    if (update->base_revision != catalog->revision ||
+        !gw_str_eq(update->cluster_id, dp_catalog_cluster_id(catalog)))
+        return gw_fail(err, GW_FAILED_PRECONDITION,
+                       "the change is relative to revision %lld, "
+                       "this agent has revision %lld",
+                       (long long)update->base_revision, (long long)catalog->revision);
+    return 0;
+}
+
+int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_update *update,
+                     struct dp_snapshot **ret_snapshot, struct dp_refusals *ret,
+                     struct gw_error *err)
+{
+    if (check(catalog, update, err) < 0)
+        return -1;
+    take(catalog, update);
+    compile_parts(catalog, KIND(GROUP));
+    compile_parts(catalog, KIND(CHANNEL));
+    compile_parts(catalog, KIND(POLICY));
+    compile_parts(catalog, KIND(APP));
+    compile_routes(catalog);
+    dp_branches_grow(catalog);
+    char *cluster_id = gw_calloc(1, update->cluster_id.len + 1);
+    memcpy(cluster_id, update->cluster_id.ptr, update->cluster_id.len);
+    free(catalog->cluster_id);
+    catalog->cluster_id = cluster_id;
+    catalog->revision = update->revision;
+    *ret_snapshot = new_snapshot(catalog);
+    report(catalog, ret);
+    gw_arena_reset(&catalog->scratch);
+    return 0;
+}
+
+void dp_catalog_each(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg)
+{
+    for (unsigned kind = 0; kind < DP_KINDS; kind++) {
+        for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->entries[kind], e));) {
+            const struct dp_entry *entry = e->value;
+            if (entry->good && !fn(arg, gw_str_n(entry->good->bytes, entry->good->len)))
+                return;
+        }
+    }
+}

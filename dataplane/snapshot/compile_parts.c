@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Groups, channels, policies and apps; the checks that routes need as well. */
+#include "dataplane/chain.h"
+#include "dataplane/snapshot/unit.h"
+#include "dataplane/upstream/endpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HOST_BYTES_MAX 253
+#define BLOCK_BYTES 512 /* most units are small */
+
+/* ---- checks */
+
+int dp_compile_check_name(const char *name, const char *prefix, struct gw_error *err)
+{
+    gw_str text = gw_str_from(name);
+    size_t prefix_len = strlen(prefix);
+    if (text.len <= prefix_len || strncmp(name, prefix, prefix_len) != 0)
+        return gw_fail_field(err, "name", "must start with %s", prefix);
+    if (text.len > DP_COMPILE_NAME_MAX)
+        return gw_fail_field(err, "name", "must be at most %d bytes", DP_COMPILE_NAME_MAX);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] <= ' ' || text.ptr[i] >= 0x7f)
+            return gw_fail_field(err, "name", "must be printable ASCII without blanks");
+    }
+    return 0;
+}
+
+int dp_compile_check_text(const char *text, const char *field, struct gw_error *err)
+{
+    if (strlen(text) > DP_COMPILE_TEXT_MAX)
+        return gw_fail_field(err, field, "must be at most %d bytes", DP_COMPILE_TEXT_MAX);
+    return 0;
+}
+
+static bool is_host_byte(char c)
+{
+    bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return is_letter || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+}
+
+bool dp_compile_is_host(gw_str host)
+{
+    struct dp_address address;
+    if (dp_address_parse(host, &address) == 0)
+        return true;
+    for (size_t i = 0; i < host.len; i++) {
+        bool ends_label = host.ptr[i] == '.' && (i == 0 || host.ptr[i - 1] == '.');
+        if (!is_host_byte(host.ptr[i]) || ends_label)
+            return false;
+    }
+    return host.len > 0 && host.len <= HOST_BYTES_MAX;
+}
+
+struct dp_route_id dp_compile_route_id(const struct dp_parts *parts, gw_str route_name)
+{
+    struct dp_route_id id;
+    dp_siphash(&parts->secret, route_name, id.words);
+    return id;
+}
+
+int dp_route_id_cmp(const void *a, const void *b)
+{
+    const struct dp_route_id *x = a, *y = b;
+    unsigned word = x->words[0] == y->words[0];
+    return (x->words[word] > y->words[word]) - (x->words[word] < y->words[word]);
+}
+
+/* ---- group */
+
+/* In lower case, without a dot at the end: one spelling for a host. */
+static gw_str fold(struct gw_arena *arena, const char *text)
+{
+    char *copy = gw_arena_strdup(arena, text);
+    size_t len = strlen(copy);
+    for (size_t i = 0; i < len; i++) {
+        if (copy[i] >= 'A' && copy[i] <= 'Z')
+            copy[i] = (char)(copy[i] | 0x20);
+    }
+    return gw_str_n(copy, len > 0 && copy[len - 1] == '.' ? len - 1 : len);
+}
+
+static int add_host(struct dp_group_unit *group, gw_str *hosts, const char *text, const char *field,
+                    struct gw_error *err)
+{
+    gw_str host = fold(&group->unit.arena, text), name = host;
+    if (gw_str_has_prefix(host, GW_STR("*.")))
+        name = gw_str_n(host.ptr + 2, host.len - 2);
+    if (!dp_compile_is_host(name))
+        return gw_fail_field(err, field, "is no domain: %.64s", text);
+    hosts[group->host_count++] = host;
+    return 0;
+}
+
+static int compile_hosts(struct dp_group_unit *unit, const Penstock__Agent__V1__Group *group,
+                         struct gw_error *err)
+{
+    if (group->n_domains > DP_COMPILE_DOMAINS_MAX)
+        return gw_fail_field(err, "domains", "must be at most %d", DP_COMPILE_DOMAINS_MAX);
+    gw_str *hosts = GW_ARENA_ARRAY(&unit->unit.arena, gw_str, group->n_domains + 2);
+    unit->hosts = hosts;
+    unit->has_debug = group->debug_domain[0] != '\0';
+    if (unit->has_debug && add_host(unit, hosts, group->debug_domain, "debug_domain", err) < 0)
+        return -1;
+    for (size_t i = 0; i < group->n_domains; i++) {
+        char field[32];
+        (void)snprintf(field, sizeof field, "domains[%zu]", i);
+        if (add_host(unit, hosts, group->domains[i], field, err) < 0)
+            return -1;
+    }
+    if (group->is_default)
+        hosts[unit->host_count++] = DP_HOST_DEFAULT;
+    return 0;
+}
+
+struct dp_unit *dp_compile_group(const Penstock__Agent__V1__Group *group, struct gw_error *err)
+{
+    if (dp_compile_check_name(group->name, "groups/", err) < 0)
+        return NULL;
+    struct dp_group_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
+    unit->name = gw_arena_dup(&unit->unit.arena, gw_str_from(group->name));
+    unit->domain = (struct dp_host){.group = unit->name};
+    unit->debug = (struct dp_host){.group = unit->name, .is_debug = true};
+    if (compile_hosts(unit, group, err) == 0)
+        return &unit->unit;
+    dp_unit_unref(&unit->unit);
+    return NULL;
+}
+
+/* ---- channel */
+
+int dp_compile_check_member(const Penstock__Agent__V1__Member *member, const char *field,
+                            struct gw_error *err)
+{
+    if (!dp_compile_is_host(gw_str_from(member->host)))
+        return gw_fail_field(err, field, "has no host name or address: %.64s", member->host);
+    if (member->port < 1 || member->port > UINT16_MAX)
+        return gw_fail_field(err, field, "has no port from 1 to %d", UINT16_MAX);
+    if (member->weight < 1 || member->weight > DP_COMPILE_WEIGHT_MAX)
+        return gw_fail_field(err, field, "has no weight from 1 to %d", DP_COMPILE_WEIGHT_MAX);
+    return 0;
+}
+
+static void unref_endpoint(void *endpoint)
+{
+    dp_endpoint_unref(endpoint);
+}
+
+struct dp_member dp_compile_member(const struct dp_parts *parts, struct dp_unit *owner,
+                                   const Penstock__Agent__V1__Member *member)
+{
+    gw_str host = gw_str_from(member->host);
+    if (host.ptr[0] == '[')
+        host = gw_str_n(host.ptr + 1, host.len - 2);
+    struct dp_endpoint *endpoint =
+        dp_endpoint_get(parts->env->endpoints, host, (uint16_t)member->port);
+    gw_arena_defer(&owner->arena, unref_endpoint, endpoint);
+    return (struct dp_member){endpoint, member->weight, member->backup};
+}
+
+static int check_members(const Penstock__Agent__V1__Channel *channel, struct gw_error *err)
+{
+    if (channel->n_members > DP_COMPILE_MEMBERS_MAX)
+        return gw_fail_field(err, "members", "must be at most %d", DP_COMPILE_MEMBERS_MAX);
+    for (size_t i = 0; i < channel->n_members; i++) {
+        char field[32];
+        (void)snprintf(field, sizeof field, "members[%zu]", i);
+        if (dp_compile_check_member(channel->members[i], field, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+struct dp_unit *dp_compile_channel(const struct dp_parts *parts,
+                                   const Penstock__Agent__V1__Channel *channel,
+                                   struct gw_error *err)
+{
+    if (dp_compile_check_name(channel->name, "channels/", err) < 0 ||
+        check_members(channel, err) < 0)
+        return NULL;
+    struct dp_channel_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
+    struct gw_arena *arena = &unit->unit.arena;
+    struct dp_member *members = GW_ARENA_ARRAY(arena, struct dp_member, channel->n_members);
+    for (size_t i = 0; i < channel->n_members; i++)
+        members[i] = dp_compile_member(parts, &unit->unit, channel->members[i]);
+    unit->channel = (struct dp_channel){
+        .name = gw_arena_dup(arena, gw_str_from(channel->name)),
+        .members = members,
+        .member_count = (unsigned)channel->n_members,
+        .cursor = gw_arena_zalloc(arena, sizeof(_Atomic uint64_t)),
+    };
+    return &unit->unit;
+}
+
+/* ---- policy */
+
+static const struct dp_filter *filter_of(unsigned policy_kind)
+{
+    for (unsigned i = 0; i < dp_chain_filter_count; i++) {
+        if (policy_kind && dp_chain_filters[i]->policy_kind == policy_kind)
+            return dp_chain_filters[i];
+    }
+    return NULL;
+}
+
+struct dp_unit *dp_compile_policy(const struct dp_parts *parts,
+                                  const Penstock__Agent__V1__Policy *policy, struct gw_error *err)
+{
+    if (dp_compile_check_name(policy->name, "policies/", err) < 0)
+        return NULL;
+    const struct dp_filter *filter = filter_of((unsigned)policy->kind_case);
+    if (!filter) {
+        (void)gw_fail_field(err, "kind", "is not known to this agent");
+        return NULL;
+    }
+    struct dp_policy_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
+    struct dp_compile compile = {.arena = &unit->unit.arena, .limiter = parts->env->limiter};
+    unit->filter = filter;
+    if (filter->compile(&compile, &policy->base, &unit->conf, err) == 0)
+        return &unit->unit;
+    dp_unit_unref(&unit->unit);
+    return NULL;
+}
+
+/* ---- app */
+
+static int check_app(const Penstock__Agent__V1__App *app, struct gw_error *err)
+{
+    if (dp_compile_check_name(app->name, "apps/", err) < 0 ||
+        dp_compile_check_text(app->display_name, "display_name", err) < 0)
+        return -1;
+    if (app->n_app_code_digests > DP_COMPILE_CODES_MAX)
+        return gw_fail_field(err, "app_code_digests", "must be at most %d", DP_COMPILE_CODES_MAX);
+    if (app->n_routes > DP_COMPILE_GRANTS_MAX)
+        return gw_fail_field(err, "routes", "must be at most %d", DP_COMPILE_GRANTS_MAX);
+    for (size_t i = 0; i < app->n_app_code_digests; i++) {
+        if (app->app_code_digests[i].len != DP_APP_CODE_DIGEST_BYTES)
+            return gw_fail_field(err, "app_code_digests", "must have %d bytes each",
+                                 DP_APP_CODE_DIGEST_BYTES);
+    }
+    return 0;
+}
+
+static void compile_grants(const struct dp_parts *parts, struct dp_app_unit *unit,
+                           const Penstock__Agent__V1__App *app)
+{
+    struct dp_route_id *grants =
+        GW_ARENA_ARRAY(&unit->unit.arena, struct dp_route_id, app->n_routes);
+    for (size_t i = 0; i < app->n_routes; i++)
+        grants[i] = dp_compile_route_id(parts, gw_str_from(app->routes[i]));
+    qsort(grants, app->n_routes, sizeof grants[0], dp_route_id_cmp);
+    unit->grants = grants;
+    unit->grant_count = app->n_routes;
+}
+
+struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Agent__V1__App *app,
+                               struct gw_error *err)
+{
+    if (check_app(app, err) < 0)
+        return NULL;
+    struct dp_app_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
+    struct gw_arena *arena = &unit->unit.arena;
+    gw_str name = gw_arena_dup(arena, gw_str_from(app->name));
+    unit->app = (struct dp_app){
+        .name = name,
+        .id = gw_str_n(name.ptr + strlen("apps/"), name.len - strlen("apps/")),
+        .display_name = gw_arena_dup(arena, gw_str_from(app->display_name)),
+        .frozen = app->frozen,
+    };
+    uint8_t(*digests)[DP_APP_CODE_DIGEST_BYTES] =
+        gw_arena_alloc(arena, app->n_app_code_digests * sizeof digests[0]);
+    for (size_t i = 0; i < app->n_app_code_digests; i++)
+        memcpy(digests[i], app->app_code_digests[i].data, sizeof digests[i]);
+    unit->digests = (const uint8_t(*)[DP_APP_CODE_DIGEST_BYTES])digests;
+    unit->digest_count = (unsigned)app->n_app_code_digests;
+    compile_grants(parts, unit, app);
+    return &unit->unit;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/snapshot/catalog.h"
+
+#include <stdlib.h>
+
+struct dp_entry *dp_entry_find(const struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
+                               gw_str name)
+{
+    return gw_map_get(&catalog->entries[kind], name);
+}
+
+struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
+                              gw_str name)
+{
+    struct dp_entry *entry = dp_entry_find(catalog, kind, name);
+    if (entry)
+        return entry;
+    char *copy = gw_calloc(1, name.len + 1);
+    if (name.len > 0)
+        memcpy(copy, name.ptr, name.len);
+    entry = gw_calloc(1, sizeof *entry);
+    entry->kind = kind;
+    entry->name = gw_str_n(copy, name.len);
+    gw_list_init(&entry->in_dirty);
+    gw_list_init(&entry->in_refused);
+    gw_list_init(&entry->in_branch);
+    gw_list_init(&entry->users);
+    (void)gw_map_put(&catalog->entries[kind], entry->name, entry); /* there was none */
+    return entry;
+}
+
+void dp_entry_free(struct dp_entry *entry)
+{
+    dp_entry_clear(entry);
+    free(entry->edges);
+    free((char *)(uintptr_t)entry->name.ptr);
+    free(entry);
+}
+
+void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    if (entry->good || entry->next || !gw_list_is_empty(&entry->users))
+        return;
+    assert(entry->edge_count == 0 && !entry->branch && !entry->unit);
+    gw_list_remove(&entry->in_dirty);
+    (void)gw_map_take(&catalog->entries[entry->kind], entry->name); /* it is entry */
+    dp_entry_free(entry);
+}
+
+/* ---- forms */
+
+void dp_entry_set_next(struct dp_entry *entry, gw_str packed, int64_t revision)
+{
+    struct dp_form *form = gw_malloc(sizeof *form + packed.len);
+    form->revision = revision;
+    form->len = packed.len;
+    if (packed.len > 0)
+        memcpy(form->bytes, packed.ptr, packed.len);
+    free(entry->next);
+    entry->next = form;
+}
+
+void dp_entry_drop_next(struct dp_entry *entry)
+{
+    free(entry->next);
+    entry->next = NULL;
+}
+
+gw_str dp_entry_newest(const struct dp_entry *entry)
+{
+    const struct dp_form *form = entry->next ? entry->next : entry->good;
+    return form ? gw_str_n(form->bytes, form->len) : GW_STR_NONE;
+}
+
+/* ---- what has to be looked at */
+
+void dp_entry_mark(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    if (gw_list_is_empty(&entry->in_dirty))
+        gw_list_push(&catalog->dirty[entry->kind], &entry->in_dirty);
+}
+
+void dp_entry_mark_users(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    gw_list_each(&entry->users, node)
+        dp_entry_mark(catalog, gw_container_of(node, struct dp_edge, in_users)->user);
+}
+
+void dp_entry_set_names(struct dp_catalog *catalog, struct dp_entry *entry,
+                        struct dp_entry *const *names, unsigned count)
+{
+    struct dp_edge *before = entry->edges;
+    unsigned before_count = entry->edge_count;
+    entry->edges = count > 0 ? gw_calloc(count, sizeof entry->edges[0]) : NULL;
+    entry->edge_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        entry->edges[i].user = entry;
+        entry->edges[i].names = names[i];
+        gw_list_push(&names[i]->users, &entry->edges[i].in_users);
+    }
+    for (unsigned i = 0; i < before_count; i++)
+        gw_list_remove(&before[i].in_users);
+    for (unsigned i = 0; i < before_count; i++) {
+        bool is_seen = false; /* the same name twice: release it once */
+        for (unsigned k = 0; k < i && !is_seen; k++)
+            is_seen = before[k].names == before[i].names;
+        if (!is_seen)
+            dp_entry_release(catalog, before[i].names);
+    }
+    free(before);
+}
+
+/* ---- outcome */
+
+void dp_entry_refuse(struct dp_catalog *catalog, struct dp_entry *entry, const struct gw_error *err)
+{
+    struct gw_arena *arena = &catalog->scratch;
+    gw_str text = gw_str_from(err->message);
+    if (err->violation_count > 0)
+        text = gw_arena_printf(arena, "%s: %s", err->violations[0].field, err->violations[0].rule);
+    free(entry->reason);
+    entry->reason = gw_strdup(gw_arena_dup(arena, text).ptr);
+    if (gw_list_is_empty(&entry->in_refused))
+        gw_list_push(&catalog->refused, &entry->in_refused);
+}
+
+static void clear_refusal(struct dp_entry *entry)
+{
+    free(entry->reason);
+    entry->reason = NULL;
+    entry->conflicts = false;
+    gw_list_remove(&entry->in_refused);
+}
+
+void dp_entry_drop_candidate(struct dp_entry *entry)
+{
+    dp_unit_unref(entry->candidate);
+    entry->candidate = NULL;
+}
+
+void dp_entry_accept(struct dp_entry *entry)
+{
+    if (entry->candidate_is_next) {
+        free(entry->good);
+        entry->good = entry->next;
+        entry->next = NULL;
+    }
+    if (!entry->next)
+        clear_refusal(entry);
+    dp_unit_unref(entry->unit);
+    entry->unit = entry->candidate;
+    entry->candidate = NULL;
+}
+
+void dp_entry_clear(struct dp_entry *entry)
+{
+    clear_refusal(entry);
+    dp_entry_drop_candidate(entry);
+    dp_entry_drop_next(entry);
+    dp_unit_unref(entry->unit);
+    entry->unit = NULL;
+    free(entry->good);
+    entry->good = NULL;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/snapshot/router.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static int setup(void **state)
+{
+    *state = dp_router_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    dp_router_free(*state);
+    return 0;
+}
+
+/* Each host leads to a group whose value is the host as it was configured. */
+static int add_host(struct dp_router *router, const char *host)
+{
+    struct dp_router_group *group = dp_router_add_group(router, gw_str_from(host), host);
+    return dp_router_add_host(router, gw_str_from(host), group, host);
+}
+
+static void expect(const struct dp_router *router, const char *host, const char *want)
+{
+    const void *value = NULL;
+    const struct dp_router_group *group = dp_router_find(router, gw_str_from(host), &value);
+    const char *got = group ? dp_router_group_value(group) : "none";
+    if (strcmp(got, want) != 0)
+        fail_msg("%s: got %s, want %s", host, got, want);
+    assert_ptr_equal(value, group ? got : NULL);
+}
+
+static void exact_hosts_come_before_the_longest_wildcard(void **state)
+{
+    struct dp_router *router = *state;
+    expect(router, "api.example.com", "none");
+    assert_int_equal(add_host(router, "api.example.com"), 0);
+    assert_int_equal(add_host(router, "*.example.com"), 0);
+    assert_int_equal(add_host(router, "*.eu.example.com"), 0);
+    assert_int_equal(add_host(router, "Upper.Example.ORG."), 0);
+    assert_int_equal(add_host(router, "10.0.0.1"), 0);
+    assert_int_equal(add_host(router, "[2001:DB8::1]"), 0);
+    expect(router, "api.example.com", "api.example.com");
+    expect(router, "API.EXAMPLE.com", "api.example.com");
+    expect(router, "api.example.com.", "api.example.com");
+    expect(router, "other.example.com", "*.example.com");
+    expect(router, "a.b.c.example.com", "*.example.com");
+    expect(router, "x.api.example.com", "*.example.com");
+    expect(router, "shop.eu.example.com", "*.eu.example.com");
+    expect(router, "a.shop.EU.example.com", "*.eu.example.com");
+    expect(router, "eu.example.com", "*.example.com");
+    expect(router, "upper.example.org", "Upper.Example.ORG.");
+    expect(router, "10.0.0.1", "10.0.0.1");
+    expect(router, "[2001:db8::1]", "[2001:DB8::1]");
+    expect(router, "example.com", "none");
+    expect(router, ".example.com", "none");
+    expect(router, "badexample.com", "none");
+    expect(router, "com", "none");
+    expect(router, "", "none");
+    expect(router, ".", "none");
+}
+
+static void a_star_takes_all_the_rest(void **state)
+{
+    struct dp_router *router = *state;
+    assert_int_equal(add_host(router, "*"), 0);
+    assert_int_equal(add_host(router, "*.example.com"), 0);
+    expect(router, "other", "*");
+    expect(router, "example.com", "*");
+    expect(router, "a.example.com", "*.example.com");
+    expect(router, "", "*");
+}
+
+static void hosts_that_are_none_or_twice_are_refused(void **state)
+{
+    struct dp_router *router = *state;
+    static const char *const bad[] = {"", ".", "*..", "*a.example", "a.*.example", "**", "*.*"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(bad); i++)
+        assert_int_equal(add_host(router, bad[i]), -EINVAL);
+    assert_int_equal(add_host(router, "a.example"), 0);
+    assert_int_equal(add_host(router, "A.example"), -EEXIST);
+    assert_int_equal(add_host(router, "*.example"), 0);
+    assert_int_equal(add_host(router, "*.EXAMPLE"), -EEXIST);
+    char text[257];
+    memset(text, 'a', sizeof(text));
+    struct dp_router_group *group = dp_router_add_group(router, GW_STR("g"), NULL);
+    assert_int_equal(dp_router_add_host(router, gw_str_n(text, 255), group, NULL), 0);
+    assert_int_equal(dp_router_add_host(router, gw_str_n(text, 257), group, NULL), -EINVAL);
+    const void *value;
+    assert_ptr_equal(dp_router_find(router, gw_str_n(text, 255), &value), group);
+    assert_null(dp_router_find(router, gw_str_n(text, 257), &value));
+}
+
+static void groups_have_a_tree_for_each_environment(void **state)
+{
+    struct dp_router *router = *state;
+    struct dp_route_tree *release = dp_route_tree_new(), *test = dp_route_tree_new();
+    struct dp_router_group *group = dp_router_add_group(router, GW_STR("g"), "value");
+    assert_ptr_equal(dp_router_add_group(router, GW_STR("g"), "ignored"), group);
+    assert_string_equal(dp_router_group_value(group), "value");
+    assert_int_equal(dp_router_add_tree(group, GW_STR("RELEASE"), release), 0);
+    assert_int_equal(dp_router_add_tree(group, GW_STR("test"), test), 0);
+    assert_int_equal(dp_router_add_tree(group, GW_STR("test"), test), -EEXIST);
+    assert_ptr_equal(dp_router_group_tree(group, GW_STR("RELEASE")), release);
+    assert_ptr_equal(dp_router_group_tree(group, GW_STR("test")), test);
+    assert_null(dp_router_group_tree(group, GW_STR("TEST")));
+    assert_null(dp_router_group_tree(group, GW_STR("")));
+    dp_route_tree_unref(release); /* the router holds its own */
+    dp_route_tree_unref(test);
+}
+
+/* A change of one tree makes a router that shares the others. */
+static void routers_share_trees(void **state)
+{
+    struct dp_router *old = *state, *new = dp_router_new();
+    struct dp_route_tree *tree = dp_route_tree_new();
+    struct dp_route_def def = {.method = DP_METHOD_GET, .pattern = GW_STR("/a"), .value = "value"};
+    assert_int_equal(dp_route_tree_add(tree, &def), 0);
+    struct dp_router_group *a = dp_router_add_group(old, GW_STR("g"), NULL);
+    struct dp_router_group *b = dp_router_add_group(new, GW_STR("g"), NULL);
+    assert_int_equal(dp_router_add_tree(a, GW_STR("RELEASE"), tree), 0);
+    assert_int_equal(dp_router_add_tree(b, GW_STR("RELEASE"), tree), 0);
+    dp_route_tree_unref(tree);
+    dp_router_free(new);
+    struct dp_route_match match;
+    assert_int_equal(dp_route_tree_match(dp_router_group_tree(a, GW_STR("RELEASE")), DP_METHOD_GET,
+                                         GW_STR("/a"), &match),
+                     DP_ROUTE_FOUND);
+    dp_router_free(NULL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(exact_hosts_come_before_the_longest_wildcard),
+        TEST(a_star_takes_all_the_rest),
+        TEST(hosts_that_are_none_or_twice_are_refused),
+        TEST(groups_have_a_tree_for_each_environment),
+        TEST(routers_share_trees),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/snapshot/snapshot.h"
+
+#include "dataplane/net/address.h"
+#include "dataplane/snapshot/snapshot_parts.h"
+
+#include <stdlib.h>
+
+struct dp_snapshot {
+    atomic_uint refs;
+    int64_t revision;
+    gw_str cluster_id;               /* owned */
+    struct dp_routing_unit *routing; /* a reference */
+    struct dp_code_map *codes;       /* a reference */
+    size_t app_count;
+};
+
+struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
+                                    struct dp_routing_unit *routing, struct dp_code_map *codes,
+                                    size_t app_count)
+{
+    struct dp_snapshot *snapshot = gw_calloc(1, sizeof *snapshot);
+    char *copy = gw_malloc(cluster_id.len + 1);
+    memcpy(copy, cluster_id.ptr, cluster_id.len);
+    copy[cluster_id.len] = '\0';
+    atomic_init(&snapshot->refs, 1);
+    snapshot->revision = revision;
+    snapshot->cluster_id = gw_str_n(copy, cluster_id.len);
+    dp_unit_ref(&routing->unit);
+    snapshot->routing = routing;
+    snapshot->codes = dp_code_map_ref(codes);
+    snapshot->app_count = app_count;
+    return snapshot;
+}
+
+struct dp_snapshot *dp_snapshot_ref(struct dp_snapshot *snapshot)
+{
+    atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
+    return snapshot;
+}
+
+void dp_snapshot_unref(struct dp_snapshot *snapshot)
+{
+    if (!snapshot || atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    dp_unit_unref(&snapshot->routing->unit);
+    dp_code_map_unref(snapshot->codes);
+    free((char *)(uintptr_t)snapshot->cluster_id.ptr);
+    free(snapshot);
+}
+
+int64_t dp_snapshot_revision(const struct dp_snapshot *snapshot)
+{
+    return snapshot->revision;
+}
+
+gw_str dp_snapshot_cluster_id(const struct dp_snapshot *snapshot)
+{
+    return snapshot->cluster_id;
+}
+
+const struct dp_router *dp_snapshot_router(const struct dp_snapshot *snapshot)
+{
+    return snapshot->routing->router;
+}
+
+const struct dp_router_group *dp_snapshot_find_group(const struct dp_snapshot *snapshot,
+                                                     gw_str host, const struct dp_host **ret_host)
+{
+    const struct dp_router *router = snapshot->routing->router;
+    const void *value = NULL;
+    const struct dp_router_group *group = dp_router_find(router, host, &value);
+    struct dp_address address;
+    if (!group &&
+        (dp_address_parse(host, &address) == 0 || gw_str_eq_nocase(host, GW_STR("localhost"))))
+        group = dp_router_find(router, DP_HOST_DEFAULT, &value);
+    *ret_host = value;
+    return group;
+}
+
+size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot)
+{
+    return snapshot->routing->route_count;
+}
+
+const struct dp_route *dp_snapshot_route(const struct dp_snapshot *snapshot, size_t index)
+{
+    const struct dp_routing_unit *routing = snapshot->routing;
+    assert(index < routing->route_count);
+    size_t low = 0, high = routing->tree_count; /* the last tree that starts at or before index */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (routing->first[middle] <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &routing->trees[low]->routes[index - routing->first[low]]->route;
+}
+
+size_t dp_snapshot_app_count(const struct dp_snapshot *snapshot)
+{
+    return snapshot->app_count;
+}
+
+const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,
+                                             const uint8_t digest[DP_APP_CODE_DIGEST_BYTES])
+{
+    const struct dp_app_unit *found = dp_code_map_get(snapshot->codes, digest);
+    return found ? &found->app : NULL;
+}
+
+bool dp_app_may_call(const struct dp_app *app, const struct dp_route *route)
+{
+    const struct dp_app_unit *unit = gw_container_of(app, struct dp_app_unit, app);
+    const struct dp_route_unit *target = gw_container_of(route, struct dp_route_unit, route);
+    return bsearch(&target->id, unit->grants, unit->grant_count, sizeof unit->grants[0],
+                   dp_route_id_cmp) != NULL;
+}

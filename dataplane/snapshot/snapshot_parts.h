@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a snapshot is put together; between compile.c and snapshot.c. */
+#ifndef DP_SNAPSHOT_SNAPSHOT_PARTS_H
+#define DP_SNAPSHOT_SNAPSHOT_PARTS_H
+
+#include "dataplane/snapshot/code_map.h"
+
+/* The routes of one group in one environment. */
+struct dp_tree_unit {
+    struct dp_unit unit;
+    gw_str group, environment;
+    struct dp_route_tree *tree; /* a reference, as are the routes */
+    const struct dp_route_unit *const *routes;
+    size_t route_count;
+};
+
+/* Where requests go: shared by snapshots in which no group and no route differs. */
+struct dp_routing_unit {
+    struct dp_unit unit;
+    struct dp_router *router; /* owned */
+    const struct dp_tree_unit *const *trees;
+    const size_t *first; /* [i]: routes in the trees before trees[i] */
+    size_t tree_count, route_count;
+};
+
+/* Takes references of its own. */
+struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
+                                    struct dp_routing_unit *routing, struct dp_code_map *codes,
+                                    size_t app_count);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/snapshot/unit.h"
+
+#include <stdlib.h>
+
+void *dp_unit_new(size_t size, size_t arena_block_bytes)
+{
+    struct dp_unit *unit = gw_calloc(1, size);
+    atomic_init(&unit->refs, 1);
+    gw_arena_init(&unit->arena, arena_block_bytes);
+    return unit;
+}
+
+struct dp_unit *dp_unit_ref(struct dp_unit *unit)
+{
+    atomic_fetch_add_explicit(&unit->refs, 1, memory_order_relaxed);
+    return unit;
+}
+
+void dp_unit_unref(struct dp_unit *unit)
+{
+    if (!unit || atomic_fetch_sub_explicit(&unit->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    gw_arena_done(&unit->arena);
+    free(unit);
+}
+
+static void unref(void *unit)
+{
+    dp_unit_unref(unit);
+}
+
+void dp_unit_keep(struct dp_unit *unit, struct dp_unit *other)
+{
+    gw_arena_defer(&unit->arena, unref, dp_unit_ref(other));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last good snapshot on disk: what the agent starts from when the control plane is away. The
+ * file is a magic line, packed penstock.agent.v1.Update messages with a length before each, and a
+ * SHA-256 over all of it. It is replaced whole (write, fsync, rename), and the one before is kept
+ * as a second choice. Sync thread. */
+#ifndef DP_SYNC_CACHE_H
+#define DP_SYNC_CACHE_H
+
+#include "common/arena.h"
+#include "common/error.h"
+
+#include "penstock/agent/v1/agent.pb-c.h"
+
+#define DP_CACHE_FILE "snapshot.penstock"
+#define DP_CACHE_BYTES_MAX ((size_t)4 * 1024 * 1024 * 1024)
+
+struct dp_cache_writer; /* a file in the making */
+
+GW_MUST_CHECK int dp_cache_begin(const char *dir, struct dp_cache_writer **ret_writer,
+                                 struct gw_error *err);
+/* Errors are kept and reported by finish. */
+void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Update *update);
+/* Makes the file the current one; frees the writer, also on failure. */
+GW_MUST_CHECK int dp_cache_finish(struct dp_cache_writer *writer, struct gw_error *err);
+
+/* Reads the current file, or, when that is missing or damaged, the one before. 1: *ret_updates are
+ * the messages, in the arena. 0: there is none. -1 with err: there are files, and none is whole. */
+GW_MUST_CHECK int dp_cache_load(const char *dir, struct gw_arena *arena,
+                                Penstock__Agent__V1__Update ***ret_updates, size_t *ret_count,
+                                struct gw_error *err);
+
+#endif

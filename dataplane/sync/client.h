@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The connection to a control plane: which one, connect, Hello, updates in, acknowledgements out,
+ * ping, backoff. Runs on the sync thread's loop; knows nothing of snapshots. */
+#ifndef DP_SYNC_CLIENT_H
+#define DP_SYNC_CLIENT_H
+
+#include "common/arena.h"
+#include "dataplane/sync/sync.h"
+
+#include "penstock/agent/v1/agent.pb-c.h"
+
+struct ev_loop;
+struct dp_client;
+
+#define DP_CLIENT_UPDATE_BYTES_MAX ((size_t)2 * 1024 * 1024 * 1024) /* one update, all chunks */
+#define DP_CLIENT_ENDPOINTS_MAX 16
+#define DP_CLIENT_LABELS_MAX 32
+
+struct dp_client_events {
+    /* Fills cluster id (borrowed until the next event) and revision of what is served. */
+    void (*on_hello)(void *user, gw_str *ret_cluster_id, int64_t *ret_revision);
+    /* A complete update; chunks live until it returns. Fills the acknowledgement (in arena). -1
+     * with err: it does not fit what is served; the next Hello then says so. */
+    int (*on_update)(void *user, Penstock__Agent__V1__Update **chunks, size_t count,
+                     struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
+                     struct gw_error *err);
+    void (*on_connected)(void *user, const char *endpoint);
+    void (*on_disconnected)(void *user, const char *endpoint, const struct gw_error *why,
+                            gw_msec retry_ms);
+};
+
+/* options, events and loop are borrowed. INVALID_ARGUMENT for endpoints, id or labels that are
+ * none. */
+GW_MUST_CHECK int dp_client_new(struct ev_loop *loop, const struct dp_sync_options *options,
+                                const struct dp_client_events *events, void *user,
+                                struct dp_client **ret_client, struct gw_error *err);
+void dp_client_free(struct dp_client *client); /* takes NULL */
+
+#endif

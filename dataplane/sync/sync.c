@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/sync/sync.h"
+
+#include "common/log.h"
+#include "common/message.h"
+#include "dataplane/sync/cache.h"
+#include "dataplane/sync/client.h"
+
+#include <ev.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define CACHE_CHUNK_BYTES (256 * 1024)
+
+struct dp_sync {
+    const struct dp_sync_options *options; /* borrowed */
+    dp_sync_publish *publish;
+    void *context;
+    struct dp_catalog *catalog;  /* owned; sync thread, and before it starts */
+    struct dp_client *client;    /* owned; sync thread */
+    struct dp_snapshot *current; /* a reference; NULL: none yet */
+    struct dp_refusals refusals; /* borrowed from the catalog until the next apply */
+    struct ev_loop *loop;        /* owned */
+    ev_async stop;
+    ev_timer save; /* the cache is written a moment after a change, not for each of a burst */
+    pthread_t thread;
+    bool is_running;
+    pthread_mutex_t lock; /* status only */
+    struct dp_sync_status status;
+};
+
+static void take(struct dp_sync *sync, struct dp_snapshot *snapshot)
+{
+    dp_snapshot_unref(sync->current);
+    sync->current = snapshot;
+    sync->publish(sync->context, snapshot);
+}
+
+/* Chunks of one update, seen as one. */
+static void gather(struct dp_update *update, Penstock__Agent__V1__Update **chunks, size_t count,
+                   struct gw_arena *arena)
+{
+    size_t upserts = 0, removals = 0;
+    for (size_t i = 0; i < count; i++) {
+        upserts += chunks[i]->n_upserts;
+        removals += chunks[i]->n_removals;
+    }
+    *update = (struct dp_update){
+        .cluster_id = gw_str_from(chunks[0]->cluster_id),
+        .revision = chunks[0]->revision,
+        .base_revision = chunks[0]->base_revision,
+        .upserts = gw_arena_alloc(arena, upserts * sizeof(update->upserts[0])),
+        .removals = gw_arena_alloc(arena, removals * sizeof(update->removals[0])),
+    };
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < chunks[i]->n_upserts; j++)
+            update->upserts[update->upsert_count++] = chunks[i]->upserts[j];
+        for (size_t j = 0; j < chunks[i]->n_removals; j++)
+            update->removals[update->removal_count++] = chunks[i]->removals[j];
+    }
+}
+
+static int apply(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, size_t count,
+                 struct gw_arena *arena, struct gw_error *err)
+{
+    struct dp_update update;
+    struct dp_snapshot *snapshot;
+    gather(&update, chunks, count, arena);
+    if (dp_catalog_apply(sync->catalog, &update, &snapshot, &sync->refusals, err) < 0)
+        return -1;
+    take(sync, snapshot);
+    return 0;
+}
+
+/* ---- the cache */
+
+/* The chunk in the making; its resources live in the arena. */
+struct save_state {
+    struct dp_cache_writer *writer;
+    Penstock__Agent__V1__Update update;
+    struct gw_arena arena;
+    size_t bytes, room;
+};
+
+static void save_chunk(struct save_state *state, bool is_final)
+{
+    state->update.final = is_final;
+    dp_cache_add(state->writer, &state->update);
+    state->update.n_upserts = state->bytes = 0;
+    gw_arena_reset(&state->arena);
+}
+
+static bool save_resource(void *arg, gw_str packed)
+{
+    struct save_state *state = arg;
+    struct gw_error err = GW_ERROR_NONE;
+    ProtobufCMessage *resource;
+    if (state->bytes + packed.len > CACHE_CHUNK_BYTES && state->update.n_upserts > 0)
+        save_chunk(state, false);
+    if (state->update.n_upserts == state->room) {
+        state->room = GW_MAX((size_t)64, state->room * 2);
+        state->update.upserts =
+            gw_realloc(state->update.upserts, state->room * sizeof(state->update.upserts[0]));
+    }
+    if (gw_message_unpack(&state->arena, &penstock__agent__v1__resource__descriptor, packed,
+                          &resource, &err) < 0)
+        gw_panic("the catalog holds a resource that does not unpack: %s", err.message);
+    state->update.upserts[state->update.n_upserts++] = (Penstock__Agent__V1__Resource *)resource;
+    state->bytes += packed.len;
+    return true;
+}
+
+static void save_cache(struct dp_sync *sync)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct save_state state = {.update = PENSTOCK__AGENT__V1__UPDATE__INIT};
+    struct gw_arena arena;
+    gw_arena_init(&arena, 256);
+    gw_arena_init(&state.arena, CACHE_CHUNK_BYTES);
+    int result = dp_cache_begin(sync->options->cache_dir, &state.writer, &err);
+    if (result == 0) {
+        gw_str cluster_id = gw_arena_dup(&arena, dp_snapshot_cluster_id(sync->current));
+        state.update.cluster_id = (char *)(uintptr_t)cluster_id.ptr;
+        state.update.revision = dp_snapshot_revision(sync->current);
+        dp_catalog_each(sync->catalog, save_resource, &state);
+        save_chunk(&state, true);
+        result = dp_cache_finish(state.writer, &err);
+    }
+    if (result < 0)
+        gw_log(GW_LOG_ERROR, "sync", "cannot keep the snapshot on disk, serving goes on",
+               gw_kv_error(&err));
+    free(state.update.upserts);
+    gw_arena_done(&state.arena);
+    gw_arena_done(&arena);
+}
+
+static void on_save(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    ev_timer_stop(loop, timer);
+    save_cache(timer->data);
+}
+
+static void load_cache(struct dp_sync *sync)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct gw_arena arena;
+    Penstock__Agent__V1__Update **updates;
+    size_t count = 0;
+    gw_arena_init(&arena, 64 * 1024);
+    int result = dp_cache_load(sync->options->cache_dir, &arena, &updates, &count, &err);
+    if (result == 1 && count > 0)
+        result = apply(sync, updates, count, &arena, &err) == 0 ? 2 : -1;
+    if (result < 0)
+        gw_log(GW_LOG_ERROR, "sync",
+               "the snapshot on disk is of no use, waiting for the control plane",
+               gw_kv_error(&err));
+    else if (result == 2)
+        gw_log(GW_LOG_INFO, "sync", "serving the snapshot on disk",
+               gw_kv_int("revision", dp_snapshot_revision(sync->current)),
+               gw_kv_int("routes", dp_snapshot_route_count(sync->current)));
+    sync->status.revision = sync->current ? dp_snapshot_revision(sync->current) : 0;
+    gw_arena_done(&arena);
+}
+
+/* ---- events of the client */
+
+static void on_hello(void *user, gw_str *ret_cluster_id, int64_t *ret_revision)
+{
+    const struct dp_sync *sync = user;
+    if (!sync->current)
+        return;
+    *ret_cluster_id = dp_snapshot_cluster_id(sync->current);
+    *ret_revision = dp_snapshot_revision(sync->current);
+}
+
+static void fill_ack(struct dp_sync *sync, struct gw_arena *arena, Penstock__Agent__V1__Ack *ack)
+{
+    const struct dp_refused *refused = sync->refusals.items;
+    size_t count = sync->refusals.count;
+    ack->cluster_id =
+        (char *)(uintptr_t)gw_arena_dup(arena, dp_snapshot_cluster_id(sync->current)).ptr;
+    ack->revision = dp_snapshot_revision(sync->current);
+    ack->n_refusals = count;
+    ack->refusals = GW_ARENA_ARRAY(arena, Penstock__Agent__V1__Refusal *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        Penstock__Agent__V1__Refusal *refusal = GW_ARENA_NEW(arena, Penstock__Agent__V1__Refusal);
+        Penstock__Agent__V1__ResourceKey *key =
+            GW_ARENA_NEW(arena, Penstock__Agent__V1__ResourceKey);
+        penstock__agent__v1__refusal__init(refusal);
+        penstock__agent__v1__resource_key__init(key);
+        key->kind = refused[i].kind;
+        key->name = gw_arena_strdup(arena, refused[i].name);
+        refusal->resource = key;
+        refusal->reason = gw_arena_strdup(arena, refused[i].reason);
+        refusal->revision = refused[i].revision;
+        ack->refusals[i] = refusal;
+    }
+}
+
+static int on_update(void *user, Penstock__Agent__V1__Update **chunks, size_t count,
+                     struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
+                     struct gw_error *err)
+{
+    struct dp_sync *sync = user;
+    if (apply(sync, chunks, count, arena, err) < 0)
+        return -1;
+    fill_ack(sync, arena, ret_ack);
+    if (sync->options->cache_dir && *sync->options->cache_dir && !ev_is_active(&sync->save)) {
+        ev_timer_set(&sync->save, 0.2, 0);
+        ev_timer_start(sync->loop, &sync->save);
+    }
+    pthread_mutex_lock(&sync->lock);
+    sync->status.revision = ret_ack->revision;
+    sync->status.updates++;
+    sync->status.refused_resources = (int64_t)ret_ack->n_refusals;
+    sync->status.last_update_wall_ms = gw_clock_wall_ms();
+    pthread_mutex_unlock(&sync->lock);
+    for (size_t i = 0; i < ret_ack->n_refusals; i++)
+        gw_log(GW_LOG_WARN, "sync", "resource refused, its last good form stays in force",
+               gw_kv_text("resource", ret_ack->refusals[i]->resource->name),
+               gw_kv_text("reason", ret_ack->refusals[i]->reason));
+    gw_log(GW_LOG_DEBUG, "sync", "revision applied", gw_kv_int("revision", ret_ack->revision));
+    return 0;
+}
+
+static void on_connected(void *user, const char *endpoint)
+{
+    struct dp_sync *sync = user;
+    pthread_mutex_lock(&sync->lock);
+    sync->status.connected = true;
+    sync->status.connects++;
+    pthread_mutex_unlock(&sync->lock);
+    gw_log(GW_LOG_INFO, "sync", "connected to the control plane", gw_kv_text("endpoint", endpoint));
+}
+
+static void on_disconnected(void *user, const char *endpoint, const struct gw_error *why,
+                            gw_msec retry_ms)
+{
+    struct dp_sync *sync = user;
+    pthread_mutex_lock(&sync->lock);
+    sync->status.connected = false;
+    sync->status.failures++;
+    memcpy(sync->status.last_error, why->message, sizeof(sync->status.last_error));
+    pthread_mutex_unlock(&sync->lock);
+    gw_log(GW_LOG_WARN, "sync", "not connected to the control plane, serving goes on",
+           gw_kv_text("endpoint", endpoint), gw_kv_error(why), gw_kv_int("retry_ms", retry_ms));
+}
+
+static const struct dp_client_events client_events = {
+    .on_hello = on_hello,
+    .on_update = on_update,
+    .on_connected = on_connected,
+    .on_disconnected = on_disconnected,
+};
+
+/* ---- life */
+
+static void on_stop(struct ev_loop *loop, ev_async *async, int events)
+{
+    (void)async, (void)events;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void *run(void *arg)
+{
+    struct dp_sync *sync = arg;
+    ev_run(sync->loop, 0);
+    if (ev_is_active(&sync->save))
+        save_cache(sync);
+    return NULL;
+}
+
+static int start_thread(struct dp_sync *sync, struct gw_error *err)
+{
+    sigset_t all, before;
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&sync->thread, NULL, run, sync);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        return gw_fail(err, GW_INTERNAL, "pthread_create: %s", strerror(result));
+    sync->is_running = true;
+    return 0;
+}
+
+int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile_env *env,
+                  dp_sync_publish *publish, void *context, struct dp_sync **ret_sync,
+                  struct gw_error *err)
+{
+    struct dp_sync *sync = gw_calloc(1, sizeof(*sync));
+    *sync = (struct dp_sync){.options = options,
+                             .publish = publish,
+                             .context = context,
+                             .loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV),
+                             .catalog = dp_catalog_new(env)};
+    pthread_mutex_init(&sync->lock, NULL);
+    ev_async_init(&sync->stop, on_stop);
+    ev_init(&sync->save, on_save);
+    sync->save.data = sync;
+    ev_async_start(sync->loop, &sync->stop);
+    if (options->cache_dir && *options->cache_dir)
+        load_cache(sync);
+    if (dp_client_new(sync->loop, options, &client_events, sync, &sync->client, err) < 0 ||
+        start_thread(sync, err) < 0) {
+        dp_sync_stop(sync);
+        return -1;
+    }
+    *ret_sync = sync;
+    return 0;
+}
+
+void dp_sync_stop(struct dp_sync *sync)
+{
+    if (!sync)
+        return;
+    if (sync->is_running) {
+        ev_async_send(sync->loop, &sync->stop);
+        pthread_join(sync->thread, NULL);
+    }
+    dp_client_free(sync->client);
+    dp_catalog_free(sync->catalog);
+    dp_snapshot_unref(sync->current);
+    ev_loop_destroy(sync->loop);
+    pthread_mutex_destroy(&sync->lock);
+    free(sync);
+}
+
+void dp_sync_read_status(struct dp_sync *sync, struct dp_sync_status *ret_status)
+{
+    pthread_mutex_lock(&sync->lock);
+    *ret_status = sync->status;
+    pthread_mutex_unlock(&sync->lock);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sync thread: holds the stream to the control plane, compiles what comes, hands out snapshots,
+ * keeps the last good one on disk. It starts from that file when it is there. */
+#ifndef DP_SYNC_H
+#define DP_SYNC_H
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "dataplane/snapshot/compile.h"
+
+struct dp_sync;
+
+/* Text is borrowed for the life of the thread. */
+struct dp_sync_options {
+    const char *controlplane; /* "host:port", several by comma: the first is preferred */
+    const char *agent_id;     /* stable over restarts; 1 to 128 of a-z A-Z 0-9 . - _ */
+    const char *labels;       /* "zone=a,rack=7", or "" */
+    const char *ca_file;      /* PEM: TLS, verified against it; "" : plaintext */
+    const char *cert_file;    /* the agent's certificate; "": none */
+    const char *key_file;
+    const char *cache_dir;  /* where the last good snapshot is kept; "": nowhere */
+    gw_msec keepalive_ms;   /* ping interval; a missed answer ends the connection. 0: 10 s */
+    gw_msec backoff_max_ms; /* between attempts, with jitter; starts at 100 ms. 0: 10 s */
+};
+
+/* Called on the sync thread with each new snapshot; it takes references of its own. */
+typedef void dp_sync_publish(void *context, struct dp_snapshot *snapshot);
+
+/* Loads the cache (publishing what it holds before this returns), then starts the thread. env and
+ * options are borrowed until dp_sync_stop. */
+GW_MUST_CHECK int dp_sync_start(const struct dp_sync_options *options,
+                                const struct dp_compile_env *env, dp_sync_publish *publish,
+                                void *context, struct dp_sync **ret_sync, struct gw_error *err);
+/* Ends the stream, joins the thread, frees. Takes NULL. */
+void dp_sync_stop(struct dp_sync *sync);
+
+/* For metrics and the operations port. Any thread. */
+struct dp_sync_status {
+    bool connected;
+    int64_t revision; /* applied; 0: none */
+    int64_t connects, failures, updates, refused_resources;
+    gw_msec last_update_wall_ms; /* 0: none since start */
+    char last_error[GW_ERROR_MESSAGE_MAX];
+};
+void dp_sync_read_status(struct dp_sync *sync, struct dp_sync_status *ret_status);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One thread, one loop: its listeners, its connections, its snapshot. Workers share nothing but
+ * snapshots, counters and limiter cells. Unless said otherwise: main thread only. */
+#ifndef DP_WORKER_H
+#define DP_WORKER_H
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/metrics.h"
+#include "dataplane/snapshot/snapshot.h"
+
+struct dp_access_log;
+struct dp_settings;
+
+/* What all workers of a process share; borrowed, outlives them. */
+struct dp_worker_shared {
+    const struct dp_settings *settings;
+    struct gw_metrics *metrics;
+    struct dp_access_log *access_log; /* NULL: off */
+};
+
+struct dp_worker;
+
+/* Binds the listeners of settings->listen with SO_REUSEPORT; nothing is accepted yet. */
+struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned index,
+                                struct gw_error *err);
+GW_MUST_CHECK int dp_worker_start(struct dp_worker *worker, struct gw_error *err);
+
+/* Any thread. The worker takes a reference of its own; requests that have begun keep the snapshot
+ * that they started with. */
+void dp_worker_post_snapshot(struct dp_worker *worker, struct dp_snapshot *snapshot);
+/* Any thread. Listeners close after grace_ms, answers say Connection: close, and the loop ends when
+ * the last connection has, at the latest timeout_ms later. */
+void dp_worker_drain(struct dp_worker *worker, gw_msec grace_ms, gw_msec timeout_ms);
+/* Any thread: milliseconds since the loop last turned (it turns at least once a second), and
+ * whether it has a snapshot. */
+gw_msec dp_worker_stalled_ms(const struct dp_worker *worker);
+bool dp_worker_is_ready(const struct dp_worker *worker);
+/* Any thread: revision that new requests are answered with; -1: none yet. */
+int64_t dp_worker_revision(const struct dp_worker *worker);
+
+/* Waits for the end of the thread. */
+void dp_worker_join(struct dp_worker *worker);
+void dp_worker_free(struct dp_worker *worker); /* takes NULL */
+/* Port of listener i, for tests that listen on port 0. */
+uint16_t dp_worker_port(const struct dp_worker *worker, unsigned listener);
+
+#endif

@@ -1,0 +1,57 @@
+"""Fixtures: every scenario gets real processes on free ports of loopback, stopped by pid afterwards."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from lib.gateway import Gateway  # noqa: E402
+from lib.servers import Agent, ControlPlane, Echo, Etcd, Nginx  # noqa: E402
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(process): started now, stopped at the end, which must be clean."""
+    started = []
+
+    def begin(process):
+        process.start()
+        started.append(process)
+        return process
+    yield begin
+    for process in reversed(started):
+        if process.is_running():
+            assert process.stop() == 0, f"{process.name} ended badly:\n{process.tail()}"
+
+
+@pytest.fixture
+def echo():
+    backend = Echo()
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture
+def nginx(start, tmp_path):
+    return start(Nginx(tmp_path))
+
+
+@pytest.fixture
+def etcd(start, tmp_path):
+    return start(Etcd(tmp_path))
+
+
+@pytest.fixture
+def controlplane(start, tmp_path):
+    return start(ControlPlane(tmp_path))
+
+
+@pytest.fixture
+def agent(start, tmp_path, controlplane):
+    return start(Agent(tmp_path, controlplane))
+
+
+@pytest.fixture
+def gateway(controlplane, agent, echo):
+    return Gateway(controlplane, agent, echo)

@@ -1,0 +1,158 @@
+"""The servers of the scenarios: etcd, control plane, agent, nginx, and a backend that records."""
+import http.server
+import json
+import socket
+import subprocess
+import threading
+
+from .process import BIN, Process, free_port
+from .wait import until
+
+
+class Etcd(Process):
+    def __init__(self, folder, name="etcd", extra=()):
+        self.port, self.peer_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.store = f"etcd:{self.url}"
+        peer = f"http://127.0.0.1:{self.peer_port}"
+        super().__init__(name, [
+            "/usr/bin/etcd", "--name", name, "--data-dir", f"{folder}/{name}.data",
+            "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", f"{name}={peer}", "--log-level", "warn",
+            "--experimental-watch-progress-notify-interval=1s", *extra], folder)
+
+    def start(self):
+        super().start()
+        return self.wait_http(f"{self.url}/health")
+
+
+class ControlPlane(Process):
+    def __init__(self, folder, store=None, name="controlplane", extra=(), ports=(0, 0)):
+        self.port, self.ops_port = map(free_port, ports)
+        self.address = f"127.0.0.1:{self.port}"
+        self.ops = f"http://127.0.0.1:{self.ops_port}"
+        self.flags = ()  # of penstockctl toward it
+        super().__init__(name, [
+            BIN / "penstock-controlplane", "--listen", self.address, "--ops-listen", f"127.0.0.1:{self.ops_port}",
+            "--store", store or f"sqlite:{folder}/{name}.db", *extra], folder)
+
+    def start(self):
+        super().start()
+        return self.wait_http(f"{self.ops}/readyz")
+
+    def ctl(self, *words, stdin=None, check=True):
+        """penstockctl WORDS; its CompletedProcess."""
+        done = subprocess.run([BIN / "penstockctl", "--server", self.address, *self.flags, *map(str, words)],
+                              input=stdin, capture_output=True, text=True, timeout=60)
+        assert not check or done.returncode == 0, f"penstockctl {words}: {done.returncode}\n{done.stderr}{self.tail(10)}"
+        return done
+
+    def apply(self, *documents):
+        return self.ctl("apply", "-f", "-", stdin=json.dumps(documents))
+
+    def get(self, kind, name):
+        return json.loads(self.ctl("get", kind, name, "-o", "json").stdout)
+
+    def list(self, kind, *parent):
+        return json.loads(self.ctl("get", kind, *parent, "-o", "json").stdout)
+
+
+class Agent(Process):
+    def __init__(self, folder, controlplane, name="agent", extra=(), ports=(0, 0)):
+        self.port, self.ops_port = map(free_port, ports)
+        self.ops = f"http://127.0.0.1:{self.ops_port}"
+        self.access_log = folder / f"{name}.access.log"
+        super().__init__(name, [
+            BIN / "penstock-agent", "--listen", f"127.0.0.1:{self.port}", "--ops-listen", f"127.0.0.1:{self.ops_port}",
+            "--controlplane", controlplane.address, "--agent-id", name, "--cache-dir", folder,
+            "--access-log", self.access_log, "--drain-grace", "0ms", *extra], folder)
+
+    def start(self):
+        super().start()
+        return self.wait_http(f"{self.ops}/readyz")
+
+    def metric(self, series):
+        """Value of a series as it is written, 0 when it is not there."""
+        from .process import http_text
+        for line in http_text(f"{self.ops}/metrics").splitlines():
+            if line.startswith(series + " "):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+
+class Nginx(Process):
+    """A backend that nobody here wrote."""
+
+    def __init__(self, folder, name="nginx", server="location / { return 200 \"nginx $request_uri\\n\"; }"):
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        (folder / name).mkdir()
+        (folder / name / "nginx.conf").write_text(f"""
+            daemon off; worker_processes 1; error_log stderr warn; pid {folder}/{name}/pid;
+            events {{ worker_connections 1024; }}
+            http {{
+              access_log off; keepalive_requests 1000000; client_body_temp_path {folder}/{name}/body;
+              proxy_temp_path {folder}/{name}/proxy; fastcgi_temp_path {folder}/{name}/fastcgi;
+              uwsgi_temp_path {folder}/{name}/uwsgi; scgi_temp_path {folder}/{name}/scgi;
+              server {{ listen {self.address}; root {folder}/{name}; {server} }}
+            }}""")
+        super().__init__(name, ["/usr/sbin/nginx", "-p", folder / name, "-c", folder / name / "nginx.conf"], folder)
+
+    def start(self):
+        super().start()
+        until(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None, "nginx to listen")
+        return self
+
+
+class Echo:
+    """Answers every request with what it got, as JSON, and keeps it in `requests`."""
+
+    def __init__(self):
+        self.requests, backend = [], self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def read_body(self):
+                if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = b""
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                while self.rfile.readline() not in (b"\r\n", b""):
+                    pass
+                return body
+
+            def answer(self):
+                request = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()),
+                           "body": self.read_body().decode("latin-1")}
+                backend.requests.append(request)
+                status, headers, body = backend.reply(request)
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.address = f"127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def reply(self, request):
+        """Replaced by tests that want another answer: status, headers, body."""
+        return 200, [("Content-Type", "application/json"), ("X-Backend", "echo")], json.dumps(request).encode()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()

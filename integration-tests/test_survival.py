@@ -1,0 +1,148 @@
+"""What dies and what goes on: nothing is refused for the sake of configuration (design.md 6)."""
+import base64
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from lib.gateway import Gateway
+from lib.servers import Agent, ControlPlane, Etcd
+from lib.wait import until
+
+
+class Load:
+    """wrk over the agent; every answer that is not 2xx, and every socket error, is a failure."""
+
+    def __init__(self, gateway, seconds, connections=16):
+        self.process = subprocess.Popen(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"Host: {gateway.host}",
+             f"http://127.0.0.1:{gateway.agent.port}/"], stdout=subprocess.PIPE, text=True)
+
+    def is_running(self):
+        return self.process.poll() is None
+
+    def finish(self):
+        report = self.process.communicate(timeout=120)[0]
+        assert "Non-2xx" not in report and "Socket errors" not in report, report
+        requests = int(re.search(r"(\d+) requests in", report).group(1))
+        assert requests > 0
+        return requests
+
+
+def mock(text):
+    return {"mock": {"body": base64.b64encode(text.encode()).decode()}}
+
+
+@pytest.fixture
+def cluster(start, tmp_path, echo):
+    """Control plane on etcd, one agent, one published API."""
+    etcd = start(Etcd(tmp_path))
+    controlplane = start(ControlPlane(tmp_path, etcd.store))
+    agent = start(Agent(tmp_path, controlplane))
+    gateway = Gateway(controlplane, agent, echo)
+    gateway.etcd = etcd
+    gateway.group("g")
+    gateway.publish(gateway.api("g/a", backend=mock("one")))
+    return gateway
+
+
+def test_control_plane_and_etcd_killed_under_load(cluster, nginx):
+    cluster.publish(cluster.api("g/a", backend={"http": {"address": nginx.address}}))
+    load = Load(cluster, 6)
+    cluster.controlplane.kill()
+    cluster.etcd.kill()
+    until(lambda: cluster.agent.metric("penstock_agent_controlplane_connected") == 0, "the agent to notice")
+    assert load.is_running()
+    load.finish()
+
+
+def test_an_agent_restarted_meanwhile_serves_from_disk(cluster):
+    until(lambda: (cluster.agent.folder / "snapshot.penstock").exists(), "the snapshot to be on disk")
+    cluster.controlplane.kill()
+    cluster.etcd.kill()
+    cluster.agent.kill()
+    cluster.agent.start()
+    assert cluster.call().body == b"one"
+
+
+def test_a_pending_change_arrives_when_they_return(cluster):
+    cluster.agent.stop()
+    cluster.api("g/a", backend=mock("two"))
+    cluster.controlplane.ctl("publish", "g/a")
+    cluster.controlplane.kill()
+    cluster.etcd.kill()
+    cluster.agent.start()
+    assert cluster.call().body == b"one"
+    cluster.etcd.start()
+    cluster.controlplane.start()
+    until(lambda: cluster.call().body == b"two", "the change to arrive", 40)
+
+
+def test_the_control_plane_serves_agents_while_etcd_is_away(cluster, start, tmp_path):
+    cluster.etcd.signal(signal.SIGSTOP)
+    second = start(Agent(tmp_path, cluster.controlplane, "second"))
+    cluster.agent = second
+    assert cluster.call().body == b"one"
+    cluster.etcd.signal(signal.SIGCONT)
+
+
+def test_two_hundred_publishes_under_load(gateway, nginx):
+    gateway.group("g")
+    gateway.publish(gateway.api("g/a", backend={"http": {"address": nginx.address}}))
+    gateway.publish(gateway.api("g/b", "/b", backend=mock("0")))
+    load = Load(gateway, 45)
+    for number in range(1, 201):
+        if not load.is_running():
+            break
+        gateway.api("g/b", "/b", backend=mock(str(number)))
+        gateway.controlplane.ctl("publish", "g/b")
+    assert load.is_running(), f"only {number} publishes while the load ran"
+    gateway.settle()
+    assert gateway.call("/b").body == b"200"
+    load.process.send_signal(signal.SIGINT)
+    load.finish()
+
+
+def test_sigterm_drains_without_losing_a_request(gateway, echo):
+    gateway.group("g")
+    gateway.publish(gateway.api("g/a"))
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(request):
+        entered.set()
+        leave.wait(20)
+        return 200, [], b"done"
+    echo.reply = slow
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(gateway.call()))
+    caller.start()
+    assert entered.wait(20)
+    gateway.agent.signal(signal.SIGTERM)
+    until(lambda: refuses(gateway), "new connections to be refused")
+    leave.set()
+    caller.join(20)
+    assert answers[0].status == 200 and answers[0].body == b"done"
+    assert answers[0].header("Connection") == "close"
+    assert gateway.agent.popen.wait(20) == 0
+
+
+def refuses(gateway):
+    try:
+        gateway.call("/refused")
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False
+
+
+def test_a_broken_cache_is_refused_and_the_agent_waits(cluster):
+    cache = cluster.agent.folder / "snapshot.penstock"
+    until(cache.exists, "the snapshot to be on disk")
+    cluster.agent.stop()
+    for file in (cache, cache.with_suffix(".penstock.old")):
+        if file.exists():
+            file.write_bytes(file.read_bytes()[:-5] + b"wrong")
+    cluster.agent.start()
+    assert cluster.call().body == b"one"
+    assert "damaged" in cluster.agent.tail()

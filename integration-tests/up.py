@@ -1,0 +1,122 @@
+"""./dev up: a control plane, an agent and a backend on loopback; an example API is created, published and called."""
+import argparse
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from lib.process import BIN  # noqa: E402
+from lib.servers import Agent, ControlPlane, Echo, Etcd  # noqa: E402
+
+HERE = pathlib.Path(__file__).parent
+HOST = "orders.example.com"
+BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+
+
+def say(text):
+    print(f"\n{BOLD}== {text}{PLAIN}", flush=True)
+
+
+def show(command, stdin=None):
+    """Runs a command as a person would type it, with its output."""
+    print("$ " + " ".join(command).replace(str(BIN) + "/", ""), flush=True)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60)
+    print(done.stdout + done.stderr, end="" if (done.stdout + done.stderr).endswith("\n") else "\n", flush=True)
+    if done.returncode != 0:
+        raise SystemExit(f"that failed with exit status {done.returncode}")
+    return done.stdout
+
+
+class Demo:
+    def __init__(self, store):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-up-"))
+        self.processes, self.backend = [], Echo()
+        url = self.run(Etcd(self.folder)).store if store == "etcd" else None
+        self.controlplane = self.run(ControlPlane(self.folder, url, ports=(9440, 9441)))
+        self.agent = self.run(Agent(self.folder, self.controlplane, ports=(8080, 9100)))
+        self.ctl = [str(BIN / "penstockctl"), "--server", self.controlplane.address]
+
+    def run(self, process):
+        print(f"starting {process.name}", flush=True)
+        process.start()
+        self.processes.append(process)
+        return process
+
+    def call(self, *flags):
+        """curl, as a caller of the API; the status of the answer."""
+        answer = show(["curl", "-sS", "-i", "-H", f"Host: {HOST}", *flags, f"http://127.0.0.1:{self.agent.port}/orders/7"])
+        return int(answer.split()[1])
+
+    def expect(self, status, *flags):
+        if self.call(*flags) != status:
+            raise SystemExit(f"expected status {status}")
+
+    def walk(self):
+        say("an API, an app that may call it, a limit of three calls a minute")
+        example = (HERE / "example/orders.yaml").read_text().replace("port: 8000", f"port: {self.backend.port}")
+        show([*self.ctl, "apply", "-f", "-"], example)
+        code = show([*self.ctl, "create", "-f", "-"], "{kind: AppCode, name: apps/shop/codes/main}").split("code: ")[1].split()[0]
+        say("callers see nothing until it is published")
+        self.expect(404)
+        show([*self.ctl, "publish", "orders/read", "--wait", "--description", "the first one"])
+        say("a call without an AppCode is refused")
+        self.expect(401)
+        say("with the code it reaches the backend, which echoes what it got")
+        self.expect(200, "-H", f"X-Apig-AppCode: {code}")
+        say("two more, and the limit is reached")
+        # A minute may begin meanwhile, and the count with it: then it takes three calls more.
+        statuses = []
+        while 429 not in statuses and len(statuses) < 7:
+            statuses.append(self.call("-H", f"X-Apig-AppCode: {code}"))
+        if statuses[-1] != 429 or set(statuses[:-1]) - {200}:
+            raise SystemExit(f"expected three calls a minute and then 429, got {statuses}")
+        show([*self.ctl, "history", "orders/read"])
+        show([*self.ctl, "agents"])
+        self.code = code
+
+    def print_addresses(self):
+        say("it is all yours until Ctrl-C")
+        print(f"""  gateway   http://127.0.0.1:{self.agent.port}         (Host: {HOST})
+  admin     {self.controlplane.address}                (gRPC; reflection is on)
+  metrics   {self.agent.ops}/metrics and {self.controlplane.ops}/metrics
+  logs      {self.folder}
+
+  try       export PENSTOCK_SERVER={self.controlplane.address} PATH={BIN}:$PATH
+            penstockctl get apis
+            penstockctl get policy three-a-minute -o yaml
+            curl -H 'Host: {HOST}' -H 'X-Apig-AppCode: {self.code}' http://127.0.0.1:{self.agent.port}/orders/7""")
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.stop()
+        self.backend.stop()
+        shutil.rmtree(self.folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev up", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end after the calls")
+    parser.add_argument("--store", choices=("sqlite", "etcd"), default="sqlite")
+    options = parser.parse_args()
+    demo = None
+    try:
+        demo = Demo(options.store)
+        demo.walk()
+        if options.once:
+            say("every step worked")
+        else:
+            demo.print_addresses()
+            signal.pause()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        if demo:
+            demo.stop()
+
+
+if __name__ == "__main__":
+    main()
