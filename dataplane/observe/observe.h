@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an exchange leaves behind at its end: one line of the access log, and the metrics. One
+ * observer per worker, used by its thread only; metrics and log are shared. */
+#ifndef DP_OBSERVE_H
+#define DP_OBSERVE_H
+
+#include "common/clock.h"
+#include "common/metrics.h"
+#include "dataplane/exchange.h"
+
+struct dp_access_log; /* access_log.h */
+struct dp_observer;
+
+/* metrics and access_log are borrowed; access_log NULL: off. */
+struct dp_observer *dp_observer_new(struct gw_metrics *metrics, struct dp_access_log *access_log,
+                                    unsigned worker);
+void dp_observer_free(struct dp_observer *observer); /* takes NULL */
+
+/* How it went, where the exchange itself does not say. Text is borrowed for the call. */
+struct dp_outcome {
+    unsigned status;              /* as sent to the caller; 499: it left before an answer */
+    gw_str reason;                /* word of a refusal (refusal.h) or fault; empty: none */
+    gw_str upstream;              /* "host:port" of the last attempt; empty: none */
+    unsigned attempts;            /* at the backend */
+    bool reused;                  /* the connection to the backend */
+    bool cut;                     /* the answer did not leave whole */
+    uint64_t bytes_in, bytes_out; /* of the caller's connection, heads and framing included */
+    gw_nsec duration_ns;          /* first byte of the head to last byte of the answer */
+    gw_nsec upstream_ns;          /* from the start of the call to the answer's head; 0: none */
+};
+/* Once per exchange, also for those that never got a head parsed (then route is NULL). */
+void dp_observe_exchange(struct dp_observer *observer, const struct dp_exchange *x,
+                         const struct dp_outcome *outcome);
+
+#endif

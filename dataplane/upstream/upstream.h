@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request to a backend: picks a member, takes an idle connection or makes one, sends, reads the
+ * answer, and tries again where D-24 allows it (retry.h). Knows no gateway: the mirror image of
+ * downstream.h. One worker thread. */
+#ifndef DP_UPSTREAM_H
+#define DP_UPSTREAM_H
+
+#include "dataplane/http/h1_body.h"
+#include "dataplane/http/h1_write.h"
+#include "dataplane/net/loop.h"
+#include "dataplane/snapshot/snapshot.h"
+#include "dataplane/upstream/retry.h"
+
+struct dp_upstreams;     /* one worker's: its connections and retry budgets */
+struct dp_upstream_link; /* a connection with a call on it; private to upstream/ */
+
+/* A request's body up to here is kept so that it can be sent again. */
+#define DP_UPSTREAM_REPLAY_BYTES (16 * 1024)
+
+struct dp_upstreams_options {
+    struct dp_loop *loop;       /* borrowed */
+    unsigned worker;            /* index: see dp_endpoint_pool */
+    gw_msec connect_timeout_ms; /* of one attempt at one address, TLS included; 0: 5 s */
+    gw_msec idle_timeout_ms;    /* an unused connection closes after; 0: 60 s */
+    unsigned idle_max;          /* unused connections kept per endpoint; 0: 64 */
+    const char *ca_file;        /* PEM, for backends over TLS; NULL: the system's */
+};
+struct dp_upstreams_stats {
+    uint64_t connects, connect_failures, reuses, stale, retries, timeouts;
+    uint64_t budget_refusals; /* retries that the budget did not allow */
+    uint64_t open, idle;      /* connections now */
+};
+GW_MUST_CHECK int dp_upstreams_new(const struct dp_upstreams_options *options,
+                                   struct dp_upstreams **ret_upstreams, struct gw_error *err);
+/* Closes idle connections; every call has ended. Takes NULL. */
+void dp_upstreams_free(struct dp_upstreams *upstreams);
+const struct dp_upstreams_stats *dp_upstreams_stats(const struct dp_upstreams *upstreams);
+
+/* What to send; all of it is borrowed until the call ends. */
+struct dp_upstream_request {
+    const struct dp_channel *channel;
+    bool tls;
+    enum dp_method method;          /* as sent: decides framing of the answer and retries */
+    struct dp_h1_request_line line; /* host empty: the member's host:port */
+    const struct dp_headers *headers;
+    struct dp_h1_framing framing; /* of the body: NONE, LENGTH or CHUNKED */
+    gw_msec timeout_ms;           /* from the end of the request to the answer's head, and between
+                                     two reads of its body */
+    int32_t retry_count;          /* -1: once for idempotent methods */
+};
+
+struct dp_upstream_call;
+/* None is called from within dp_upstream_start, _send_body or _read_body; none after the call has
+ * ended: that is after body(last), failed, or dp_upstream_cancel. */
+struct dp_upstream_events {
+    /* Starts or stops the flow of the request's body into dp_upstream_send_body. */
+    void (*want_body)(struct dp_upstream_call *call, bool on);
+    /* call->head and call->framing are there; their views stay good until the call ends. 1xx heads
+     * are not told. */
+    void (*head)(struct dp_upstream_call *call);
+    /* Only between read_body(true) and (false). Data is good during the callback only. last is
+     * told also for an answer without a body (then data is empty). */
+    void (*body)(struct dp_upstream_call *call, gw_str data, bool last);
+    /* Before head: answer in its place. After: the answer is cut. */
+    void (*failed)(struct dp_upstream_call *call, enum dp_upstream_failure failure);
+};
+
+/* One request with all its attempts; embedded in its owner, set up by dp_upstream_start. */
+struct dp_upstream_call {
+    const struct dp_upstream_events *events;
+    struct dp_response_head head;
+    struct dp_h1_framing framing;
+    /* for the log */
+    const struct dp_endpoint *endpoint; /* of the last attempt; NULL: none picked */
+    unsigned attempts;
+    bool reused;                          /* the last attempt's connection was there before */
+    gw_nsec started_ns, sent_ns, head_ns; /* monotonic; 0: not yet */
+    uint64_t bytes_in, bytes_out;         /* of the last attempt */
+
+    /* private to upstream/ */
+    struct dp_upstreams *upstreams;
+    const struct dp_upstream_request *request;
+    struct dp_upstream_link *link;
+    struct gw_arena *arena;
+    struct gw_buf replay;
+    struct dp_timer timer;
+    struct dp_task task;
+    uint64_t tried; /* dp_tried */
+    uint8_t state;
+    bool wants_answer, body_complete, replay_is_whole, body_wanted;
+};
+
+/* request and arena are borrowed until the call ends. */
+void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *call,
+                       const struct dp_upstream_request *request,
+                       const struct dp_upstream_events *events, struct gw_arena *arena);
+/* More of the request's body, in order; trailers only with last, and may be NULL. Ignored once the
+ * backend has answered early or the call has failed. */
+void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
+                           const struct dp_headers *trailers);
+/* Starts or stops the flow of the answer's body; off at first. */
+void dp_upstream_read_body(struct dp_upstream_call *call, bool on);
+/* Of the answer, once its body has ended. */
+const struct dp_headers *dp_upstream_trailers(const struct dp_upstream_call *call);
+/* Ends the call early: the connection closes. Nothing happens when it has ended already. */
+void dp_upstream_cancel(struct dp_upstream_call *call);
+
+#endif
