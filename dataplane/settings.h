@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All options of penstock-agent. settings.c holds the one table: flag, default, limits, doc. Set
+ * once at start, then read by any thread. */
+#ifndef DP_SETTINGS_H
+#define DP_SETTINGS_H
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+
+#define DP_WORKERS_MAX 256
+#define DP_AGENT_ID_MAX 128
+
+/* Text is never NULL: "" where nothing was given. */
+struct dp_settings {
+    /* callers */
+    const char *listen;      /* "0.0.0.0:8080", several by comma */
+    int64_t workers;         /* threads; at least 1 (0 on the command line: one per core) */
+    int64_t connections_max; /* of callers, all workers together */
+    gw_msec head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
+    bool source_from_xff; /* the source address is taken from X-Forwarded-For (catalogue 10.2) */
+    int64_t xff_index;    /* 0: the first; -1: the last */
+    bool debug_for_all;   /* X-Apig-Mode: debug is answered also without an app (D-36) */
+
+    /* backends */
+    gw_msec upstream_connect_timeout_ms, upstream_idle_timeout_ms;
+    int64_t upstream_idle_max;    /* unused connections kept per endpoint and worker */
+    const char *upstream_ca_file; /* PEM; "": the system's */
+
+    /* the control plane */
+    const char *controlplane; /* "host:port", several by comma */
+    const char *controlplane_ca_file, *controlplane_cert_file, *controlplane_key_file;
+    const char *labels;
+    const char *cache_dir; /* "": nothing is kept */
+    char agent_id[DP_AGENT_ID_MAX + 1];
+
+    /* operation */
+    const char *ops_listen; /* one address; "": no operations port */
+    const char *access_log; /* "off", "-" (stdout) or a path */
+    enum gw_log_level log_level;
+    int64_t limiter_size; /* counters alive at once */
+    gw_msec drain_grace_ms, drain_timeout_ms;
+
+    /* as on the command line; the fields above say what they mean */
+    const char *given_agent_id, *given_log_level;
+    bool help, version;
+};
+
+/* From defaults, environment (PENSTOCK_...) and argv, checked. -1: INVALID_ARGUMENT, usage; other
+ * codes: the agent's id cannot be kept. Makes the cache directory and the id in it when they are
+ * not there yet, but not for --help and --version. */
+GW_MUST_CHECK int dp_settings_load(struct dp_settings *settings, int argc, char **argv,
+                                   struct gw_error *err);
+/* To stdout. */
+void dp_settings_print_help(void);
+
+#endif
