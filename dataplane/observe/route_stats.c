@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/observe/route_stats.h"
+
+#include "common/list.h"
+#include "common/map.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define CACHE_LINE_BYTES 64
+
+/* dp_route_totals is a row of int64_t, so that cells can be added up by index. */
+#define FIELDS (sizeof(struct dp_route_totals) / sizeof(int64_t))
+/* One worker's counts of one route; only that worker writes. */
+struct cell {
+    _Alignas(CACHE_LINE_BYTES) _Atomic int64_t values[FIELDS];
+};
+_Static_assert(sizeof(struct cell) == CACHE_LINE_BYTES, "no two workers write to one line");
+
+/* The lock of the table guards everything but the cells. */
+struct dp_route_stats {
+    struct dp_route_stats_table *table;
+    struct gw_list node;
+    gw_str name; /* owned */
+    unsigned refs;
+    struct dp_route_totals told; /* by dp_route_stats_take_deltas */
+    struct cell cells[];
+};
+
+struct dp_route_stats_table {
+    unsigned worker_count;
+    pthread_mutex_t lock;
+    struct gw_map by_name;
+    struct gw_list all; /* in the order of their first use, so that a bound keeps the same ones */
+    bool has_taker;     /* somebody takes deltas: those of a route that is gone wait for it */
+};
+
+struct dp_route_stats_table *dp_route_stats_table_new(unsigned worker_count)
+{
+    struct dp_route_stats_table *table = gw_calloc(1, sizeof(*table));
+    table->worker_count = worker_count;
+    pthread_mutex_init(&table->lock, NULL);
+    gw_map_init(&table->by_name);
+    gw_list_init(&table->all);
+    return table;
+}
+
+static void forget(struct dp_route_stats *stats)
+{
+    (void)gw_map_take(&stats->table->by_name, stats->name); /* it is stats */
+    gw_list_remove(&stats->node);
+    free((char *)(uintptr_t)stats->name.ptr);
+    free(stats);
+}
+
+void dp_route_stats_table_free(struct dp_route_stats_table *table)
+{
+    if (!table)
+        return;
+    gw_list_each(&table->all, it)
+    {
+        struct dp_route_stats *stats = gw_container_of(it, struct dp_route_stats, node);
+        assert(stats->refs == 0);
+        forget(stats);
+    }
+    gw_map_done(&table->by_name);
+    pthread_mutex_destroy(&table->lock);
+    free(table);
+}
+
+static struct dp_route_stats *make(struct dp_route_stats_table *table, gw_str name)
+{
+    size_t size = sizeof(struct dp_route_stats) + table->worker_count * sizeof(struct cell);
+    struct dp_route_stats *stats = aligned_alloc(CACHE_LINE_BYTES, size);
+    if (!stats)
+        gw_panic("out of memory: %zu bytes", size);
+    memset(stats, 0, size);
+    char *copy = gw_malloc(name.len + 1);
+    memcpy(copy, name.ptr, name.len);
+    copy[name.len] = 0;
+    stats->table = table;
+    stats->name = gw_str_n(copy, name.len);
+    gw_list_push(&table->all, &stats->node);
+    (void)gw_map_put(&table->by_name, stats->name, stats); /* nothing was there */
+    return stats;
+}
+
+struct dp_route_stats *dp_route_stats_get(struct dp_route_stats_table *table, gw_str name)
+{
+    pthread_mutex_lock(&table->lock);
+    struct dp_route_stats *stats = gw_map_get(&table->by_name, name);
+    if (!stats)
+        stats = make(table, name);
+    stats->refs++;
+    pthread_mutex_unlock(&table->lock);
+    return stats;
+}
+
+/* One writer per cell: a load and a store do, without the bus lock of an atomic addition. */
+void dp_route_stats_add(struct dp_route_stats *stats, unsigned worker,
+                        const struct dp_route_totals *delta)
+{
+    assert(worker < stats->table->worker_count);
+    const int64_t *from = (const int64_t *)delta;
+    for (unsigned i = 0; i < FIELDS; i++) {
+        _Atomic int64_t *value = &stats->cells[worker].values[i];
+        int64_t before = atomic_load_explicit(value, memory_order_relaxed);
+        atomic_store_explicit(value, before + from[i], memory_order_relaxed);
+    }
+}
+
+void dp_route_stats_read(const struct dp_route_stats *stats, struct dp_route_totals *ret_totals)
+{
+    int64_t *sum = (int64_t *)ret_totals;
+    memset(ret_totals, 0, sizeof(*ret_totals));
+    for (unsigned worker = 0; worker < stats->table->worker_count; worker++)
+        for (unsigned i = 0; i < FIELDS; i++)
+            sum[i] += atomic_load_explicit(&stats->cells[worker].values[i], memory_order_relaxed);
+}
+
+/* What was added since it was last told; false: nothing. */
+static bool read_delta(const struct dp_route_stats *stats, struct dp_route_totals *ret_totals,
+                       struct dp_route_totals *ret_delta)
+{
+    dp_route_stats_read(stats, ret_totals);
+    const int64_t *now = (const int64_t *)ret_totals, *told = (const int64_t *)&stats->told;
+    int64_t *delta = (int64_t *)ret_delta;
+    bool has_any = false;
+    for (unsigned i = 0; i < FIELDS; i++) {
+        delta[i] = now[i] - told[i];
+        has_any |= delta[i] != 0;
+    }
+    return has_any;
+}
+
+void dp_route_stats_unref(struct dp_route_stats *stats)
+{
+    struct dp_route_totals totals, delta;
+    if (!stats)
+        return;
+    struct dp_route_stats_table *table = stats->table;
+    pthread_mutex_lock(&table->lock);
+    assert(stats->refs > 0);
+    stats->refs--;
+    if (stats->refs == 0 && !(table->has_taker && read_delta(stats, &totals, &delta)))
+        forget(stats);
+    pthread_mutex_unlock(&table->lock);
+}
+
+void dp_route_stats_each(struct dp_route_stats_table *table, dp_route_stats_visit *visit, void *arg)
+{
+    pthread_mutex_lock(&table->lock);
+    gw_list_each(&table->all, it)
+    {
+        struct dp_route_totals totals;
+        const struct dp_route_stats *stats = gw_container_of(it, struct dp_route_stats, node);
+        dp_route_stats_read(stats, &totals);
+        visit(stats->name, &totals, arg);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
+void dp_route_stats_take_deltas(struct dp_route_stats_table *table, dp_route_stats_visit *visit,
+                                void *arg)
+{
+    pthread_mutex_lock(&table->lock);
+    table->has_taker = true;
+    gw_list_each(&table->all, it)
+    {
+        struct dp_route_totals totals, delta;
+        struct dp_route_stats *stats = gw_container_of(it, struct dp_route_stats, node);
+        if (read_delta(stats, &totals, &delta)) {
+            stats->told = totals;
+            visit(stats->name, &delta, arg);
+        }
+        if (stats->refs == 0)
+            forget(stats);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
