@@ -22,7 +22,7 @@ struct dp_request {
     gw_str request_id; /* 32 hex digits */
     gw_msec received_wall_ms;
     bool tls;
-    bool debug;            /* X-Apig-Mode: debug, from a caller that may see debug headers */
+    bool debug;            /* X-Apig-Mode: debug; see dp_exchange_shows_debug */
     bool via_debug_domain; /* Host is the group's debugging domain */
 };
 
@@ -46,8 +46,13 @@ struct dp_exchange {
     struct dp_response response;
     const struct dp_app *app; /* set by authentication; NULL: anonymous */
     gw_str auth_type;         /* "none", "app_code": for the log */
-    struct dp_flow *flow;     /* private to exchange.c and chain.c: where it stands */
 };
+
+/* D-36: debug headers are for callers that the API knows. */
+static inline bool dp_exchange_shows_debug(const struct dp_exchange *x)
+{
+    return x->request.debug && x->app;
+}
 
 /* Sets the local answer of catalogue 8.6 with its JSON body; `detail` replaces the %s of a message
  * that has one. Always returns DP_REPLY: return dp_exchange_refuse(x, DP_REFUSE_THROTTLED). */

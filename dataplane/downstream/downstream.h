@@ -60,7 +60,7 @@ struct dp_server {
     struct dp_server_stats stats;
     struct gw_list downstreams; /* all connections, of dp_downstream.node */
     unsigned count;
-    bool draining; /* answers say Connection: close; idle connections are gone */
+    bool draining;                       /* answers say Connection: close */
     void (*emptied)(struct dp_server *); /* may be NULL: the last connection has closed */
 };
 
@@ -68,8 +68,11 @@ void dp_server_init(struct dp_server *server, struct dp_loop *loop,
                     const struct dp_handler *handler, void *owner);
 /* Takes over the socket. */
 void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer);
-/* Connections that wait for a request close; the others after their answer. */
+/* From now on every answer is the last of its connection. */
 void dp_server_drain(struct dp_server *server);
+/* Closes connections that wait for a request and have none coming in: some time after
+ * dp_server_drain, because a caller who just sent one would lose it. */
+void dp_server_close_idle(struct dp_server *server);
 /* Closes all at once; the handler hears GONE. */
 void dp_server_close(struct dp_server *server);
 

@@ -42,6 +42,10 @@ void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *p
 void dp_server_drain(struct dp_server *server)
 {
     server->draining = true;
+}
+
+void dp_server_close_idle(struct dp_server *server)
+{
     gw_list_each(&server->downstreams, it)
         dp_downstream_close_idle(gw_container_of(it, struct dp_downstream, node));
 }

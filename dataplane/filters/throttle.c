@@ -208,7 +208,7 @@ static enum dp_verdict on_response(struct dp_exchange *x, const void *conf_ptr, 
     dp_headers_set(headers, GW_STR("RateLimit-Reset"), seconds);
     if (taken->refused >= 0)
         dp_headers_set(headers, GW_STR("Retry-After"), seconds);
-    if (x->request.debug)
+    if (dp_exchange_shows_debug(x))
         add_debug_headers(x, conf_ptr, taken);
     return DP_NEXT;
 }

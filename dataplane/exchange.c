@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The request path. One request from its head to its log line is run() below: seven states, one
+ * direction. Each either goes on at once or waits for an event, and the event moves it forward; a
+ * refusal is a jump forward to FILTERS_OUT. The steps themselves are in match.c, chain.c, forward.c
+ * and answer.c; policies are filters and add nothing here. */
+#include "dataplane/exchange.h"
+
+#include "dataplane/flow.h"
+#include "dataplane/settings.h"
+#include "dataplane/upstream/endpoint.h"
+#include "dataplane/worker_internal.h"
+
+#include <stdlib.h>
+
+#define FREE_FLOWS_MAX 1024 /* kept for the next requests */
+
+static enum dp_verdict call_backend(struct dp_flow *flow);
+static void send_answer(struct dp_flow *flow);
+static void end(struct dp_flow *flow);
+
+static void run(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    enum dp_verdict verdict;
+    for (;;) {
+        switch (flow->state) {
+        case DP_STATE_HEAD: /* for a whole head: on_head, or on_fault */
+            return;
+
+        case DP_STATE_ROUTE: /* for nothing */
+            verdict = dp_match_route(x);
+            dp_chain_init(&flow->chain, x, x->route);
+            flow->state = verdict == DP_NEXT ? DP_STATE_FILTERS_IN : DP_STATE_FILTERS_OUT;
+            break;
+
+        case DP_STATE_FILTERS_IN: /* for a filter that said WAIT: dp_exchange_resume */
+            verdict = dp_chain_forward(&flow->chain, x);
+            if (verdict == DP_WAIT)
+                return;
+            flow->state = verdict == DP_NEXT ? DP_STATE_UPSTREAM : DP_STATE_FILTERS_OUT;
+            break;
+
+        case DP_STATE_UPSTREAM: /* for the answer's head: on_answer, on_failure, or on_fault */
+            if (call_backend(flow) == DP_WAIT)
+                return;
+            flow->state = DP_STATE_FILTERS_OUT;
+            break;
+
+        case DP_STATE_FILTERS_OUT: /* for a filter that said WAIT */
+            if (dp_chain_backward(&flow->chain, x) == DP_WAIT)
+                return;
+            flow->state = DP_STATE_SEND;
+            break;
+
+        case DP_STATE_SEND: /* for the last byte to leave: on_sent, or on_failure, or on_fault */
+            send_answer(flow);
+            return;
+
+        case DP_STATE_END:
+            end(flow);
+            return;
+        }
+    }
+}
+
+static void go(struct dp_flow *flow, enum dp_state state)
+{
+    flow->state = state;
+    run(flow);
+}
+
+void dp_exchange_resume(struct dp_exchange *x, enum dp_verdict verdict)
+{
+    struct dp_flow *flow = dp_flow_of(x);
+    if (!dp_chain_resumed(&flow->chain))
+        return;
+    if (verdict == DP_REPLY && flow->state == DP_STATE_FILTERS_IN)
+        flow->state = DP_STATE_FILTERS_OUT;
+    run(flow);
+}
+
+static void stop_call(struct dp_flow *flow)
+{
+    if (!flow->calling)
+        return;
+    flow->calling = false;
+    dp_upstream_cancel(&flow->call);
+    if (flow->downstream)
+        dp_downstream_read_body(flow->downstream, false);
+}
+
+/* The caller does not get (all of) the answer. */
+static void lose_caller(struct dp_flow *flow, gw_str why)
+{
+    flow->bytes_in = dp_downstream_bytes_in(flow->downstream);
+    flow->bytes_out = dp_downstream_bytes_out(flow->downstream);
+    flow->downstream = NULL;
+    flow->cut = true;
+    flow->fault = why;
+    go(flow, DP_STATE_END);
+}
+
+/* The answer has begun and cannot be ended: the caller must see that. */
+static void cut(struct dp_flow *flow, gw_str why)
+{
+    stop_call(flow);
+    dp_downstream_abort(flow->downstream);
+    lose_caller(flow, why);
+}
+
+/* An answer of our own in place of the one that will not come. */
+static void answer_instead(struct dp_flow *flow, enum dp_refusal refusal)
+{
+    stop_call(flow);
+    (void)dp_chain_resumed(&flow->chain);        /* nobody waits for a filter any more */
+    (void)dp_exchange_refuse(&flow->x, refusal); /* it says REPLY, and that is what happens */
+    go(flow, DP_STATE_FILTERS_OUT);
+}
+
+/* ---- UPSTREAM */
+
+static uint64_t body_limit(const struct dp_flow *flow)
+{
+    return flow->x.worker->shared->settings->request_body_max;
+}
+
+static void on_want_body(struct dp_upstream_call *call, bool on)
+{
+    struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
+    dp_downstream_read_body(flow->downstream, on);
+}
+
+static void on_answer(struct dp_upstream_call *call)
+{
+    struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
+    dp_answer_take(flow);
+    go(flow, DP_STATE_FILTERS_OUT);
+}
+
+static void on_answer_body(struct dp_upstream_call *call, gw_str data, bool last)
+{
+    struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
+    dp_downstream_send_body(flow->downstream, data);
+    if (last) {
+        flow->calling = false;
+        dp_downstream_send_end(flow->downstream, dp_upstream_trailers(call));
+    } else if (dp_downstream_pending(flow->downstream) >= DP_CONN_HIGH_WATER) {
+        dp_upstream_read_body(call, false);
+    }
+}
+
+static void on_failure(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
+    flow->calling = false;
+    if (flow->answered)
+        cut(flow, GW_STR("upstream.cut"));
+    else
+        answer_instead(flow, dp_answer_of_failure(failure));
+}
+
+static const struct dp_upstream_events upstream_events = {
+    .want_body = on_want_body,
+    .head = on_answer,
+    .body = on_answer_body,
+    .failed = on_failure,
+};
+
+static enum dp_verdict call_backend(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    const struct dp_h1_framing *framing = dp_downstream_framing(flow->downstream);
+    if (framing->kind == DP_BODY_LENGTH && framing->length > body_limit(flow))
+        return dp_exchange_refuse(x, DP_REFUSE_BODY_TOO_LARGE);
+    if (dp_forward_prepare(flow) == DP_REPLY)
+        return DP_REPLY;
+    flow->called = flow->calling = true;
+    dp_upstream_start(x->worker->upstreams, &flow->call, &flow->out, &upstream_events, &x->arena);
+    return DP_WAIT;
+}
+
+/* ---- SEND */
+
+static bool has_no_body(const struct dp_flow *flow, unsigned status)
+{
+    return flow->x.request.head.method == DP_METHOD_HEAD || status == 204 || status == 304;
+}
+
+static void send_local(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    struct dp_response *response = &x->response;
+    struct dp_downstream_answer answer = {
+        .head = &response->head,
+        .kind = DP_BODY_LENGTH,
+        .length = response->body.len,
+    };
+    stop_call(flow); /* a filter may have replaced the backend's answer */
+    if (has_no_body(flow, response->head.status)) {
+        answer.kind = DP_BODY_NONE;
+        gw_str length = gw_arena_printf(&x->arena, "%zu", response->body.len);
+        dp_headers_add_id(&response->head.headers, DP_HEADER_CONTENT_LENGTH, length);
+    }
+    dp_downstream_send_head(flow->downstream, &answer);
+    dp_downstream_send_body(flow->downstream, response->body);
+    dp_downstream_send_end(flow->downstream, NULL);
+}
+
+static void send_upstream(struct dp_flow *flow)
+{
+    const struct dp_h1_framing *framing = &flow->call.framing;
+    bool is_open = framing->kind == DP_BODY_CHUNKED || framing->kind == DP_BODY_UNTIL_CLOSE;
+    struct dp_downstream_answer answer = {
+        .head = &flow->x.response.head,
+        .kind = is_open ? DP_BODY_CHUNKED : framing->kind,
+        .length = framing->length,
+    };
+    dp_downstream_send_head(flow->downstream, &answer);
+    dp_upstream_read_body(&flow->call, true);
+}
+
+static void send_answer(struct dp_flow *flow)
+{
+    flow->answered = true;
+    if (flow->x.response.origin == DP_ORIGIN_UPSTREAM)
+        send_upstream(flow);
+    else
+        send_local(flow);
+}
+
+/* ---- HEAD and END: what the connection says */
+
+static struct dp_flow *take_flow(struct dp_worker *worker)
+{
+    if (gw_list_is_empty(&worker->free_flows))
+        return gw_calloc(1, sizeof(struct dp_flow));
+    worker->free_flow_count--;
+    struct gw_list *node = worker->free_flows.next;
+    gw_list_remove(node);
+    return gw_container_of(node, struct dp_flow, node);
+}
+
+static void give_flow(struct dp_worker *worker, struct dp_flow *flow)
+{
+    gw_arena_reset(&flow->x.arena);
+    if (worker->free_flow_count >= FREE_FLOWS_MAX) {
+        gw_arena_done(&flow->x.arena);
+        free(flow);
+        return;
+    }
+    worker->free_flow_count++;
+    gw_list_push_front(&worker->free_flows, &flow->node);
+}
+
+void dp_exchange_free_flows(struct dp_worker *worker)
+{
+    gw_list_each(&worker->free_flows, it)
+    {
+        struct dp_flow *flow = gw_container_of(it, struct dp_flow, node);
+        gw_arena_done(&flow->x.arena);
+        free(flow);
+    }
+    gw_list_init(&worker->free_flows);
+}
+
+/* All but the arena's block and the route's parameters, which count only once there is a route. */
+static void clear(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    x->snapshot = NULL;
+    x->route = NULL;
+    x->request = (struct dp_request){0};
+    x->response = (struct dp_response){0};
+    x->app = NULL;
+    x->auth_type = GW_STR("none");
+    flow->state = DP_STATE_HEAD;
+    flow->pinned = NULL;
+    flow->chain = (struct dp_chain){0};
+    flow->called = flow->calling = flow->answered = flow->cut = false;
+    flow->call.head_ns = 0;
+    flow->body_bytes = 0;
+    flow->fault = GW_STR_NONE;
+}
+
+static void *on_begin(struct dp_downstream *downstream, struct dp_request_head **ret_head,
+                      struct gw_arena **ret_arena)
+{
+    struct dp_worker *worker = dp_downstream_owner(downstream);
+    struct dp_flow *flow = take_flow(worker);
+    struct dp_exchange *x = &flow->x;
+    clear(flow);
+    flow->downstream = downstream;
+    flow->started_ns = worker->loop.now_ns;
+    x->worker = worker;
+    x->request.received_wall_ms = worker->loop.wall_ms;
+    x->request.source = *dp_downstream_peer(downstream);
+    x->request.source_text = dp_downstream_peer_text(downstream);
+    char *id = gw_arena_bytes(&x->arena, DP_REQUEST_ID_LEN);
+    dp_request_id_next(&worker->ids, id);
+    x->request.request_id = gw_str_n(id, DP_REQUEST_ID_LEN);
+    *ret_head = &x->request.head;
+    *ret_arena = &x->arena;
+    return flow;
+}
+
+static void on_head(void *request)
+{
+    struct dp_flow *flow = request;
+    flow->pinned = dp_worker_pin(flow->x.worker);
+    flow->x.snapshot = flow->pinned ? flow->pinned->snapshot : NULL;
+    go(flow, DP_STATE_ROUTE);
+}
+
+static void on_body(void *request, gw_str data, bool last)
+{
+    struct dp_flow *flow = request;
+    flow->body_bytes += data.len;
+    if (flow->body_bytes <= body_limit(flow)) {
+        const struct dp_headers *trailers = last ? dp_downstream_trailers(flow->downstream) : NULL;
+        dp_upstream_send_body(&flow->call, data, last, trailers);
+    } else if (flow->answered) {
+        flow->fault = dp_refusal_row(DP_REFUSE_BODY_TOO_LARGE)->reason;
+        stop_call(flow);
+        cut(flow);
+    } else {
+        dp_downstream_read_body(flow->downstream, false);
+        answer_instead(flow, DP_REFUSE_BODY_TOO_LARGE);
+    }
+}
+
+static void on_fault(void *request, enum dp_downstream_fault fault, ptrdiff_t error)
+{
+    struct dp_flow *flow = request;
+    if (fault == DP_FAULT_GONE) {
+        lose_caller(flow, GW_STR("caller.gone"));
+        return;
+    }
+    enum dp_refusal refusal = dp_answer_of_fault(fault, error, &flow->fault);
+    if (flow->answered)
+        cut(flow, flow->fault);
+    else
+        answer_instead(flow, refusal);
+}
+
+static void on_drained(void *request)
+{
+    struct dp_flow *flow = request;
+    if (flow->calling && flow->answered)
+        dp_upstream_read_body(&flow->call, true);
+}
+
+static void on_sent(void *request)
+{
+    go(request, DP_STATE_END);
+}
+
+const struct dp_handler dp_exchange_handler = {
+    .begin = on_begin,
+    .head = on_head,
+    .body = on_body,
+    .fault = on_fault,
+    .drained = on_drained,
+    .sent = on_sent,
+};
+
+static void observe(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    const struct dp_upstream_call *call = flow->called ? &flow->call : NULL;
+    struct dp_outcome outcome = {
+        .status = flow->answered ? x->response.head.status : 499,
+        .reason = flow->fault,
+        .cut = flow->cut,
+        .bytes_in = flow->bytes_in,
+        .bytes_out = flow->bytes_out,
+        .duration_ns = x->worker->loop.now_ns - flow->started_ns,
+    };
+    if (outcome.reason.len == 0 && x->response.refusal)
+        outcome.reason = dp_refusal_row(x->response.refusal)->reason;
+    if (call) {
+        outcome.upstream = call->endpoint ? dp_endpoint_name(call->endpoint) : GW_STR_NONE;
+        outcome.attempts = call->attempts;
+        outcome.reused = call->reused;
+        outcome.upstream_ns = call->head_ns ? call->head_ns - call->started_ns : 0;
+    }
+    dp_observe_exchange(x->worker->observer, x, &outcome);
+}
+
+static void end(struct dp_flow *flow)
+{
+    struct dp_worker *worker = flow->x.worker;
+    struct dp_downstream *downstream = flow->downstream;
+    if (downstream) {
+        flow->bytes_in = dp_downstream_bytes_in(downstream);
+        flow->bytes_out = dp_downstream_bytes_out(downstream);
+    }
+    stop_call(flow);
+    dp_chain_end(&flow->chain, &flow->x);
+    observe(flow);
+    if (downstream)
+        dp_downstream_finish(downstream);
+    dp_worker_unpin(flow->pinned);
+    give_flow(worker, flow);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where one exchange stands; private to exchange.c and its steps (match.c, forward.c, answer.c). */
+#ifndef DP_FLOW_H
+#define DP_FLOW_H
+
+#include "dataplane/chain.h"
+#include "dataplane/downstream/downstream.h"
+#include "dataplane/exchange.h"
+#include "dataplane/upstream/upstream.h"
+
+/* In this order and never back; exchange.c says what each waits for. */
+enum dp_state {
+    DP_STATE_HEAD,
+    DP_STATE_ROUTE,
+    DP_STATE_FILTERS_IN,
+    DP_STATE_UPSTREAM,
+    DP_STATE_FILTERS_OUT,
+    DP_STATE_SEND,
+    DP_STATE_END,
+};
+
+struct dp_pinned;
+
+struct dp_flow {
+    struct dp_exchange x;
+    enum dp_state state;
+    struct dp_downstream *downstream; /* NULL: the caller has left */
+    struct dp_pinned *pinned;         /* holds x.snapshot; NULL: none */
+    struct dp_chain chain;
+    struct dp_upstream_request out;
+    struct dp_upstream_call call;
+    bool called;   /* call was started */
+    bool calling;  /* and has not ended */
+    bool answered; /* the caller has been sent a head */
+    bool cut;      /* the caller did not get all of the answer */
+    gw_nsec started_ns;
+    uint64_t body_bytes;          /* of the request so far */
+    uint64_t bytes_in, bytes_out; /* set at the end */
+    gw_str fault;                 /* reason word when no refusal says it; empty: none */
+    struct gw_list node;          /* of the worker's free flows */
+};
+
+static inline struct dp_flow *dp_flow_of(struct dp_exchange *x)
+{
+    return gw_container_of(x, struct dp_flow, x);
+}
+
+/* match.c: host, environment, method and path to a route. NEXT, or REPLY with the refusal set. */
+enum dp_verdict dp_match_route(struct dp_exchange *x);
+
+/* forward.c: fills flow->out from the request and the route. NEXT, or REPLY. */
+enum dp_verdict dp_forward_prepare(struct dp_flow *flow);
+
+/* answer.c: the backend's answer as it goes to the caller. */
+void dp_answer_take(struct dp_flow *flow);
+/* Of an attempt that brought no answer. */
+enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure);
+/* Of a request that could not be read; *ret_reason says more than the refusal. */
+enum dp_refusal dp_answer_of_fault(enum dp_downstream_fault fault, ptrdiff_t error,
+                                   gw_str *ret_reason);
+
+#endif

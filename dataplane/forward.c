@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The request as the backend gets it: target, method, host and headers (D-08, D-09, D-48). */
+#include "dataplane/flow.h"
+#include "dataplane/http/uri.h"
+
+#define VIA GW_STR("1.1 penstock")
+#define VIA_NAME GW_STR("penstock")
+#define HOPS_MAX 10 /* catalogue 4.6: an API may call the gateway up to 10 levels deep */
+
+/* ---- target */
+
+#define PIECES_MAX (2 * DP_ROUTE_PARAMS_MAX + 4)
+
+struct pieces {
+    gw_str items[PIECES_MAX];
+    unsigned count;
+    size_t len;
+};
+
+static void add(struct pieces *pieces, gw_str piece)
+{
+    if (piece.len == 0)
+        return;
+    assert(pieces->count < PIECES_MAX);
+    pieces->items[pieces->count++] = piece;
+    pieces->len += piece.len;
+}
+
+static gw_str join(struct gw_arena *arena, const struct pieces *pieces)
+{
+    if (pieces->count == 1)
+        return pieces->items[0];
+    char *text = gw_arena_bytes(arena, pieces->len), *at = text;
+    for (unsigned i = 0; i < pieces->count; i++) {
+        memcpy(at, pieces->items[i].ptr, pieces->items[i].len);
+        at += pieces->items[i].len;
+    }
+    return gw_str_n(text, pieces->len);
+}
+
+/* The backend's path with the caller's values in it, then, for a prefix, what the caller's path has
+ * behind it: one slash where they meet (D-03). */
+static void add_template(struct dp_exchange *x, struct pieces *pieces)
+{
+    const struct dp_backend *backend = &x->route->backend;
+    for (unsigned i = 0; i < backend->param_count; i++) {
+        gw_str value = x->match.params[backend->params[i]].value;
+        add(pieces, backend->literals[i]);
+        add(pieces, dp_uri_encode_path(&x->arena, value, DP_URI_SLASH_DECODE));
+    }
+    gw_str tail = backend->literals[backend->param_count];
+    gw_str rest = x->match.rest;
+    if (rest.len > 0 && gw_str_has_suffix(tail, GW_STR("/")))
+        tail.len--;
+    add(pieces, tail);
+    add(pieces, dp_uri_encode_path(&x->arena, rest, DP_URI_SLASH_DECODE));
+    if (pieces->count == 0)
+        add(pieces, GW_STR("/"));
+}
+
+static gw_str make_target(struct dp_exchange *x)
+{
+    struct pieces pieces = {.count = 0};
+    if (x->route->backend.has_path)
+        add_template(x, &pieces);
+    else
+        add(&pieces, dp_uri_encode_path(&x->arena, x->request.path, DP_URI_SLASH_DECODE));
+    if (x->request.head.has_query) {
+        add(&pieces, GW_STR("?"));
+        add(&pieces, x->request.head.query);
+    }
+    return join(&x->arena, &pieces);
+}
+
+/* ---- headers */
+
+/* All fields of that name as one list, with `last` behind it. */
+static gw_str extend_list(struct dp_exchange *x, enum dp_header_id id, gw_str last)
+{
+    const struct dp_headers *headers = &x->request.head.headers;
+    gw_str list = GW_STR_NONE;
+    if (!dp_headers_get(headers, id))
+        return last;
+    for (unsigned i = 0; i < headers->count; i++) {
+        if (headers->items[i].id != id || headers->items[i].value.len == 0)
+            continue;
+        list = list.len ? gw_arena_printf(&x->arena, "%.*s, %.*s", GW_STR_ARG(list),
+                                          GW_STR_ARG(headers->items[i].value))
+                        : headers->items[i].value;
+    }
+    if (list.len == 0)
+        return last;
+    return gw_arena_printf(&x->arena, "%.*s, %.*s", GW_STR_ARG(list), GW_STR_ARG(last));
+}
+
+/* What the caller says under that name is replaced, not believed. */
+static void replace(struct dp_headers *headers, enum dp_header_id id, gw_str value)
+{
+    (void)dp_headers_remove(headers, id); /* mostly it is not there */
+    dp_headers_add_id(headers, id, value);
+}
+
+/* RFC 9110 7.6.3: each gateway on the way adds its name. Any number of them is a loop. */
+static unsigned count_hops(const struct dp_headers *headers)
+{
+    unsigned hops = 0;
+    if (!dp_headers_get(headers, DP_HEADER_VIA))
+        return 0;
+    for (unsigned i = 0; i < headers->count; i++) {
+        if (headers->items[i].id != DP_HEADER_VIA)
+            continue;
+        gw_str rest = headers->items[i].value;
+        while (rest.ptr)
+            hops += gw_str_has_suffix(gw_str_trim(gw_str_split(&rest, ',')), VIA_NAME);
+    }
+    return hops;
+}
+
+static void make_headers(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    struct dp_headers *headers = &x->request.head.headers;
+    gw_str port = gw_arena_printf(&x->arena, "%u", dp_downstream_local_port(flow->downstream));
+    dp_headers_strip_hop_by_hop(headers);
+    replace(headers, DP_HEADER_X_FORWARDED_FOR,
+            extend_list(x, DP_HEADER_X_FORWARDED_FOR, x->request.source_text));
+    replace(headers, DP_HEADER_X_FORWARDED_PROTO,
+            x->request.tls ? GW_STR("https") : GW_STR("http"));
+    replace(headers, DP_HEADER_X_FORWARDED_HOST, x->request.head.authority);
+    replace(headers, DP_HEADER_X_FORWARDED_PORT, port);
+    replace(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
+    replace(headers, DP_HEADER_VIA, extend_list(x, DP_HEADER_VIA, VIA));
+}
+
+enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    const struct dp_backend *backend = &x->route->backend;
+    const struct dp_h1_framing *framing = dp_downstream_framing(flow->downstream);
+    if (count_hops(&x->request.head.headers) >= HOPS_MAX)
+        return dp_exchange_refuse(x, DP_REFUSE_RECURSION);
+    bool is_callers = backend->method == DP_METHOD_OTHER;
+    make_headers(flow);
+    flow->out = (struct dp_upstream_request){
+        .channel = backend->channel,
+        .tls = backend->tls,
+        .method = is_callers ? x->request.head.method : backend->method,
+        .line =
+            {
+                .method =
+                    is_callers ? x->request.head.method_name : dp_method_name(backend->method),
+                .target = make_target(x),
+                .host = backend->host_header.len ? backend->host_header : x->request.head.authority,
+            },
+        .headers = &x->request.head.headers,
+        .framing = {.kind = framing->kind,
+                    .length = framing->length,
+                    .minor = 1,
+                    .keep_alive = true},
+        .timeout_ms = backend->timeout_ms,
+        .retry_count = backend->retry_count,
+    };
+    return DP_NEXT;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ROUTE: from the head of a request to the API that it calls (catalogue 4.1 to 4.4). */
+#include "dataplane/flow.h"
+#include "dataplane/http/uri.h"
+
+#define DEFAULT_ENVIRONMENT GW_STR("RELEASE")
+
+/* D-06: the environment's name is exact, and the backend does not see the header. */
+static gw_str take_environment(struct dp_headers *headers)
+{
+    gw_str name = dp_headers_value(headers, DP_HEADER_X_STAGE);
+    (void)dp_headers_remove(headers, DP_HEADER_X_STAGE); /* mostly it is not there */
+    return name.len ? name : DEFAULT_ENVIRONMENT;
+}
+
+static enum dp_verdict check_scheme(struct dp_exchange *x)
+{
+    bool is_served = x->request.tls ? x->route->https : x->route->http;
+    if (gw_likely(is_served))
+        return DP_NEXT;
+    return dp_exchange_refuse_with(x, DP_REFUSE_SCHEME,
+                                   x->route->https ? GW_STR("HTTPS") : GW_STR("HTTP"));
+}
+
+enum dp_verdict dp_match_route(struct dp_exchange *x)
+{
+    struct dp_request *request = &x->request;
+    const struct dp_host *host = NULL;
+    if (!x->snapshot)
+        return dp_exchange_refuse(x, DP_REFUSE_NOT_READY);
+    if (dp_uri_normalise(&x->arena, request->head.path, DP_URI_SLASH_DECODE, &request->path) < 0)
+        return dp_exchange_refuse(x, DP_REFUSE_BAD_PATH);
+    request->environment = take_environment(&request->head.headers);
+    request->debug = gw_str_eq_nocase(
+        dp_headers_value(&request->head.headers, DP_HEADER_X_APIG_MODE), GW_STR("debug"));
+
+    const struct dp_router_group *group =
+        dp_snapshot_find_group(x->snapshot, request->head.host, &host);
+    const struct dp_route_tree *tree =
+        group ? dp_router_group_tree(group, request->environment) : NULL;
+    if (!tree)
+        return dp_exchange_refuse(x, DP_REFUSE_NO_API);
+    request->via_debug_domain = host && host->is_debug;
+    switch (dp_route_tree_match(tree, request->head.method, request->path, &x->match)) {
+    case DP_ROUTE_FOUND:
+        x->route = x->match.value;
+        return check_scheme(x);
+    case DP_ROUTE_NO_METHOD:
+        return dp_exchange_refuse(x, DP_REFUSE_NO_METHOD);
+    default:
+        return dp_exchange_refuse(x, DP_REFUSE_NO_API);
+    }
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/worker_internal.h"
+
+#include "dataplane/settings.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define TICK_S 1.0
+/* How long callers may go on using connections that are idle when the drain begins: who sends a
+ * request in this time gets its answer, and with it "Connection: close". */
+#define DRAIN_IDLE_MS 2000
+
+/* ---- snapshots */
+
+struct dp_pinned *dp_worker_pin(struct dp_worker *worker)
+{
+    if (worker->current)
+        worker->current->users++;
+    return worker->current;
+}
+
+void dp_worker_unpin(struct dp_pinned *pinned)
+{
+    if (!pinned || --pinned->users > 0)
+        return;
+    dp_snapshot_unref(pinned->snapshot);
+    free(pinned);
+}
+
+gw_str dp_worker_date(struct dp_worker *worker)
+{
+    return dp_date_text(&worker->date, worker->loop.wall_ms / 1000);
+}
+
+void dp_worker_post_snapshot(struct dp_worker *worker, struct dp_snapshot *snapshot)
+{
+    struct dp_snapshot *missed = atomic_exchange(&worker->posted, dp_snapshot_ref(snapshot));
+    dp_snapshot_unref(missed);
+    ev_async_send(worker->loop.ev, &worker->wake);
+}
+
+static void take_posted(struct dp_worker *worker)
+{
+    struct dp_snapshot *snapshot = atomic_exchange(&worker->posted, NULL);
+    if (!snapshot)
+        return;
+    struct dp_pinned *pinned = gw_calloc(1, sizeof *pinned);
+    *pinned = (struct dp_pinned){.snapshot = snapshot, .users = 1};
+    dp_worker_unpin(worker->current);
+    worker->current = pinned;
+    atomic_store(&worker->revision, dp_snapshot_revision(snapshot));
+}
+
+/* ---- drain */
+
+void dp_worker_drain(struct dp_worker *worker, gw_msec grace_ms, gw_msec timeout_ms)
+{
+    atomic_store(&worker->drain_grace_ms, grace_ms);
+    atomic_store(&worker->drain_timeout_ms, timeout_ms);
+    atomic_store(&worker->drain_asked, true);
+    ev_async_send(worker->loop.ev, &worker->wake);
+}
+
+static void stop_if_empty(struct dp_server *server)
+{
+    struct dp_worker *worker = gw_container_of(server, struct dp_worker, server);
+    if (worker->drain_deadline_ms && server->count == 0)
+        dp_loop_stop(&worker->loop);
+}
+
+/* The grace is over. */
+static void close_listeners(struct dp_worker *worker)
+{
+    gw_msec timeout_ms = atomic_load(&worker->drain_timeout_ms);
+    worker->drain_deadline_ms = worker->loop.now_ms + timeout_ms;
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        dp_listener_close(&worker->listeners[i]);
+    dp_server_drain(&worker->server);
+    stop_if_empty(&worker->server);
+    dp_loop_arm(&worker->loop, &worker->drain_timer, GW_MIN(DRAIN_IDLE_MS, timeout_ms));
+}
+
+static void on_drain_timer(struct dp_timer *timer)
+{
+    struct dp_worker *worker = gw_container_of(timer, struct dp_worker, drain_timer);
+    if (!worker->drain_deadline_ms) {
+        close_listeners(worker);
+        return;
+    }
+    gw_msec left_ms = worker->drain_deadline_ms - worker->loop.now_ms;
+    if (left_ms > 0) {
+        dp_server_close_idle(&worker->server);
+        dp_loop_arm(&worker->loop, timer, GW_MIN(DRAIN_IDLE_MS, left_ms));
+        return;
+    }
+    dp_server_close(&worker->server);
+    dp_loop_stop(&worker->loop);
+}
+
+static void begin_drain(struct dp_worker *worker)
+{
+    if (worker->drain_deadline_ms || dp_timer_is_armed(&worker->drain_timer))
+        return;
+    gw_msec grace_ms = atomic_load(&worker->drain_grace_ms);
+    if (grace_ms > 0)
+        dp_loop_arm(&worker->loop, &worker->drain_timer, grace_ms);
+    else
+        close_listeners(worker);
+}
+
+/* ---- events */
+
+static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct dp_worker *worker = gw_container_of(watcher, struct dp_worker, wake);
+    take_posted(worker);
+    if (atomic_load(&worker->drain_asked))
+        begin_drain(worker);
+    dp_loop_settle(&worker->loop);
+}
+
+static void on_tick(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    (void)ev;
+    (void)events;
+    struct dp_worker *worker = gw_container_of(watcher, struct dp_worker, tick);
+    atomic_store(&worker->turned_ms, worker->loop.now_ms);
+    dp_loop_settle(&worker->loop);
+}
+
+static void on_accepted(struct dp_listener *listener, int fd, const struct sockaddr *peer)
+{
+    struct dp_worker *worker = listener->owner;
+    dp_server_accept(&worker->server, fd, peer);
+}
+
+/* ---- life */
+
+static int open_listeners(struct dp_worker *worker, struct gw_error *err)
+{
+    gw_str rest = gw_str_from(worker->shared->settings->listen);
+    while (rest.ptr) {
+        gw_str text = gw_str_trim(gw_str_split(&rest, ','));
+        if (worker->listener_count == DP_LISTENERS_MAX)
+            return gw_fail(err, GW_INVALID_ARGUMENT, "more than %d addresses to listen on",
+                           DP_LISTENERS_MAX);
+        struct dp_listener *listener = &worker->listeners[worker->listener_count];
+        if (dp_listener_open(listener, &worker->loop, text, err) < 0)
+            return -1;
+        listener->accepted = on_accepted;
+        listener->owner = worker;
+        worker->listener_count++;
+    }
+    return 0;
+}
+
+static int open_upstreams(struct dp_worker *worker, struct gw_error *err)
+{
+    const struct dp_settings *settings = worker->shared->settings;
+    struct dp_upstreams_options options = {
+        .loop = &worker->loop,
+        .worker = worker->index,
+        .connect_timeout_ms = settings->upstream_connect_timeout,
+        .idle_timeout_ms = settings->upstream_idle_timeout,
+        .ca_file = settings->upstream_ca_file[0] ? settings->upstream_ca_file : NULL,
+    };
+    return dp_upstreams_new(&options, &worker->upstreams, err);
+}
+
+static void set_up_server(struct dp_worker *worker)
+{
+    const struct dp_settings *settings = worker->shared->settings;
+    dp_server_init(&worker->server, &worker->loop, &dp_exchange_handler, worker);
+    worker->server.emptied = stop_if_empty;
+    worker->server.limits = (struct dp_server_limits){
+        .head_timeout_ms = settings->head_timeout,
+        .body_timeout_ms = settings->body_timeout,
+        .idle_timeout_ms = settings->idle_timeout,
+        .write_timeout_ms = settings->write_timeout,
+        .connections_max = settings->connections_max,
+    };
+}
+
+struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned index,
+                                struct gw_error *err)
+{
+    struct dp_worker *worker = gw_calloc(1, sizeof *worker);
+    worker->shared = shared;
+    worker->index = index;
+    worker->ids = dp_request_ids_seeded();
+    atomic_store(&worker->revision, -1);
+    gw_list_init(&worker->free_flows);
+    int result = dp_loop_init(&worker->loop);
+    if (result < 0) {
+        (void)gw_fail(err, GW_RESOURCE_EXHAUSTED, "worker %u: no event loop: %s", index,
+                      strerror(-result));
+        free(worker);
+        return NULL;
+    }
+    atomic_store(&worker->turned_ms, worker->loop.now_ms);
+    dp_timer_init(&worker->drain_timer, on_drain_timer);
+    ev_async_init(&worker->wake, on_wake);
+    ev_async_start(worker->loop.ev, &worker->wake);
+    ev_timer_init(&worker->tick, on_tick, TICK_S, TICK_S);
+    ev_timer_start(worker->loop.ev, &worker->tick);
+    set_up_server(worker);
+    worker->observer = dp_observer_new(shared->metrics, shared->access_log, index);
+    if (open_upstreams(worker, err) < 0 || open_listeners(worker, err) < 0) {
+        dp_worker_free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+static void *run(void *arg)
+{
+    struct dp_worker *worker = arg;
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        dp_listener_start(&worker->listeners[i]);
+    dp_loop_run(&worker->loop);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+int dp_worker_start(struct dp_worker *worker, struct gw_error *err)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&worker->thread, NULL, run, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return gw_fail(err, GW_RESOURCE_EXHAUSTED, "worker %u: no thread: %s", worker->index,
+                       strerror(error));
+    worker->started = true;
+    return 0;
+}
+
+void dp_worker_join(struct dp_worker *worker)
+{
+    if (worker->started)
+        pthread_join(worker->thread, NULL);
+    worker->started = false;
+}
+
+void dp_worker_free(struct dp_worker *worker)
+{
+    if (!worker)
+        return;
+    dp_worker_join(worker);
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        dp_listener_close(&worker->listeners[i]);
+    dp_server_close(&worker->server);
+    dp_upstreams_free(worker->upstreams);
+    dp_loop_settle(&worker->loop);
+    dp_exchange_free_flows(worker);
+    dp_worker_unpin(worker->current);
+    dp_snapshot_unref(atomic_exchange(&worker->posted, NULL));
+    dp_observer_free(worker->observer);
+    ev_async_stop(worker->loop.ev, &worker->wake);
+    ev_timer_stop(worker->loop.ev, &worker->tick);
+    dp_loop_done(&worker->loop);
+    free(worker);
+}
+
+/* ---- any thread */
+
+gw_msec dp_worker_stalled_ms(const struct dp_worker *worker)
+{
+    return GW_MAX(0, gw_clock_monotonic_ms() - atomic_load(&worker->turned_ms));
+}
+
+bool dp_worker_is_ready(const struct dp_worker *worker)
+{
+    return dp_worker_revision(worker) >= 0;
+}
+
+int64_t dp_worker_revision(const struct dp_worker *worker)
+{
+    return atomic_load(&worker->revision);
+}
+
+uint16_t dp_worker_port(const struct dp_worker *worker, unsigned listener)
+{
+    assert(listener < worker->listener_count);
+    return worker->listeners[listener].port;
+}
