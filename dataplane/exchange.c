@@ -112,7 +112,6 @@ static void cut(struct dp_flow *flow, gw_str why)
 static void answer_instead(struct dp_flow *flow, enum dp_refusal refusal)
 {
     stop_call(flow);
-    (void)dp_chain_resumed(&flow->chain);        /* nobody waits for a filter any more */
     (void)dp_exchange_refuse(&flow->x, refusal); /* it says REPLY, and that is what happens */
     go(flow, DP_STATE_FILTERS_OUT);
 }
@@ -121,7 +120,7 @@ static void answer_instead(struct dp_flow *flow, enum dp_refusal refusal)
 
 static uint64_t body_limit(const struct dp_flow *flow)
 {
-    return flow->x.worker->shared->settings->request_body_max;
+    return (uint64_t)flow->x.worker->shared->settings->request_body_max;
 }
 
 static void on_want_body(struct dp_upstream_call *call, bool on)
@@ -315,17 +314,15 @@ static void on_body(void *request, gw_str data, bool last)
 {
     struct dp_flow *flow = request;
     flow->body_bytes += data.len;
-    if (flow->body_bytes <= body_limit(flow)) {
-        const struct dp_headers *trailers = last ? dp_downstream_trailers(flow->downstream) : NULL;
-        dp_upstream_send_body(&flow->call, data, last, trailers);
-    } else if (flow->answered) {
-        flow->fault = dp_refusal_row(DP_REFUSE_BODY_TOO_LARGE)->reason;
-        stop_call(flow);
-        cut(flow);
-    } else {
-        dp_downstream_read_body(flow->downstream, false);
+    if (!flow->calling)
+        return; /* the backend has answered without it */
+    if (flow->body_bytes <= body_limit(flow))
+        dp_upstream_send_body(&flow->call, data, last,
+                              last ? dp_downstream_trailers(flow->downstream) : NULL);
+    else if (flow->answered)
+        cut(flow, dp_refusal_row(DP_REFUSE_BODY_TOO_LARGE)->reason);
+    else
         answer_instead(flow, DP_REFUSE_BODY_TOO_LARGE);
-    }
 }
 
 static void on_fault(void *request, enum dp_downstream_fault fault, ptrdiff_t error)

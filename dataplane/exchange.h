@@ -23,6 +23,7 @@ struct dp_request {
     gw_msec received_wall_ms;
     bool tls;
     bool debug;            /* X-Apig-Mode: debug; see dp_exchange_shows_debug */
+    bool debug_for_all;    /* --debug-for-all */
     bool via_debug_domain; /* Host is the group's debugging domain */
 };
 
@@ -48,10 +49,10 @@ struct dp_exchange {
     gw_str auth_type;         /* "none", "app_code": for the log */
 };
 
-/* D-36: debug headers are for callers that the API knows. */
+/* D-36: debug headers are for callers that the API knows, unless everybody may see them. */
 static inline bool dp_exchange_shows_debug(const struct dp_exchange *x)
 {
-    return x->request.debug && x->app;
+    return x->request.debug && (x->app || x->request.debug_for_all);
 }
 
 /* Sets the local answer of catalogue 8.6 with its JSON body; `detail` replaces the %s of a message

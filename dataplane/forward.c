@@ -77,17 +77,7 @@ static gw_str make_target(struct dp_exchange *x)
 /* All fields of that name as one list, with `last` behind it. */
 static gw_str extend_list(struct dp_exchange *x, enum dp_header_id id, gw_str last)
 {
-    const struct dp_headers *headers = &x->request.head.headers;
-    gw_str list = GW_STR_NONE;
-    if (!dp_headers_get(headers, id))
-        return last;
-    for (unsigned i = 0; i < headers->count; i++) {
-        if (headers->items[i].id != id || headers->items[i].value.len == 0)
-            continue;
-        list = list.len ? gw_arena_printf(&x->arena, "%.*s, %.*s", GW_STR_ARG(list),
-                                          GW_STR_ARG(headers->items[i].value))
-                        : headers->items[i].value;
-    }
+    gw_str list = dp_headers_list(&x->request.head.headers, id);
     if (list.len == 0)
         return last;
     return gw_arena_printf(&x->arena, "%.*s, %.*s", GW_STR_ARG(list), GW_STR_ARG(last));
@@ -104,15 +94,9 @@ static void replace(struct dp_headers *headers, enum dp_header_id id, gw_str val
 static unsigned count_hops(const struct dp_headers *headers)
 {
     unsigned hops = 0;
-    if (!dp_headers_get(headers, DP_HEADER_VIA))
-        return 0;
-    for (unsigned i = 0; i < headers->count; i++) {
-        if (headers->items[i].id != DP_HEADER_VIA)
-            continue;
-        gw_str rest = headers->items[i].value;
-        while (rest.ptr)
-            hops += gw_str_has_suffix(gw_str_trim(gw_str_split(&rest, ',')), VIA_NAME);
-    }
+    gw_str rest = dp_headers_list(headers, DP_HEADER_VIA);
+    while (rest.len > 0)
+        hops += gw_str_has_suffix(gw_str_trim(gw_str_split(&rest, ',')), VIA_NAME);
     return hops;
 }
 
@@ -123,7 +107,7 @@ static void make_headers(struct dp_flow *flow)
     gw_str port = gw_arena_printf(&x->arena, "%u", dp_downstream_local_port(flow->downstream));
     dp_headers_strip_hop_by_hop(headers);
     replace(headers, DP_HEADER_X_FORWARDED_FOR,
-            extend_list(x, DP_HEADER_X_FORWARDED_FOR, x->request.source_text));
+            extend_list(x, DP_HEADER_X_FORWARDED_FOR, dp_downstream_peer_text(flow->downstream)));
     replace(headers, DP_HEADER_X_FORWARDED_PROTO,
             x->request.tls ? GW_STR("https") : GW_STR("http"));
     replace(headers, DP_HEADER_X_FORWARDED_HOST, x->request.head.authority);

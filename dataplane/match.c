@@ -2,6 +2,8 @@
 /* ROUTE: from the head of a request to the API that it calls (catalogue 4.1 to 4.4). */
 #include "dataplane/flow.h"
 #include "dataplane/http/uri.h"
+#include "dataplane/settings.h"
+#include "dataplane/worker_internal.h"
 
 #define DEFAULT_ENVIRONMENT GW_STR("RELEASE")
 
@@ -11,6 +13,30 @@ static gw_str take_environment(struct dp_headers *headers)
     gw_str name = dp_headers_value(headers, DP_HEADER_X_STAGE);
     (void)dp_headers_remove(headers, DP_HEADER_X_STAGE); /* mostly it is not there */
     return name.len ? name : DEFAULT_ENVIRONMENT;
+}
+
+/* Element `index` of X-Forwarded-For, from the end when negative; empty: there is none. */
+static gw_str forwarded_for(const struct dp_headers *headers, int64_t index)
+{
+    gw_str list = dp_headers_list(headers, DP_HEADER_X_FORWARDED_FOR), found = GW_STR_NONE;
+    int64_t count = 0;
+    for (gw_str rest = list; list.len && rest.ptr; count++)
+        (void)gw_str_split(&rest, ','); /* only counted */
+    int64_t wanted = index < 0 ? count + index : index;
+    for (gw_str rest = list; wanted >= 0 && wanted < count; wanted--)
+        found = gw_str_trim(gw_str_split(&rest, ','));
+    return wanted < 0 ? found : GW_STR_NONE;
+}
+
+/* Catalogue 10.2, D-40: what is no address there leaves the peer's. */
+static void take_source(struct dp_request *request, const struct dp_settings *settings)
+{
+    struct dp_address address;
+    gw_str text = forwarded_for(&request->head.headers, settings->xff_index);
+    if (text.len == 0 || dp_address_parse(text, &address) < 0)
+        return;
+    request->source = address;
+    request->source_text = text;
 }
 
 static enum dp_verdict check_scheme(struct dp_exchange *x)
@@ -25,7 +51,10 @@ static enum dp_verdict check_scheme(struct dp_exchange *x)
 enum dp_verdict dp_match_route(struct dp_exchange *x)
 {
     struct dp_request *request = &x->request;
+    const struct dp_settings *settings = x->worker->shared->settings;
     const struct dp_host *host = NULL;
+    if (settings->source_from_xff)
+        take_source(request, settings);
     if (!x->snapshot)
         return dp_exchange_refuse(x, DP_REFUSE_NOT_READY);
     if (dp_uri_normalise(&x->arena, request->head.path, DP_URI_SLASH_DECODE, &request->path) < 0)

@@ -164,8 +164,9 @@ static int open_upstreams(struct dp_worker *worker, struct gw_error *err)
     struct dp_upstreams_options options = {
         .loop = &worker->loop,
         .worker = worker->index,
-        .connect_timeout_ms = settings->upstream_connect_timeout,
-        .idle_timeout_ms = settings->upstream_idle_timeout,
+        .connect_timeout_ms = settings->upstream_connect_timeout_ms,
+        .idle_timeout_ms = settings->upstream_idle_timeout_ms,
+        .idle_max = (unsigned)settings->upstream_idle_max,
         .ca_file = settings->upstream_ca_file[0] ? settings->upstream_ca_file : NULL,
     };
     return dp_upstreams_new(&options, &worker->upstreams, err);
@@ -177,11 +178,13 @@ static void set_up_server(struct dp_worker *worker)
     dp_server_init(&worker->server, &worker->loop, &dp_exchange_handler, worker);
     worker->server.emptied = stop_if_empty;
     worker->server.limits = (struct dp_server_limits){
-        .head_timeout_ms = settings->head_timeout,
-        .body_timeout_ms = settings->body_timeout,
-        .idle_timeout_ms = settings->idle_timeout,
-        .write_timeout_ms = settings->write_timeout,
-        .connections_max = settings->connections_max,
+        .head_timeout_ms = settings->head_timeout_ms,
+        .body_timeout_ms = settings->body_timeout_ms,
+        .idle_timeout_ms = settings->idle_timeout_ms,
+        .write_timeout_ms = settings->write_timeout_ms,
+        /* of all workers together; the kernel deals connections out about evenly */
+        .connections_max =
+            (unsigned)((settings->connections_max + settings->workers - 1) / settings->workers),
     };
 }
 

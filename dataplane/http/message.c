@@ -60,6 +60,20 @@ static void grow(struct dp_headers *headers)
     headers->capacity = capacity;
 }
 
+gw_str dp_headers_list(const struct dp_headers *headers, enum dp_header_id id)
+{
+    gw_str list = GW_STR_NONE;
+    for (unsigned i = 0; may_have(headers, id) && i < headers->count; i++) {
+        gw_str value = headers->items[i].value;
+        if (headers->items[i].id != id || value.len == 0)
+            continue;
+        list = list.len == 0 ? value
+                             : gw_arena_printf(headers->arena, "%.*s, %.*s", GW_STR_ARG(list),
+                                               GW_STR_ARG(value));
+    }
+    return list;
+}
+
 static bool is_valid_value(gw_str value)
 {
     if (value.len == 0)

@@ -27,6 +27,9 @@ const struct dp_header *dp_headers_get(const struct dp_headers *headers, enum dp
 const struct dp_header *dp_headers_find(const struct dp_headers *headers, gw_str name);
 /* Value of the first field of that name, or GW_STR_NONE. */
 gw_str dp_headers_value(const struct dp_headers *headers, enum dp_header_id id);
+/* The values of all fields of that name as one comma list, as RFC 9110 5.3 lets them be read; a
+ * view or in the arena. */
+gw_str dp_headers_list(const struct dp_headers *headers, enum dp_header_id id);
 /* Appends; name and value are borrowed. Text that is no valid field (dp_header_is_valid) is left
  * out: whatever it was made from, it cannot split the message. */
 void dp_headers_add(struct dp_headers *headers, gw_str name, gw_str value);

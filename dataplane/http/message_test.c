@@ -240,10 +240,27 @@ static void statuses_have_reasons(void **state)
     assert_str(dp_status_reason(600), "Unknown");
 }
 
+static void fields_of_a_name_are_one_list(void **state)
+{
+    (void)state;
+    struct gw_arena arena = {0};
+    struct dp_headers headers;
+    dp_headers_init(&headers, &arena);
+    assert_int_equal(dp_headers_list(&headers, DP_HEADER_VIA).len, 0);
+    dp_headers_append(&headers, GW_STR("via"), GW_STR("1.1 a, 1.0 b"));
+    assert_true(gw_str_eq(dp_headers_list(&headers, DP_HEADER_VIA), GW_STR("1.1 a, 1.0 b")));
+    dp_headers_append(&headers, GW_STR("Date"), GW_STR("now"));
+    dp_headers_append(&headers, GW_STR("Via"), GW_STR(""));
+    dp_headers_append(&headers, GW_STR("VIA"), GW_STR("1.1 c"));
+    assert_true(gw_str_eq(dp_headers_list(&headers, DP_HEADER_VIA), GW_STR("1.1 a, 1.0 b, 1.1 c")));
+    gw_arena_done(&arena);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fields_of_a_name_are_one_list),
         TEST(every_known_name_is_recognised_in_any_case),
         TEST(fields_are_found_by_number_and_by_name),
         TEST(set_replaces_all_of_a_name_in_place),
