@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of this folder share: a server and a client on loopback, and texts as messages. */
+/* house: shared code of tests, not an interface.
+ *
+ * What the tests of this folder share: a server and a client on loopback, and texts as messages. */
 #ifndef GW_RPC_FIXTURE_H
 #define GW_RPC_FIXTURE_H
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of common/rpc share; nobody else includes it. */
+/* house: the one place where the files of this folder meet.
+ *
+ * What the files of common/rpc share; nobody else includes it. */
 #ifndef GW_RPC_INTERNAL_H
 #define GW_RPC_INTERNAL_H
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The only door to what is stored: etcd or SQLite under one contract. Every call blocks, takes any
+/* house: one contract, read as a whole: its limits, both kinds of store, and every call.
+ *
+ * The only door to what is stored: etcd or SQLite under one contract. Every call blocks, takes any
  * thread, and answers within the store's timeout. UNAVAILABLE: no endpoint answers. Keys are text
  * such as "/penstock/v1/apis/orders/list", values are bytes. What calls return lies in the arena.
  */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests only: parses a head whole, cut at each byte, and byte by byte, each time in memory of
+/* house: shared code of tests, not an interface.
+ *
+ * Parses a head whole, cut at each byte, and byte by byte, each time in memory of
  * exactly the size of what has arrived and at another address, and wants the same result. */
 #ifndef DP_HTTP_H1_TESTING_H
 #define DP_HTTP_H1_TESTING_H
