@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One transaction in the making: what has been read and must not have changed meanwhile, and what
+ * is written. Every write of a service goes through cp_write, which tries again when somebody was
+ * faster.
+ *
+ * References are kept honest without locks (README.md): who refers puts the guard of what it refers
+ * to, in the transaction that also wants it to exist; who deletes wants the guard to be as it was
+ * before the referrers were looked for. */
+#ifndef CP_SERVICE_CHANGE_H
+#define CP_SERVICE_CHANGE_H
+
+#include "controlplane/model/names.h"
+#include "controlplane/service/context.h"
+
+#define CP_WRITE_TRIES 8 /* then ABORTED */
+#define CP_REFERRERS_NAMED_MAX 3
+
+struct cp_change {
+    struct gw_arena *arena; /* borrowed: of the call */
+    struct cp_compare *compares;
+    struct cp_op *ops;
+    size_t compare_count, op_count;
+    bool overflow; /* more than a transaction holds: told by cp_write */
+};
+
+/* ---- parts of a transaction; a key that is there already is not added twice */
+
+/* The key was read at mod_revision; 0: it was not there. */
+void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision);
+void cp_change_put(struct cp_change *change, gw_str key, gw_str value);
+void cp_change_put_message(struct cp_change *change, gw_str key, const ProtobufCMessage *message);
+void cp_change_delete(struct cp_change *change, gw_str key);
+
+/* `from` (a name) refers to `to` from now on: `to` must exist, and cannot be deleted while the
+ * reference is recorded. */
+void cp_change_refer(struct cp_change *change, enum cp_kind_id from_kind, const char *from,
+                     enum cp_kind_id to_kind, const char *to);
+void cp_change_unrefer(struct cp_change *change, enum cp_kind_id from_kind, const char *from,
+                       enum cp_kind_id to_kind, const char *to);
+/* `parent` must exist, and whoever deletes it will see the new child. */
+void cp_change_under(struct cp_change *change, enum cp_kind_id parent_kind, const char *parent);
+/* Deletes the resource and its guard, unless something under or with a reference to it comes in
+ * meanwhile: call it before looking for such things. */
+GW_MUST_CHECK int cp_change_remove(const struct cp_call *call, struct cp_change *change,
+                                   enum cp_kind_id kind, const char *name, int64_t mod_revision,
+                                   struct gw_error *err);
+/* FAILED_PRECONDITION when anything refers to it, naming some of that. */
+GW_MUST_CHECK int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id kind,
+                                     const char *name, struct gw_error *err);
+
+/* A value that only one resource may have: takes it for `owner`, a name. ALREADY_EXISTS, naming the
+ * owner, when another one has it. index: "domains"; value: any text, at most 400 bytes. */
+GW_MUST_CHECK int cp_change_claim(const struct cp_call *call, struct cp_change *change,
+                                  const char *index, gw_str value, const char *owner,
+                                  struct gw_error *err);
+void cp_change_release(struct cp_change *change, const char *index, gw_str value);
+/* RESOURCE_EXHAUSTED when the parent ("": none) has `max` children of the kind; of two who come at
+ * the same time one will see the other. */
+GW_MUST_CHECK int cp_change_limit(const struct cp_call *call, struct cp_change *change,
+                                  enum cp_kind_id kind, const char *parent, int64_t max,
+                                  struct gw_error *err);
+
+/* ---- running it */
+
+/* Reads, decides, and fills the change; it may run several times, each time with an empty change.
+ * -1 with err ends the write. */
+typedef int cp_attempt(const struct cp_call *call, struct cp_change *change, void *arg,
+                       struct gw_error *err);
+/* Runs attempt and commits. validate_only: nothing is written. A change without operations is not
+ * written either: *ret_at is then {0, 0}. ret_at may be NULL. ABORTED: others were faster
+ * CP_WRITE_TRIES times. */
+GW_MUST_CHECK int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt,
+                           void *arg, struct cp_position *ret_at, struct gw_error *err);
+
+/* ---- reading */
+
+struct cp_stored {
+    ProtobufCMessage *message; /* in the call's arena; NULL: not there */
+    int64_t mod_revision;      /* 0: not there */
+};
+/* Not there is no error. name is well-formed. INTERNAL: what is stored cannot be read. */
+GW_MUST_CHECK int cp_find(const struct cp_call *call, enum cp_kind_id kind, const char *name,
+                          struct cp_stored *ret, struct gw_error *err);
+/* The same, but not there is NOT_FOUND, naming it. */
+GW_MUST_CHECK int cp_get(const struct cp_call *call, enum cp_kind_id kind, const char *name,
+                         struct cp_stored *ret, struct gw_error *err);
+/* All children of the parent ("": all of the kind), at most `limit`; names only when fn wants no
+ * message. fn returns -1 with err to stop. */
+typedef int cp_visit(void *arg, const char *name, const struct cp_stored *stored,
+                     struct gw_error *err);
+GW_MUST_CHECK int cp_each(const struct cp_call *call, enum cp_kind_id kind, const char *parent,
+                          cp_visit *visit, void *arg, struct gw_error *err);
+
+#endif

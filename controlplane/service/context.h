@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all services of the management API share. */
+#ifndef CP_SERVICE_CONTEXT_H
+#define CP_SERVICE_CONTEXT_H
+
+#include "controlplane/rpc/method.h"
+#include "controlplane/store/store.h"
+
+#define CP_RELEASES_KEPT_DEFAULT 10
+#define CP_ENVIRONMENTS_MAX 10
+#define CP_DOMAINS_MAX 5 /* of a group */
+#define CP_CHANNEL_MEMBERS_MAX_DEFAULT 10
+
+struct cp_registry;
+
+/* Set up by main, then only read. */
+struct cp_services {
+    struct cp_store *store;       /* borrowed */
+    struct cp_registry *registry; /* borrowed; NULL: nobody can wait for agents (tests) */
+    unsigned releases_kept;       /* of an API in an environment, the effective one included */
+    unsigned channel_members_max;
+};
+
+/* Writes what always exists, the group DEFAULT and the environment RELEASE, unless it is there. */
+GW_MUST_CHECK int cp_services_seed(struct cp_services *services, struct gw_error *err);
+
+#endif
