@@ -30,7 +30,7 @@ void dp_access_log_put(struct dp_access_log *log, unsigned worker, gw_str line);
 
 /* Any thread. */
 struct dp_access_log_stats {
-    int64_t lines;   /* written */
+    int64_t lines;   /* written, or about to be */
     int64_t dropped; /* no room, or the file took none */
 };
 void dp_access_log_read_stats(const struct dp_access_log *log,
