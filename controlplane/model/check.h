@@ -21,6 +21,8 @@ void cp_check_characters(const char *text, size_t min, size_t max, const char *f
                          struct gw_error *err);
 /* "labels" of any resource that has them. */
 void cp_check_labels(const ProtobufCMessage *message, struct gw_error *err);
+/* A host name or an address without brackets. */
+bool cp_is_host(const char *text);
 /* For a field whose behaviour is not there yet: UNIMPLEMENTED, unless something is wrong as well.
  */
 void cp_refuse_for_now(struct gw_error *err, const char *field);

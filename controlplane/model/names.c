@@ -59,6 +59,15 @@ const struct cp_kind *cp_kind_get(enum cp_kind_id id)
     return &kinds[id];
 }
 
+bool cp_kind_parent(enum cp_kind_id id, enum cp_kind_id *ret_parent)
+{
+    unsigned count = lineages[id].count;
+    if (count < 2)
+        return false;
+    *ret_parent = lineages[id].kind[count - 2];
+    return true;
+}
+
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

@@ -55,6 +55,8 @@ struct cp_ids {
 };
 
 const struct cp_kind *cp_kind_get(enum cp_kind_id id);
+/* The kind that its names stand under; false: they stand alone. */
+bool cp_kind_parent(enum cp_kind_id id, enum cp_kind_id *ret_parent);
 
 /* Takes a name of the kind apart and checks the form of every id. False: it is no such name. */
 bool cp_name_parse(enum cp_kind_id kind, gw_str name, struct cp_ids *ret_ids);

@@ -84,8 +84,8 @@ GW_MUST_CHECK int cp_find(const struct cp_call *call, enum cp_kind_id kind, cons
 /* The same, but not there is NOT_FOUND, naming it. */
 GW_MUST_CHECK int cp_get(const struct cp_call *call, enum cp_kind_id kind, const char *name,
                          struct cp_stored *ret, struct gw_error *err);
-/* All children of the parent ("": all of the kind), at most `limit`; names only when fn wants no
- * message. fn returns -1 with err to stop. */
+/* All children of the parent ("": all of the kind), as of one revision. visit returns -1 with err
+ * to stop. */
 typedef int cp_visit(void *arg, const char *name, const struct cp_stored *stored,
                      struct gw_error *err);
 GW_MUST_CHECK int cp_each(const struct cp_call *call, enum cp_kind_id kind, const char *parent,

@@ -10,6 +10,7 @@
 #define CP_ENVIRONMENTS_MAX 10
 #define CP_DOMAINS_MAX 5 /* of a group */
 #define CP_CHANNEL_MEMBERS_MAX_DEFAULT 10
+#define CP_DEBUG_DOMAIN_SUFFIX_DEFAULT "debug.penstock.internal"
 
 struct cp_registry;
 
@@ -19,6 +20,7 @@ struct cp_services {
     struct cp_registry *registry; /* borrowed; NULL: nobody can wait for agents (tests) */
     unsigned releases_kept;       /* of an API in an environment, the effective one included */
     unsigned channel_members_max;
+    const char *debug_domain_suffix; /* of the groups' debugging domains; borrowed */
 };
 
 /* Writes what always exists, the group DEFAULT and the environment RELEASE, unless it is there. */

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/service/change.h"
+
+#include "common/message.h"
+
+#define GUARDS CP_KEY_ROOT "guards/"
+#define INDEX CP_KEY_ROOT "index/"
+#define REFERENCES INDEX "refs/"
+
+/* ---- keys beside the resources' */
+
+static gw_str tail_of(gw_str key)
+{
+    size_t root = strlen(CP_KEY_ROOT);
+    assert(key.len > root);
+    return gw_str_n(key.ptr + root, key.len - root);
+}
+
+static gw_str guard_key(struct gw_arena *arena, gw_str key)
+{
+    return gw_arena_printf(arena, GUARDS "%.*s", GW_STR_ARG(tail_of(key)));
+}
+
+static gw_str references_prefix(struct gw_arena *arena, gw_str key)
+{
+    return gw_arena_printf(arena, REFERENCES "%.*s/", GW_STR_ARG(tail_of(key)));
+}
+
+static gw_str reference_key(struct gw_arena *arena, gw_str from, gw_str to)
+{
+    return gw_arena_printf(arena, "%.*s%.*s", GW_STR_ARG(references_prefix(arena, to)),
+                           GW_STR_ARG(tail_of(from)));
+}
+
+static gw_str index_key(struct gw_arena *arena, const char *index, gw_str value)
+{
+    return gw_arena_printf(arena, INDEX "%s/%.*s", index, GW_STR_ARG(value));
+}
+
+/* What stands for all children of a kind under a parent: the parent's guard, or the kind's own. */
+static gw_str family_key(struct gw_arena *arena, enum cp_kind_id kind, const char *parent)
+{
+    enum cp_kind_id parent_kind;
+    if (*parent && cp_kind_parent(kind, &parent_kind))
+        return guard_key(arena, cp_key_of(arena, parent_kind, parent));
+    return gw_arena_printf(arena, GUARDS "%s", cp_kind_get(kind)->word);
+}
+
+/* ---- parts */
+
+static struct cp_compare *find_compare(struct cp_change *change, gw_str key)
+{
+    for (size_t i = 0; i < change->compare_count; i++)
+        if (gw_str_eq(change->compares[i].key, key))
+            return &change->compares[i];
+    return NULL;
+}
+
+static void add_compare(struct cp_change *change, struct cp_compare compare)
+{
+    if (change->compare_count == CP_STORE_COMPARES_MAX)
+        change->overflow = true;
+    else
+        change->compares[change->compare_count++] = compare;
+}
+
+void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision)
+{
+    struct cp_compare compare = {.key = key, .kind = CP_COMPARE_MOD, .mod_revision = mod_revision};
+    struct cp_compare *there = find_compare(change, key);
+    if (there)
+        *there = compare;
+    else
+        add_compare(change, compare);
+}
+
+static void want(struct cp_change *change, gw_str key)
+{
+    if (!find_compare(change, key))
+        add_compare(change, (struct cp_compare){.key = key, .kind = CP_COMPARE_EXISTS});
+}
+
+static void add_op(struct cp_change *change, struct cp_op op)
+{
+    for (size_t i = 0; i < change->op_count; i++) {
+        if (gw_str_eq(change->ops[i].key, op.key)) {
+            change->ops[i] = op;
+            return;
+        }
+    }
+    if (change->op_count == CP_STORE_OPS_MAX)
+        change->overflow = true;
+    else
+        change->ops[change->op_count++] = op;
+}
+
+void cp_change_put(struct cp_change *change, gw_str key, gw_str value)
+{
+    add_op(change, (struct cp_op){.kind = CP_OP_PUT, .key = key, .value = value});
+}
+
+void cp_change_put_message(struct cp_change *change, gw_str key, const ProtobufCMessage *message)
+{
+    cp_change_put(change, key, gw_message_pack(change->arena, message));
+}
+
+void cp_change_delete(struct cp_change *change, gw_str key)
+{
+    add_op(change, (struct cp_op){.kind = CP_OP_DELETE, .key = key});
+}
+
+void cp_change_refer(struct cp_change *change, enum cp_kind_id from_kind, const char *from,
+                     enum cp_kind_id to_kind, const char *to)
+{
+    gw_str from_key = cp_key_of(change->arena, from_kind, from);
+    gw_str to_key = cp_key_of(change->arena, to_kind, to);
+    want(change, to_key);
+    cp_change_put(change, guard_key(change->arena, to_key), GW_STR_NONE);
+    cp_change_put(change, reference_key(change->arena, from_key, to_key), gw_str_from(from));
+}
+
+void cp_change_unrefer(struct cp_change *change, enum cp_kind_id from_kind, const char *from,
+                       enum cp_kind_id to_kind, const char *to)
+{
+    gw_str from_key = cp_key_of(change->arena, from_kind, from);
+    gw_str to_key = cp_key_of(change->arena, to_kind, to);
+    cp_change_delete(change, reference_key(change->arena, from_key, to_key));
+}
+
+void cp_change_under(struct cp_change *change, enum cp_kind_id parent_kind, const char *parent)
+{
+    gw_str key = cp_key_of(change->arena, parent_kind, parent);
+    want(change, key);
+    cp_change_put(change, guard_key(change->arena, key), GW_STR_NONE);
+}
+
+static int read_revision(const struct cp_call *call, gw_str key, int64_t *ret_revision,
+                         struct gw_error *err)
+{
+    struct cp_found found;
+    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+        return -1;
+    *ret_revision = found.kv.mod_revision;
+    return 0;
+}
+
+int cp_change_remove(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
+                     const char *name, int64_t mod_revision, struct gw_error *err)
+{
+    int64_t revision;
+    gw_str key = cp_key_of(change->arena, kind, name);
+    gw_str guard = guard_key(change->arena, key);
+    if (read_revision(call, guard, &revision, err) < 0)
+        return -1;
+    cp_change_expect(change, guard, revision);
+    cp_change_delete(change, guard);
+    cp_change_expect(change, key, mod_revision);
+    cp_change_delete(change, key);
+    return 0;
+}
+
+int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id kind, const char *name,
+                       struct gw_error *err)
+{
+    gw_str key = cp_key_of(call->arena, kind, name);
+    struct cp_range range = {
+        .prefix = references_prefix(call->arena, key),
+        .limit = CP_REFERRERS_NAMED_MAX,
+    };
+    struct cp_page page;
+    if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
+        return -1;
+    if (page.count == 0)
+        return 0;
+    gw_str names = page.kvs[0].value;
+    for (size_t i = 1; i < page.count; i++)
+        names = gw_arena_printf(call->arena, "%.*s, %.*s", GW_STR_ARG(names),
+                                GW_STR_ARG(page.kvs[i].value));
+    (void)gw_fail(err, GW_FAILED_PRECONDITION, "%s is used by %.*s%s", name, (int)names.len,
+                  names.ptr, page.more ? " and others" : "");
+    return gw_error_reason(err, "IN_USE");
+}
+
+int cp_change_claim(const struct cp_call *call, struct cp_change *change, const char *index,
+                    gw_str value, const char *owner, struct gw_error *err)
+{
+    struct cp_found found;
+    gw_str key = index_key(change->arena, index, value);
+    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+        return -1;
+    if (found.found && !gw_str_eq(found.kv.value, gw_str_from(owner))) {
+        (void)gw_fail(err, GW_ALREADY_EXISTS, "%.*s has it already",
+                      (int)GW_MIN(found.kv.value.len, (size_t)CP_NAME_MAX), found.kv.value.ptr);
+        return gw_error_reason(err, "NOT_UNIQUE");
+    }
+    cp_change_expect(change, key, found.kv.mod_revision);
+    cp_change_put(change, key, gw_str_from(owner));
+    return 0;
+}
+
+void cp_change_release(struct cp_change *change, const char *index, gw_str value)
+{
+    cp_change_delete(change, index_key(change->arena, index, value));
+}
+
+int cp_change_limit(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
+                    const char *parent, int64_t max, struct gw_error *err)
+{
+    int64_t revision, count;
+    gw_str family = family_key(change->arena, kind, parent);
+    gw_str prefix = cp_key_children(change->arena, kind, gw_str_from(parent));
+    if (read_revision(call, family, &revision, err) < 0 ||
+        cp_store_count(call->services->store, prefix, &count, err) < 0)
+        return -1;
+    if (count >= max)
+        return gw_fail(err, GW_RESOURCE_EXHAUSTED, "%s has %lld of %lld %s",
+                       *parent ? parent : "the gateway", (long long)count, (long long)max,
+                       cp_kind_get(kind)->word);
+    cp_change_expect(change, family, revision);
+    cp_change_put(change, family, GW_STR_NONE);
+    return 0;
+}
+
+/* ---- running */
+
+static int commit(const struct cp_call *call, const struct cp_change *change,
+                  struct cp_commit *ret_commit, struct gw_error *err)
+{
+    struct cp_txn txn = {
+        .compares = change->compares,
+        .compare_count = change->compare_count,
+        .ops = change->ops,
+        .op_count = change->op_count,
+    };
+    return cp_store_txn(call->services->store, &txn, ret_commit, err);
+}
+
+int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt, void *arg,
+             struct cp_position *ret_at, struct gw_error *err)
+{
+    struct cp_position nowhere;
+    struct cp_position *at = ret_at ? ret_at : &nowhere;
+    *at = (struct cp_position){0};
+    for (int i = 0; i < CP_WRITE_TRIES; i++) {
+        struct cp_commit result = {0};
+        struct cp_change change = {
+            .arena = call->arena,
+            .compares = GW_ARENA_ARRAY(call->arena, struct cp_compare, CP_STORE_COMPARES_MAX),
+            .ops = GW_ARENA_ARRAY(call->arena, struct cp_op, CP_STORE_OPS_MAX),
+        };
+        if (attempt(call, &change, arg, err) < 0)
+            return -1;
+        if (change.overflow)
+            return gw_fail(err, GW_FAILED_PRECONDITION,
+                           "this would change more than %d keys at once", CP_STORE_OPS_MAX);
+        if (validate_only || change.op_count == 0)
+            return 0;
+        if (commit(call, &change, &result, err) < 0)
+            return -1;
+        if (result.committed) {
+            *at = result.at;
+            return 0;
+        }
+    }
+    (void)gw_fail(err, GW_ABORTED, "others changed it at the same time, %d times: try again",
+                  CP_WRITE_TRIES);
+    return gw_error_reason(err, "CONFLICT");
+}
+
+/* ---- reading */
+
+static int unpack(const struct cp_call *call, const struct cp_kind *kind, const struct cp_kv *kv,
+                  struct cp_stored *ret, struct gw_error *err)
+{
+    struct gw_error why = GW_ERROR_NONE;
+    if (gw_message_unpack(call->arena, kind->type, kv->value, &ret->message, &why) < 0)
+        return gw_fail(err, GW_INTERNAL, "the %s stored as %.*s cannot be read: %s", kind->noun,
+                       (int)kv->key.len, kv->key.ptr, why.message);
+    ret->mod_revision = kv->mod_revision;
+    return 0;
+}
+
+int cp_find(const struct cp_call *call, enum cp_kind_id kind, const char *name,
+            struct cp_stored *ret, struct gw_error *err)
+{
+    struct cp_found found;
+    *ret = (struct cp_stored){0};
+    gw_str key = cp_key_of(call->arena, kind, name);
+    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+        return -1;
+    return found.found ? unpack(call, cp_kind_get(kind), &found.kv, ret, err) : 0;
+}
+
+int cp_get(const struct cp_call *call, enum cp_kind_id kind, const char *name,
+           struct cp_stored *ret, struct gw_error *err)
+{
+    if (cp_find(call, kind, name, ret, err) < 0)
+        return -1;
+    if (!ret->message)
+        return gw_fail(err, GW_NOT_FOUND, "%s does not exist", name);
+    return 0;
+}
+
+static int visit_kv(const struct cp_call *call, enum cp_kind_id kind, const struct cp_kv *kv,
+                    cp_visit *visit, void *arg, struct gw_error *err)
+{
+    gw_str name;
+    struct cp_stored stored;
+    if (!cp_key_parse(call->arena, kv->key, &name))
+        return 0; /* not ours */
+    if (unpack(call, cp_kind_get(kind), kv, &stored, err) < 0)
+        return -1;
+    return visit(arg, gw_arena_dup(call->arena, name).ptr, &stored, err);
+}
+
+int cp_each(const struct cp_call *call, enum cp_kind_id kind, const char *parent, cp_visit *visit,
+            void *arg, struct gw_error *err)
+{
+    struct cp_range range = {
+        .prefix = cp_key_children(call->arena, kind, gw_str_from(parent)),
+        .limit = 500,
+    };
+    struct cp_page page;
+    do {
+        if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
+            return -1;
+        for (size_t i = 0; i < page.count; i++)
+            if (visit_kv(call, kind, &page.kvs[i], visit, arg, err) < 0)
+                return -1;
+        range.at_revision = page.at.revision;
+        if (page.count > 0)
+            range.after_key = page.kvs[page.count - 1].key;
+    } while (page.more);
+    return 0;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading: Get and List, and what shows a stored message. resource_write.c has the rest. */
+#include "controlplane/service/resource.h"
+
+#include "common/clock.h"
+#include "common/message.h"
+#include "controlplane/service/fields.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+char *cp_etag(struct gw_arena *arena, int64_t mod_revision)
+{
+    return (char *)(uintptr_t)gw_arena_printf(arena, "\"%lld\"", (long long)mod_revision).ptr;
+}
+
+void cp_set_etag(struct gw_arena *arena, ProtobufCMessage *message, int64_t mod_revision)
+{
+    if (cp_field(message, "etag"))
+        gw_message_set_text(message, "etag", cp_etag(arena, mod_revision));
+}
+
+int cp_check_etag(const char *sent, int64_t mod_revision, const char *name, struct gw_error *err)
+{
+    char current[32];
+    (void)snprintf(current, sizeof current, "\"%lld\"", (long long)mod_revision);
+    if (!*sent || strcmp(sent, current) == 0)
+        return 0;
+    (void)gw_fail(err, GW_ABORTED, "%s has been changed: its etag is %s, not %.40s", name, current,
+                  sent);
+    return gw_error_reason(err, "ETAG_MISMATCH");
+}
+
+cp_timestamp *cp_now(struct gw_arena *arena)
+{
+    gw_msec now = gw_clock_wall_ms();
+    cp_timestamp *time = GW_ARENA_NEW(arena, cp_timestamp);
+    google__protobuf__timestamp__init(time);
+    time->seconds = now / 1000;
+    time->nanos = (int32_t)(now % 1000) * 1000000;
+    return time;
+}
+
+static int present(const struct cp_call *call, const struct cp_resource_rules *rules,
+                   const struct cp_stored *stored, struct gw_error *err)
+{
+    cp_set_etag(call->arena, stored->message, stored->mod_revision);
+    return rules->present ? rules->present(call, stored->message, err) : 0;
+}
+
+int cp_resource_get(const struct cp_call *call, const struct cp_resource_rules *rules,
+                    const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
+                    struct gw_error *err)
+{
+    struct cp_stored stored;
+    const char *name = gw_message_text(request, "name");
+    if (cp_name_check(rules->kind, name, "name", err) < 0 ||
+        cp_get(call, rules->kind, name, &stored, err) < 0 || present(call, rules, &stored, err) < 0)
+        return -1;
+    *ret_reply = stored.message;
+    return 0;
+}
+
+/* ---- pages */
+
+/* Where a list goes on: opaque to callers, checked when it comes back. */
+struct page_token {
+    unsigned long long prefix_hash; /* of the list that it belongs to */
+    long long revision;
+    gw_str after_key;
+};
+
+static char *write_token(struct gw_arena *arena, const struct page_token *token)
+{
+    static const char digits[] = "0123456789abcdef";
+    gw_str plain =
+        gw_arena_printf(arena, "%llx.%llx.%.*s", token->prefix_hash,
+                        (unsigned long long)token->revision, GW_STR_ARG(token->after_key));
+    char *text = gw_arena_bytes(arena, 2 * plain.len + 1);
+    for (size_t i = 0; i < plain.len; i++) {
+        text[2 * i] = digits[(unsigned char)plain.ptr[i] >> 4];
+        text[2 * i + 1] = digits[plain.ptr[i] & 15];
+    }
+    text[2 * plain.len] = '\0';
+    return text;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool read_token(struct gw_arena *arena, gw_str text, struct page_token *ret)
+{
+    if (text.len % 2 || text.len > 2 * (CP_STORE_KEY_MAX + 64))
+        return false;
+    char *plain = gw_arena_bytes(arena, text.len / 2 + 1);
+    for (size_t i = 0; i < text.len / 2; i++) {
+        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        plain[i] = (char)(high << 4 | low);
+    }
+    plain[text.len / 2] = '\0';
+    char *end;
+    ret->prefix_hash = strtoull(plain, &end, 16);
+    if (*end != '.')
+        return false;
+    ret->revision = strtoll(end + 1, &end, 16);
+    if (*end != '.' || ret->revision <= 0)
+        return false;
+    ret->after_key = gw_str_n(end + 1, text.len / 2 - (size_t)(end + 1 - plain));
+    return true;
+}
+
+/* What one List reads. */
+struct listing {
+    struct cp_range range;
+    unsigned long long prefix_hash;
+    size_t page_size;
+};
+
+static int find_prefix(const struct cp_call *call, enum cp_kind_id kind,
+                       const ProtobufCMessage *request, gw_str *ret_prefix, struct gw_error *err)
+{
+    enum cp_kind_id parent_kind;
+    struct cp_stored stored;
+    const char *parent = cp_text_field(request, "parent");
+    bool has_parent = cp_kind_parent(kind, &parent_kind);
+    bool is_all = gw_str_has_suffix(gw_str_from(parent), GW_STR("/-"));
+    *ret_prefix = cp_key_prefix(call->arena, kind);
+    if (!has_parent || is_all)
+        return 0;
+    if (cp_name_check(parent_kind, parent, "parent", err) < 0 ||
+        cp_get(call, parent_kind, parent, &stored, err) < 0)
+        return -1;
+    *ret_prefix = cp_key_children(call->arena, kind, gw_str_from(parent));
+    return 0;
+}
+
+static int bad_token(struct gw_error *err)
+{
+    return gw_fail_field(err, "page_token", "is none of this list");
+}
+
+static int read_request(const struct cp_call *call, const struct cp_resource_rules *rules,
+                        const ProtobufCMessage *request, struct listing *ret, struct gw_error *err)
+{
+    *ret = (struct listing){0};
+    int32_t size = *(const int32_t *)gw_message_at(request, cp_field(request, "page_size"));
+    if (size < 0)
+        return gw_fail_field(err, "page_size", "must not be negative");
+    ret->page_size = size ? (size_t)GW_MIN(size, CP_PAGE_SIZE_MAX) : CP_PAGE_SIZE_DEFAULT;
+    if (find_prefix(call, rules->kind, request, &ret->range.prefix, err) < 0)
+        return -1;
+    ret->prefix_hash = gw_str_hash(ret->range.prefix);
+    ret->range.limit = ret->page_size;
+    gw_str text = gw_str_from(cp_text_field(request, "page_token"));
+    if (text.len == 0)
+        return 0;
+    struct page_token token;
+    if (!read_token(call->arena, text, &token) || token.prefix_hash != ret->prefix_hash ||
+        !gw_str_has_prefix(token.after_key, ret->range.prefix))
+        return bad_token(err);
+    ret->range.after_key = token.after_key;
+    ret->range.at_revision = token.revision;
+    return 0;
+}
+
+static int read_page(const struct cp_call *call, const struct listing *listing,
+                     struct cp_page *ret_page, struct gw_error *err)
+{
+    if (cp_store_list(call->services->store, &listing->range, call->arena, ret_page, err) == 0)
+        return 0;
+    if (err->code != GW_OUT_OF_RANGE)
+        return -1;
+    (void)gw_fail(err, GW_ABORTED, "the list is from too long ago: start again without page_token");
+    return gw_error_reason(err, "PAGE_TOKEN_EXPIRED");
+}
+
+static int unpack_item(const struct cp_call *call, const struct cp_resource_rules *rules,
+                       const struct cp_kv *kv, ProtobufCMessage **ret_item, struct gw_error *err)
+{
+    struct cp_stored stored = {.mod_revision = kv->mod_revision};
+    const struct cp_kind *kind = cp_kind_get(rules->kind);
+    struct gw_error why = GW_ERROR_NONE;
+    if (gw_message_unpack(call->arena, kind->type, kv->value, &stored.message, &why) < 0)
+        return gw_fail(err, GW_INTERNAL, "the %s stored as %.*s cannot be read: %s", kind->noun,
+                       (int)kv->key.len, kv->key.ptr, why.message);
+    *ret_item = stored.message;
+    return present(call, rules, &stored, err);
+}
+
+int cp_resource_list(const struct cp_call *call, const struct cp_resource_rules *rules,
+                     const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
+                     struct gw_error *err)
+{
+    struct listing listing;
+    struct cp_page page;
+    if (read_request(call, rules, request, &listing, err) < 0 ||
+        read_page(call, &listing, &page, err) < 0)
+        return -1;
+    ProtobufCMessage *reply = gw_message_new(call->arena, rules->list_reply);
+    const ProtobufCFieldDescriptor *field = cp_field(reply, rules->list_field);
+    ProtobufCMessage **items = GW_ARENA_ARRAY(call->arena, ProtobufCMessage *, page.count + 1);
+    size_t count = 0, bytes = 0;
+    for (; count < page.count && bytes < CP_PAGE_BYTES_MAX; count++) {
+        if (unpack_item(call, rules, &page.kvs[count], &items[count], err) < 0)
+            return -1;
+        bytes += page.kvs[count].value.len;
+    }
+    *(size_t *)gw_message_quantifier(reply, field) = count;
+    *(ProtobufCMessage ***)gw_message_at(reply, field) = items;
+    if (count < page.count || page.more) {
+        struct page_token token = {listing.prefix_hash, page.at.revision, page.kvs[count - 1].key};
+        gw_message_set_text(reply, "next_page_token", write_token(call->arena, &token));
+    }
+    *ret_reply = reply;
+    return 0;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing: Create, Update and Delete. */
+#include "common/message.h"
+#include "controlplane/model/check.h"
+#include "controlplane/service/fields.h"
+#include "controlplane/service/resource.h"
+
+/* One write, over all its tries. */
+struct job {
+    const struct cp_resource_rules *rules;
+    const ProtobufCMessage *request;
+    ProtobufCMessage *sent; /* the resource in the request */
+    const char *name, *parent;
+    const char *etag;
+    ProtobufCMessage *result;
+    int64_t mod_revision; /* of the result when nothing had to be written; else 0 */
+};
+
+static int check(const struct cp_resource_rules *rules, ProtobufCMessage *message,
+                 const ProtobufCMessage *before, struct gw_error *err)
+{
+    *err = GW_ERROR_NONE;
+    if (rules->check)
+        (void)rules->check(message, before, err); /* what it says is in err */
+    cp_check_labels(message, err);
+    return err->code == GW_OK ? 0 : -1;
+}
+
+static void set_time(struct gw_arena *arena, ProtobufCMessage *message, const char *field)
+{
+    if (cp_field(message, field))
+        *gw_message_child(message, field) = &cp_now(arena)->base;
+}
+
+static int finish(const struct cp_call *call, const struct job *job, const struct cp_position *at,
+                  ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    int64_t revision = at->revision ? at->revision : job->mod_revision;
+    if (revision)
+        cp_set_etag(call->arena, job->result, revision);
+    *ret_reply = job->result;
+    return job->rules->present ? job->rules->present(call, job->result, err) : 0;
+}
+
+/* ---- create */
+
+static const char *id_of(const struct cp_call *call, const struct job *job, struct gw_error *err)
+{
+    const char *field = gw_arena_printf(call->arena, "%s_id", job->rules->field).ptr;
+    const char *id = gw_message_text(job->request, field);
+    if (!*id && job->rules->make_id)
+        id = job->rules->make_id(call->arena, job->sent, err);
+    if (!id || cp_id_check(job->rules->kind, id, field, err) < 0)
+        return NULL;
+    return id;
+}
+
+static int find_name(const struct cp_call *call, struct job *job, struct gw_error *err)
+{
+    enum cp_kind_id parent_kind;
+    struct cp_ids ids = {.count = 0};
+    job->parent = cp_text_field(job->request, "parent");
+    if (cp_kind_parent(job->rules->kind, &parent_kind) &&
+        (cp_name_check(parent_kind, job->parent, "parent", err) < 0 ||
+         !cp_name_parse(parent_kind, gw_str_from(job->parent), &ids)))
+        return -1;
+    const char *id = id_of(call, job, err);
+    if (!id)
+        return -1;
+    ids.id[ids.count++] = gw_str_from(id);
+    job->name = cp_name_make(call->arena, job->rules->kind, &ids).ptr;
+    const char *said = gw_message_text(job->sent, "name");
+    if (*said && strcmp(said, job->name) != 0)
+        return gw_fail_field(err, "name", "must be empty or %s", job->name);
+    gw_message_set_text(job->sent, "name", (char *)(uintptr_t)job->name);
+    return 0;
+}
+
+static int attempt_create(const struct cp_call *call, struct cp_change *change, void *arg,
+                          struct gw_error *err)
+{
+    struct job *job = arg;
+    const struct cp_resource_rules *rules = job->rules;
+    enum cp_kind_id parent_kind;
+    struct cp_stored there;
+    if (cp_kind_parent(rules->kind, &parent_kind)) {
+        if (cp_get(call, parent_kind, job->parent, &there, err) < 0)
+            return -1;
+        cp_change_under(change, parent_kind, job->parent);
+    }
+    if (cp_find(call, rules->kind, job->name, &there, err) < 0)
+        return -1;
+    if (there.message)
+        return gw_fail(err, GW_ALREADY_EXISTS, "%s exists", job->name);
+    if (rules->max && cp_change_limit(call, change, rules->kind, job->parent, rules->max, err) < 0)
+        return -1;
+    job->result = gw_message_copy(call->arena, job->sent);
+    if (rules->prepare && rules->prepare(call, change, job->result, NULL, err) < 0)
+        return -1;
+    gw_str key = cp_key_of(call->arena, rules->kind, job->name);
+    cp_change_expect(change, key, 0);
+    cp_change_put_message(change, key, job->result);
+    return 0;
+}
+
+int cp_resource_create(const struct cp_call *call, const struct cp_resource_rules *rules,
+                       const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
+                       struct gw_error *err)
+{
+    struct cp_position at;
+    struct job job = {.rules = rules, .request = request};
+    const ProtobufCMessage *sent = cp_message_field(request, rules->field);
+    job.sent = sent ? gw_message_copy(call->arena, sent)
+                    : gw_message_new(call->arena, cp_kind_get(rules->kind)->type);
+    cp_clear_output_only(job.sent, rules->output_only);
+    if (find_name(call, &job, err) < 0 || check(rules, job.sent, NULL, err) < 0)
+        return -1;
+    if (rules->fill)
+        rules->fill(call->arena, job.sent);
+    set_time(call->arena, job.sent, "create_time");
+    set_time(call->arena, job.sent, "update_time");
+    if (cp_write(call, cp_bool_field(request, "validate_only"), attempt_create, &job, &at, err) < 0)
+        return -1;
+    return finish(call, &job, &at, ret_reply, err);
+}
+
+/* ---- update */
+
+/* Applying what is there already changes nothing: no new etag, nothing for agents to do. */
+static bool is_same(struct gw_arena *arena, const ProtobufCMessage *a, const ProtobufCMessage *b)
+{
+    return gw_str_eq(gw_message_pack(arena, a), gw_message_pack(arena, b));
+}
+
+static int attempt_update(const struct cp_call *call, struct cp_change *change, void *arg,
+                          struct gw_error *err)
+{
+    struct job *job = arg;
+    const struct cp_resource_rules *rules = job->rules;
+    const cp_field_mask *mask =
+        (const cp_field_mask *)cp_message_field(job->request, "update_mask");
+    struct cp_stored before;
+    if (cp_get(call, rules->kind, job->name, &before, err) < 0 ||
+        cp_check_etag(job->etag, before.mod_revision, job->name, err) < 0)
+        return -1;
+    job->result = gw_message_copy(call->arena, before.message);
+    if (cp_apply_mask(job->result, job->sent, mask, rules->output_only, err) < 0 ||
+        check(rules, job->result, before.message, err) < 0)
+        return -1;
+    if (rules->fill)
+        rules->fill(call->arena, job->result);
+    job->mod_revision = before.mod_revision;
+    if (is_same(call->arena, job->result, before.message))
+        return 0;
+    set_time(call->arena, job->result, "update_time");
+    if (rules->prepare && rules->prepare(call, change, job->result, before.message, err) < 0)
+        return -1;
+    gw_str key = cp_key_of(call->arena, rules->kind, job->name);
+    cp_change_expect(change, key, before.mod_revision);
+    cp_change_put_message(change, key, job->result);
+    return 0;
+}
+
+int cp_resource_update(const struct cp_call *call, const struct cp_resource_rules *rules,
+                       const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
+                       struct gw_error *err)
+{
+    struct cp_position at;
+    struct job job = {.rules = rules, .request = request};
+    job.sent = cp_message_field(request, rules->field);
+    if (!job.sent)
+        return gw_fail_field(err, rules->field, "must be set");
+    job.name = gw_message_text(job.sent, "name");
+    job.etag = cp_text_field(job.sent, "etag");
+    if (cp_name_check(rules->kind, job.name, "name", err) < 0 ||
+        cp_write(call, cp_bool_field(request, "validate_only"), attempt_update, &job, &at, err) < 0)
+        return -1;
+    return finish(call, &job, &at, ret_reply, err);
+}
+
+/* ---- delete */
+
+static int attempt_delete(const struct cp_call *call, struct cp_change *change, void *arg,
+                          struct gw_error *err)
+{
+    const struct job *job = arg;
+    const struct cp_resource_rules *rules = job->rules;
+    struct cp_stored before;
+    if (cp_get(call, rules->kind, job->name, &before, err) < 0 ||
+        cp_check_etag(job->etag, before.mod_revision, job->name, err) < 0 ||
+        cp_change_remove(call, change, rules->kind, job->name, before.mod_revision, err) < 0)
+        return -1;
+    if (cp_refuse_referred(call, rules->kind, job->name, err) < 0) {
+        bool is_in_use = err->code == GW_FAILED_PRECONDITION && rules->in_use_apig;
+        return is_in_use ? gw_error_apig(err, rules->in_use_apig) : -1;
+    }
+    return rules->prepare_delete ? rules->prepare_delete(call, change, before.message, err) : 0;
+}
+
+int cp_resource_delete(const struct cp_call *call, const struct cp_resource_rules *rules,
+                       const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
+                       struct gw_error *err)
+{
+    struct job job = {.rules = rules, .request = request};
+    job.name = gw_message_text(request, "name");
+    job.etag = cp_text_field(request, "etag");
+    if (cp_name_check(rules->kind, job.name, "name", err) < 0 ||
+        cp_write(call, cp_bool_field(request, "validate_only"), attempt_delete, &job, NULL, err) <
+            0)
+        return -1;
+    *ret_reply = gw_message_new(call->arena, &google__protobuf__empty__descriptor);
+    return 0;
+}
