@@ -11,7 +11,8 @@
 struct dp_access_log; /* access_log.h */
 struct dp_observer;
 
-/* metrics and access_log are borrowed; access_log NULL: off. */
+/* metrics, of the table dp_agent_metrics (agent_metrics.h), and access_log are borrowed; access_log
+ * NULL: off. */
 struct dp_observer *dp_observer_new(struct gw_metrics *metrics, struct dp_access_log *access_log,
                                     unsigned worker);
 void dp_observer_free(struct dp_observer *observer); /* takes NULL */
@@ -31,5 +32,12 @@ struct dp_outcome {
 /* Once per exchange, also for those that never got a head parsed (then route is NULL). */
 void dp_observe_exchange(struct dp_observer *observer, const struct dp_exchange *x,
                          const struct dp_outcome *outcome);
+
+struct dp_server;
+struct dp_upstreams_stats;
+
+/* Once a second: what the worker's connections count for themselves. */
+void dp_observe_connections(struct dp_observer *observer, const struct dp_server *server,
+                            const struct dp_upstreams_stats *upstreams);
 
 #endif

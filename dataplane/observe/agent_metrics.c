@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/observe/agent_metrics.h"
+
+#include "dataplane/refusal.h"
+
+#define COUNTER .type = GW_COUNTER
+#define GAUGE .type = GW_GAUGE
+#define LABEL(name, list) .label = (name), .values = (list), .value_count = GW_ARRAY_LEN(list)
+#define SECONDS                                                                                    \
+    .type = GW_HISTOGRAM, .scale = 1e-9, .buckets = latency_ns,                                    \
+    .bucket_count = GW_ARRAY_LEN(latency_ns)
+
+static const char *const versions[] = {PENSTOCK_VERSION};
+
+static const char *const classes[DP_CLASS_COUNT] = {"1xx", "2xx", "3xx", "4xx", "5xx", "gone"};
+
+static const char *const timeouts[DP_TIMEOUT_COUNT] = {"idle", "head", "body", "write"};
+
+#define REASON(name, status, code, message, reason) reason,
+static const char *const reasons[] = {DP_REFUSALS(REASON)};
+#undef REASON
+
+#define MS (int64_t)1000000
+static const int64_t latency_ns[] = {MS,        MS * 5 / 2, 5 * MS,     10 * MS,    25 * MS,
+                                     50 * MS,   100 * MS,   250 * MS,   500 * MS,   1000 * MS,
+                                     2500 * MS, 5000 * MS,  10000 * MS, 30000 * MS, 60000 * MS};
+
+const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
+    [DP_METRIC_BUILD_INFO] = {"penstock_agent_build_info", GAUGE, .help = "Always 1.",
+                              LABEL("version", versions)},
+    [DP_METRIC_REQUESTS] = {"penstock_agent_requests_total", COUNTER,
+                            .help = "Requests that have ended, by class of the answer's status; "
+                                    "gone: the caller left before an answer.",
+                            LABEL("class", classes)},
+    [DP_METRIC_REFUSALS] = {"penstock_agent_refusals_total", COUNTER,
+                            .help = "Requests that the agent answered with an error of its own, "
+                                    "by reason.",
+                            LABEL("reason", reasons)},
+    [DP_METRIC_CUT] = {"penstock_agent_answers_cut_total", COUNTER,
+                       .help = "Answers that did not reach the caller whole."},
+    [DP_METRIC_REQUEST_DURATION] = {"penstock_agent_request_duration_seconds", SECONDS,
+                                    .help = "From the first byte of a request to the last byte of "
+                                            "its answer."},
+    [DP_METRIC_UPSTREAM_DURATION] = {"penstock_agent_upstream_duration_seconds", SECONDS,
+                                     .help = "From the start of a call to a backend, retries "
+                                             "included, to the head of its answer."},
+    [DP_METRIC_BYTES_IN] = {"penstock_agent_request_bytes_total", COUNTER,
+                            .help = "Bytes of requests, heads and framing included."},
+    [DP_METRIC_BYTES_OUT] = {"penstock_agent_response_bytes_total", COUNTER,
+                             .help = "Bytes of answers, heads and framing included."},
+    [DP_METRIC_CONNECTIONS] = {"penstock_agent_connections", GAUGE,
+                               .help = "Connections of callers now."},
+    [DP_METRIC_CONNECTIONS_ACCEPTED] = {"penstock_agent_connections_accepted_total", COUNTER,
+                                        .help = "Connections of callers that were taken."},
+    [DP_METRIC_CONNECTIONS_REFUSED] = {"penstock_agent_connections_refused_total", COUNTER,
+                                       .help = "Connections of callers beyond --connections-max."},
+    [DP_METRIC_TIMEOUTS] = {"penstock_agent_caller_timeouts_total", COUNTER,
+                            .help = "Connections of callers that ran into a time limit, by what "
+                                    "was waited for.",
+                            LABEL("phase", timeouts)},
+    [DP_METRIC_UPSTREAM_CONNECTIONS] = {"penstock_agent_upstream_connections", GAUGE,
+                                        .help = "Connections to backends now."},
+    [DP_METRIC_UPSTREAM_IDLE] = {"penstock_agent_upstream_idle_connections", GAUGE,
+                                 .help = "Connections to backends that wait for a request."},
+    [DP_METRIC_UPSTREAM_CONNECTS] = {"penstock_agent_upstream_connects_total", COUNTER,
+                                     .help = "Attempts to connect to a backend."},
+    [DP_METRIC_UPSTREAM_CONNECT_FAILURES] = {"penstock_agent_upstream_connect_failures_total",
+                                             COUNTER, .help = "Attempts to connect that failed."},
+    [DP_METRIC_UPSTREAM_REUSES] = {"penstock_agent_upstream_reuses_total", COUNTER,
+                                   .help = "Requests sent on a connection that was there."},
+    [DP_METRIC_UPSTREAM_STALE] = {"penstock_agent_upstream_stale_total", COUNTER,
+                                  .help = "Kept connections that the backend had closed."},
+    [DP_METRIC_UPSTREAM_RETRIES] = {"penstock_agent_upstream_retries_total", COUNTER,
+                                    .help = "Attempts at a backend after the first."},
+    [DP_METRIC_UPSTREAM_RETRIES_REFUSED] = {"penstock_agent_upstream_retries_refused_total",
+                                            COUNTER,
+                                            .help = "Retries that the retry budget forbade."},
+    [DP_METRIC_UPSTREAM_TIMEOUTS] = {"penstock_agent_upstream_timeouts_total", COUNTER,
+                                     .help = "Attempts that a backend did not answer in time."},
+};

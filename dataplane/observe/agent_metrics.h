@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's metrics: one table (agent_metrics.c), named here. Series per route and of the process
+ * are added by ops.c and common/metrics. */
+#ifndef DP_OBSERVE_AGENT_METRICS_H
+#define DP_OBSERVE_AGENT_METRICS_H
+
+#include "common/metrics.h"
+
+/* Rows of the table; written by each worker's observer unless said otherwise. */
+enum dp_metric {
+    DP_METRIC_BUILD_INFO, /* main */
+    DP_METRIC_REQUESTS,   /* by enum dp_metric_class */
+    DP_METRIC_REFUSALS,   /* by enum dp_refusal, less one */
+    DP_METRIC_CUT,
+    DP_METRIC_REQUEST_DURATION,  /* ns */
+    DP_METRIC_UPSTREAM_DURATION, /* ns */
+    DP_METRIC_BYTES_IN,
+    DP_METRIC_BYTES_OUT,
+    DP_METRIC_CONNECTIONS,
+    DP_METRIC_CONNECTIONS_ACCEPTED,
+    DP_METRIC_CONNECTIONS_REFUSED,
+    DP_METRIC_TIMEOUTS, /* by enum dp_metric_timeout */
+    DP_METRIC_UPSTREAM_CONNECTIONS,
+    DP_METRIC_UPSTREAM_IDLE,
+    DP_METRIC_UPSTREAM_CONNECTS,
+    DP_METRIC_UPSTREAM_CONNECT_FAILURES,
+    DP_METRIC_UPSTREAM_REUSES,
+    DP_METRIC_UPSTREAM_STALE,
+    DP_METRIC_UPSTREAM_RETRIES,
+    DP_METRIC_UPSTREAM_RETRIES_REFUSED,
+    DP_METRIC_UPSTREAM_TIMEOUTS,
+    DP_METRIC_COUNT
+};
+
+/* Of a status: "1xx" to "5xx", and callers that left before an answer. */
+enum dp_metric_class {
+    DP_CLASS_1XX,
+    DP_CLASS_2XX,
+    DP_CLASS_3XX,
+    DP_CLASS_4XX,
+    DP_CLASS_5XX,
+    DP_CLASS_GONE,
+    DP_CLASS_COUNT
+};
+/* Of connections of callers. */
+enum dp_metric_timeout {
+    DP_TIMEOUT_IDLE,
+    DP_TIMEOUT_HEAD,
+    DP_TIMEOUT_BODY,
+    DP_TIMEOUT_WRITE,
+    DP_TIMEOUT_COUNT
+};
+
+extern const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT];
+
+#endif

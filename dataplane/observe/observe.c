@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/observe/observe.h"
+
+#include "dataplane/downstream/downstream.h"
+#include "dataplane/observe/access_line.h"
+#include "dataplane/observe/access_log.h"
+#include "dataplane/observe/agent_metrics.h"
+#include "dataplane/observe/route_stats.h"
+#include "dataplane/upstream/upstream.h"
+
+#include <stdlib.h>
+
+struct dp_observer {
+    struct gw_metric_cells *cells;    /* this worker's; owned by the registry */
+    struct dp_access_log *access_log; /* borrowed; NULL: off */
+    unsigned worker;
+    struct dp_line_clock clock;
+    char line[DP_ACCESS_LOG_LINE_MAX];
+};
+
+struct dp_observer *dp_observer_new(struct gw_metrics *metrics, struct dp_access_log *access_log,
+                                    unsigned worker)
+{
+    struct dp_observer *observer = gw_calloc(1, sizeof(*observer));
+    observer->cells = gw_metrics_join(metrics);
+    observer->access_log = access_log;
+    observer->worker = worker;
+    return observer;
+}
+
+void dp_observer_free(struct dp_observer *observer)
+{
+    free(observer);
+}
+
+/* A backend may answer 499 too; then the answer is whole. */
+static enum dp_metric_class class_of(const struct dp_outcome *outcome)
+{
+    if (outcome->status == 499 && outcome->cut)
+        return DP_CLASS_GONE;
+    assert(outcome->status >= 100 && outcome->status <= 599);
+    return (enum dp_metric_class)(outcome->status / 100 - 1);
+}
+
+static void count(struct dp_observer *observer, const struct dp_exchange *x,
+                  const struct dp_outcome *outcome)
+{
+    struct gw_metric_cells *cells = observer->cells;
+    gw_metric_add(cells, DP_METRIC_REQUESTS, class_of(outcome), 1);
+    if (x->response.refusal)
+        gw_metric_add(cells, DP_METRIC_REFUSALS, (unsigned)x->response.refusal - 1, 1);
+    if (outcome->cut)
+        gw_metric_add(cells, DP_METRIC_CUT, 0, 1);
+    gw_metric_observe(cells, DP_METRIC_REQUEST_DURATION, 0, outcome->duration_ns);
+    if (outcome->upstream_ns > 0)
+        gw_metric_observe(cells, DP_METRIC_UPSTREAM_DURATION, 0, outcome->upstream_ns);
+    gw_metric_add(cells, DP_METRIC_BYTES_IN, 0, (int64_t)outcome->bytes_in);
+    gw_metric_add(cells, DP_METRIC_BYTES_OUT, 0, (int64_t)outcome->bytes_out);
+}
+
+static void count_for_route(const struct dp_observer *observer, const struct dp_exchange *x,
+                            const struct dp_outcome *outcome)
+{
+    enum dp_metric_class class = class_of(outcome);
+    struct dp_route_totals delta = {
+        .requests = 1,
+        .errors_4xx = class == DP_CLASS_4XX || class == DP_CLASS_GONE,
+        .errors_5xx = class == DP_CLASS_5XX,
+        .throttled = x->response.refusal == DP_REFUSE_THROTTLED,
+        .latency_us = outcome->duration_ns / 1000,
+        .request_bytes = (int64_t)outcome->bytes_in,
+        .response_bytes = (int64_t)outcome->bytes_out,
+    };
+    dp_route_stats_add(x->route->stats, observer->worker, &delta);
+}
+
+void dp_observe_exchange(struct dp_observer *observer, const struct dp_exchange *x,
+                         const struct dp_outcome *outcome)
+{
+    count(observer, x, outcome);
+    if (x->route)
+        count_for_route(observer, x, outcome);
+    if (!observer->access_log)
+        return;
+    size_t len = dp_access_line_write(observer->line, &observer->clock, x, outcome);
+    dp_access_log_put(observer->access_log, observer->worker, gw_str_n(observer->line, len));
+}
+
+void dp_observe_connections(struct dp_observer *observer, const struct dp_server *server,
+                            const struct dp_upstreams_stats *upstreams)
+{
+    const struct {
+        unsigned row, series;
+        uint64_t value;
+    } values[] = {
+        {DP_METRIC_CONNECTIONS, 0, server->count},
+        {DP_METRIC_CONNECTIONS_ACCEPTED, 0, server->stats.accepted},
+        {DP_METRIC_CONNECTIONS_REFUSED, 0, server->stats.refused},
+        {DP_METRIC_TIMEOUTS, DP_TIMEOUT_IDLE, server->stats.idle_timeouts},
+        {DP_METRIC_TIMEOUTS, DP_TIMEOUT_HEAD, server->stats.head_timeouts},
+        {DP_METRIC_TIMEOUTS, DP_TIMEOUT_BODY, server->stats.body_timeouts},
+        {DP_METRIC_TIMEOUTS, DP_TIMEOUT_WRITE, server->stats.write_timeouts},
+        {DP_METRIC_UPSTREAM_CONNECTIONS, 0, upstreams->open},
+        {DP_METRIC_UPSTREAM_IDLE, 0, upstreams->idle},
+        {DP_METRIC_UPSTREAM_CONNECTS, 0, upstreams->connects},
+        {DP_METRIC_UPSTREAM_CONNECT_FAILURES, 0, upstreams->connect_failures},
+        {DP_METRIC_UPSTREAM_REUSES, 0, upstreams->reuses},
+        {DP_METRIC_UPSTREAM_STALE, 0, upstreams->stale},
+        {DP_METRIC_UPSTREAM_RETRIES, 0, upstreams->retries},
+        {DP_METRIC_UPSTREAM_RETRIES_REFUSED, 0, upstreams->budget_refusals},
+        {DP_METRIC_UPSTREAM_TIMEOUTS, 0, upstreams->timeouts},
+    };
+    for (unsigned i = 0; i < GW_ARRAY_LEN(values); i++)
+        gw_metric_set(observer->cells, values[i].row, values[i].series, (int64_t)values[i].value);
+}
