@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/model/check_app.h"
 
+#include "controlplane/model/check.h"
 #include "controlplane/model/names.h"
 
 #include <openssl/sha.h>
@@ -12,29 +13,13 @@
 _Static_assert(CP_APP_CODE_GENERATED_LEN == CP_APP_CODE_RANDOM_BYTES / 3 * 4, "no padding");
 _Static_assert(CP_APP_CODE_DIGEST_LEN == 2 * SHA256_DIGEST_LENGTH, "hex");
 
-static size_t characters(const char *text)
-{
-    gw_str rest = gw_str_from(text);
-    size_t count = 0;
-    for (; rest.len > 0; count++) {
-        size_t step = GW_MAX(gw_str_utf8_step(rest), 1u);
-        rest = gw_str_n(rest.ptr + step, rest.len - step);
-    }
-    return count;
-}
-
 int cp_check_app(const cp_app *app, struct gw_error *err)
 {
     *err = GW_ERROR_NONE;
-    size_t length = characters(app->display_name);
-    if (length > 0 && (length < DISPLAY_NAME_MIN || length > DISPLAY_NAME_MAX))
-        (void)gw_fail_field(err, "display_name", "must be %d to %d characters", DISPLAY_NAME_MIN,
-                            DISPLAY_NAME_MAX);
-    if (strlen(app->description) > DESCRIPTION_BYTES_MAX)
-        (void)gw_fail_field(err, "description", "must be at most %d bytes", DESCRIPTION_BYTES_MAX);
-    if (app->account[0] && gw_fail_field(err, "account", "is not available in this version") &&
-        err->violation_count == 1)
-        err->code = GW_UNIMPLEMENTED;
+    cp_check_characters(app->display_name, DISPLAY_NAME_MIN, DISPLAY_NAME_MAX, "display_name", err);
+    cp_check_bytes(app->description, DESCRIPTION_BYTES_MAX, "description", err);
+    if (app->account[0])
+        cp_refuse_for_now(err, "account");
     return err->violation_count > 0 ? -1 : 0;
 }
 

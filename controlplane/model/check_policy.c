@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/model/check_policy.h"
 
+#include "controlplane/model/check.h"
 #include "controlplane/model/names.h"
 
 #include <arpa/inet.h>
@@ -20,15 +21,6 @@ static const char *path(char ret_path[GW_ERROR_FIELD_MAX], const char *list, siz
     (void)snprintf(ret_path, GW_ERROR_FIELD_MAX, "%s[%zu]%s%s", list, index, *member ? "." : "",
                    member);
     return ret_path;
-}
-
-/* For what the product will do one day. Anything that is wrong as well counts for more. */
-static void refuse_for_now(struct gw_error *err, const char *field)
-{
-    bool is_first = err->violation_count == 0 || err->code == GW_UNIMPLEMENTED;
-    (void)gw_fail_field(err, field, "is not available in this version");
-    if (is_first)
-        err->code = GW_UNIMPLEMENTED;
 }
 
 /* ---- addresses */
@@ -136,7 +128,7 @@ static void check_exception(const cp_throttle *throttle, size_t index, struct gw
         return;
     }
     if (exception->account[0]) {
-        refuse_for_now(err, path(field, list, index, "account"));
+        cp_refuse_for_now(err, path(field, list, index, "account"));
         return;
     }
     if (cp_name_check(CP_KIND_APP, exception->app, field, err))
@@ -155,7 +147,7 @@ static void check_throttle(const cp_throttle *throttle, struct gw_error *err)
     if ((unsigned)throttle->mode > CP_ENUM(THROTTLE_MODE, EXACT))
         (void)gw_fail_field(err, "throttle.mode", "is not known: %d", (int)throttle->mode);
     else if (throttle->mode > CP_ENUM(THROTTLE_MODE, LOCAL))
-        refuse_for_now(err, "throttle.mode");
+        cp_refuse_for_now(err, "throttle.mode");
     if ((unsigned)throttle->unit > CP_ENUM(TIME_UNIT, DAY))
         (void)gw_fail_field(err, "throttle.unit", "is not known: %d", (int)throttle->unit);
     if (throttle->interval != 0) /* 0: the default, 1 */
@@ -164,9 +156,9 @@ static void check_throttle(const cp_throttle *throttle, struct gw_error *err)
     check_share(throttle->app_limit, throttle, "throttle.app_limit", err);
     check_share(throttle->ip_limit, throttle, "throttle.ip_limit", err);
     if (throttle->account_limit != 0)
-        refuse_for_now(err, "throttle.account_limit");
+        cp_refuse_for_now(err, "throttle.account_limit");
     if (throttle->n_rules > 0)
-        refuse_for_now(err, "throttle.rules");
+        cp_refuse_for_now(err, "throttle.rules");
     if (throttle->n_exceptions > EXCEPTIONS_MAX) {
         (void)gw_fail_field(err, "throttle.exceptions", "must be at most %d", EXCEPTIONS_MAX);
         return;
@@ -294,7 +286,7 @@ int cp_check_policy(const cp_policy *policy, struct gw_error *err)
         check_response_headers(policy->response_headers, err);
         break;
     default:
-        refuse_for_now(err, cp_policy_kind_name(policy->kind_case));
+        cp_refuse_for_now(err, cp_policy_kind_name(policy->kind_case));
     }
     return err->violation_count > 0 ? -1 : 0;
 }
