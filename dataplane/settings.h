@@ -42,14 +42,14 @@ struct dp_settings {
     int64_t limiter_size; /* counters alive at once */
     gw_msec drain_grace_ms, drain_timeout_ms;
 
-    /* as on the command line; the fields above say what they mean */
+    /* as given; the fields above say what became of them */
     const char *given_agent_id, *given_log_level;
-    bool help, version;
+    bool help, version; /* --help, --version: nothing else was looked at */
 };
 
 /* From defaults, environment (PENSTOCK_...) and argv, checked. -1: INVALID_ARGUMENT, usage; other
  * codes: the agent's id cannot be kept. Makes the cache directory and the id in it when they are
- * not there yet, but not for --help and --version. */
+ * not there yet. */
 GW_MUST_CHECK int dp_settings_load(struct dp_settings *settings, int argc, char **argv,
                                    struct gw_error *err);
 /* To stdout. */

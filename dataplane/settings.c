@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/settings.h"
+
+#include "common/settings.h"
+#include "dataplane/net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ID_FILE "agent-id"
+#define USAGE                                                                                      \
+    "penstock-agent [OPTIONS]\n\n"                                                                 \
+    "Answers callers of the APIs that a control plane publishes. SIGTERM drains and ends, a "      \
+    "second one ends\nat once; SIGHUP opens the access log again. Exit status: 0 ended as asked, " \
+    "1 failed, 2 usage."
+
+#define ROW(flag, kind, field, fallback, min, max, doc)                                            \
+    {                                                                                              \
+        flag, GW_SETTING_##kind, offsetof(struct dp_settings, field), fallback, min, max, doc      \
+    }
+#define SECOND (int64_t)1000
+#define HOUR (int64_t)3600000
+#define MIB ((int64_t)1024 * 1024)
+
+static const struct gw_setting rows[] = {
+    ROW("listen", TEXT, listen, "0.0.0.0:8080", 0, 0,
+        "Addresses for callers, by comma: \"0.0.0.0:8080\", \"[::1]:8080\", \"*:8080\""),
+    ROW("ops-listen", TEXT, ops_listen, "127.0.0.1:9100", 0, 0,
+        "Address of the operations port: /metrics, /livez, /readyz, /config; \"off\": none"),
+    ROW("controlplane", TEXT, controlplane, "127.0.0.1:9440", 0, 0,
+        "Control planes, host:port by comma; the first is preferred"),
+    ROW("controlplane-ca-file", TEXT, controlplane_ca_file, "", 0, 0,
+        "Certificates (PEM) that the control plane must be verified by; without: plaintext"),
+    ROW("controlplane-cert-file", TEXT, controlplane_cert_file, "", 0, 0,
+        "The agent's own certificate (PEM) toward the control plane"),
+    ROW("controlplane-key-file", TEXT, controlplane_key_file, "", 0, 0,
+        "The key (PEM) of --controlplane-cert-file"),
+    ROW("agent-id", TEXT, given_agent_id, "", 0, 0,
+        "Name of this agent, 1 to 128 of a-z A-Z 0-9 . - _; without: made once and kept in "
+        "--cache-dir, or the host's name when there is none"),
+    ROW("labels", TEXT, labels, "", 0, 0, "What else to tell the control plane: \"zone=a,rack=7\""),
+    ROW("cache-dir", TEXT, cache_dir, "", 0, 0,
+        "Directory where the last good configuration is kept, to start from while the control "
+        "plane is away; made when it is not there; without: nowhere"),
+    ROW("access-log", TEXT, access_log, "-", 0, 0,
+        "Where the access log goes: \"-\" (stdout), a path, or \"off\""),
+    ROW("log-level", TEXT, given_log_level, "info", 0, 0,
+        "What is logged to stderr: debug, info, warn or error"),
+    ROW("workers", INT, workers, "0", 0, DP_WORKERS_MAX,
+        "Threads that serve requests; 0: one per core that it may run on"),
+    ROW("connections-max", INT, connections_max, "20000", 1, 10000000,
+        "Connections of callers at once; those beyond get 503"),
+    ROW("head-timeout", DURATION, head_timeout_ms, "15s", 1, HOUR,
+        "From the first byte of a request to the end of its head; then 408"),
+    ROW("body-timeout", DURATION, body_timeout_ms, "8s", 1, HOUR,
+        "Between two pieces of a request's body; then 408"),
+    ROW("idle-timeout", DURATION, idle_timeout_ms, "75s", 1, 24 * HOUR,
+        "Between two requests of a connection; then it is closed"),
+    ROW("write-timeout", DURATION, write_timeout_ms, "60s", 1, HOUR,
+        "How long a caller may take no byte of an answer"),
+    ROW("request-body-max", BYTES, request_body_max, "12MiB", MIB, 9536 * MIB,
+        "Largest body of a request; beyond: 413"),
+    ROW("source-from-xff", BOOL, source_from_xff, "false", 0, 0,
+        "Take the caller's address from X-Forwarded-For; only behind a proxy that sets it"),
+    ROW("xff-index", INT, xff_index, "-1", -100, 100,
+        "Which address of X-Forwarded-For: 0 the first, 1 the second, -1 the last"),
+    ROW("debug-for-all", BOOL, debug_for_all, "false", 0, 0,
+        "Answer X-Apig-Mode: debug also to callers without an app"),
+    ROW("upstream-connect-timeout", DURATION, upstream_connect_timeout_ms, "5s", 1, HOUR,
+        "To connect to one address of a backend, TLS included"),
+    ROW("upstream-idle-timeout", DURATION, upstream_idle_timeout_ms, "60s", 1, 24 * HOUR,
+        "How long an unused connection to a backend is kept"),
+    ROW("upstream-idle-max", INT, upstream_idle_max, "64", 1, 100000,
+        "Unused connections kept per backend address and worker"),
+    ROW("upstream-ca-file", TEXT, upstream_ca_file, "", 0, 0,
+        "Certificates (PEM) that backends over TLS must be verified by; without: the system's"),
+    ROW("limiter-size", INT, limiter_size, "1048576", 1024, 1 << 28,
+        "Counters of throttling alive at once, 56 bytes each when used"),
+    ROW("drain-grace", DURATION, drain_grace_ms, "5s", 0, HOUR,
+        "How long to go on as before after SIGTERM, so that load balancers notice"),
+    ROW("drain-timeout", DURATION, drain_timeout_ms, "30s", 0, 24 * HOUR,
+        "How long requests may take to end after that; then they are cut"),
+};
+
+/* ---- the agent's id */
+
+static bool is_id(gw_str id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_letter && !(c >= '0' && c <= '9') && c != '.' && c != '-' && c != '_')
+            return false;
+    }
+    return id.len > 0 && id.len <= DP_AGENT_ID_MAX;
+}
+
+static void set_id(struct dp_settings *settings, gw_str id)
+{
+    memcpy(settings->agent_id, id.ptr, id.len);
+    settings->agent_id[id.len] = 0;
+}
+
+/* 1: read; 0: there is none. */
+static int read_id(struct dp_settings *settings, const char *path, struct gw_error *err)
+{
+    char text[DP_AGENT_ID_MAX + 2];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return gw_fail(err, GW_FAILED_PRECONDITION, "%s: %s", path, strerror(error));
+    gw_str id = gw_str_n(text, (size_t)n);
+    if (gw_str_has_suffix(id, GW_STR("\n")))
+        id.len--;
+    if (!is_id(id))
+        return gw_fail(err, GW_FAILED_PRECONDITION,
+                       "%s holds no agent id; remove it, or give --agent-id", path);
+    set_id(settings, id);
+    return 1;
+}
+
+/* Whole or not at all: an id that changes is another agent. */
+static int write_file(const char *path, const char *text)
+{
+    char temporary[PATH_MAX];
+    if ((size_t)snprintf(temporary, sizeof(temporary), "%s.tmp", path) >= sizeof(temporary))
+        return -ENAMETOOLONG;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    size_t len = strlen(text);
+    errno = EIO; /* what a short write means */
+    bool is_whole = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
+    int error = errno;
+    close(fd);
+    if (!is_whole)
+        return -error;
+    return rename(temporary, path) == 0 ? 0 : -errno;
+}
+
+static int make_id(struct dp_settings *settings, const char *path, struct gw_error *err)
+{
+    uint8_t random[8];
+    char text[32];
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return gw_fail(err, GW_INTERNAL, "getrandom: %s", strerror(errno));
+    size_t len = (size_t)snprintf(text, sizeof(text), "agent-");
+    for (unsigned i = 0; i < sizeof(random); i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%02x", random[i]);
+    set_id(settings, gw_str_n(text, len));
+    snprintf(text + len, sizeof(text) - len, "\n");
+    int result = write_file(path, text);
+    if (result < 0)
+        return gw_fail(err, GW_FAILED_PRECONDITION, "%s: %s", path, strerror(-result));
+    return 0;
+}
+
+static int keep_id(struct dp_settings *settings, struct gw_error *err)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s/" ID_FILE, settings->cache_dir);
+    if ((size_t)len >= sizeof(path))
+        return gw_fail_field(err, "--cache-dir", "the path is too long");
+    int result = read_id(settings, path, err);
+    return result == 0 ? make_id(settings, path, err) : result < 0 ? -1 : 0;
+}
+
+/* Host names have no other characters; whatever somebody set instead becomes '-'. */
+static void use_host_name(struct dp_settings *settings)
+{
+    char name[DP_AGENT_ID_MAX + 1] = "";
+    if (gethostname(name, sizeof(name) - 1) != 0 || !name[0])
+        strcpy(name, "agent");
+    for (char *c = name; *c; c++)
+        if (!is_id(gw_str_n(c, 1)))
+            *c = '-';
+    set_id(settings, gw_str_from(name));
+}
+
+static int choose_id(struct dp_settings *settings, struct gw_error *err)
+{
+    gw_str given = gw_str_from(settings->given_agent_id);
+    if (given.len > 0) {
+        if (!is_id(given))
+            return gw_fail_field(err, "--agent-id", "\"%s\" is not 1 to %d of a-z A-Z 0-9 . - _",
+                                 given.ptr, DP_AGENT_ID_MAX);
+        set_id(settings, given);
+        return 0;
+    }
+    if (settings->cache_dir[0])
+        return keep_id(settings, err);
+    use_host_name(settings);
+    return 0;
+}
+
+/* ---- checks */
+
+static int check_addresses(const char *flag, const char *text, unsigned max, struct gw_error *err)
+{
+    unsigned count = 0;
+    gw_str rest = gw_str_from(text);
+    while (rest.ptr) {
+        struct dp_address address;
+        uint16_t port;
+        struct gw_error why = GW_ERROR_NONE;
+        if (dp_listener_parse(gw_str_trim(gw_str_split(&rest, ',')), &address, &port, &why) < 0)
+            return gw_fail_field(err, flag, "%s", why.message);
+        if (++count > max)
+            return gw_fail_field(err, flag, "more than %u", max);
+    }
+    return 0;
+}
+
+static int check(struct dp_settings *settings, struct gw_error *err)
+{
+    bool has_cert = settings->controlplane_cert_file[0],
+         has_key = settings->controlplane_key_file[0];
+    if (check_addresses("--listen", settings->listen, DP_LISTENERS_MAX, err) < 0)
+        return -1;
+    if (settings->ops_listen[0] &&
+        check_addresses("--ops-listen", settings->ops_listen, 1, err) < 0)
+        return -1;
+    if (has_cert != has_key)
+        return gw_fail_field(err, "--controlplane-cert-file",
+                             "goes with --controlplane-key-file, and that with it");
+    if (has_cert && !settings->controlplane_ca_file[0])
+        return gw_fail_field(err, "--controlplane-ca-file", "goes with --controlplane-cert-file");
+    if (gw_log_level_from(gw_str_from(settings->given_log_level), &settings->log_level) < 0)
+        return gw_fail_field(err, "--log-level", "\"%s\" is not debug, info, warn or error",
+                             settings->given_log_level);
+    return 0;
+}
+
+static int64_t count_cores(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return GW_MIN(GW_MAX(count, 1), DP_WORKERS_MAX);
+}
+
+static bool has_word(char **argv, const char *word)
+{
+    for (char **at = argv + 1; *at && strcmp(*at, "--") != 0; at++)
+        if (strcmp(*at, word) == 0)
+            return true;
+    return false;
+}
+
+int dp_settings_load(struct dp_settings *settings, int argc, char **argv, struct gw_error *err)
+{
+    int rest;
+    *settings = (struct dp_settings){0};
+    settings->help = has_word(argv, "--help");
+    settings->version = has_word(argv, "--version");
+    if (settings->help || settings->version)
+        return 0;
+    if (gw_settings_load(rows, GW_ARRAY_LEN(rows), settings, argc, argv, &rest, err) < 0)
+        return -1;
+    if (rest < argc)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no option", argv[rest]);
+    if (strcmp(settings->ops_listen, "off") == 0)
+        settings->ops_listen = "";
+    if (settings->workers == 0)
+        settings->workers = count_cores();
+    if (check(settings, err) < 0)
+        return -1;
+    if (settings->cache_dir[0] && mkdir(settings->cache_dir, 0700) < 0 && errno != EEXIST)
+        return gw_fail(err, GW_FAILED_PRECONDITION, "%s: %s", settings->cache_dir, strerror(errno));
+    return choose_id(settings, err);
+}
+
+void dp_settings_print_help(void)
+{
+    gw_settings_print_help(rows, GW_ARRAY_LEN(rows), USAGE);
+}
