@@ -397,8 +397,11 @@ static int set_duration(struct parser *p, const struct place *place, gw_str text
     return refuse(p, place, "must be a duration in seconds as in \"1.5s\"");
 }
 
+/* AIP-134: "*" is all of them. */
 static bool is_mask_path(gw_str path)
 {
+    if (gw_str_eq(path, GW_STR("*")))
+        return true;
     for (size_t i = 0; i < path.len; i++) {
         char c = path.ptr[i];
         bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

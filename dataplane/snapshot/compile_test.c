@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Updates to snapshots: what is in force, what is refused, and what a change leaves alone. */
+#include "dataplane/snapshot/compile.h"
+
+#include "common/message.h"
+#include "dataplane/limiter.h"
+#include "dataplane/observe/route_stats.h"
+#include "dataplane/snapshot/test_endpoints.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+typedef Penstock__Agent__V1__Resource resource;
+typedef Penstock__Agent__V1__ResourceKey resource_key;
+#define KIND(name) PENSTOCK__AGENT__V1__KIND__KIND_##name
+#define RESOURCE(name) PENSTOCK__AGENT__V1__RESOURCE__KIND_##name
+
+/* A catalog, and the update in the making. */
+struct fixture {
+    struct dp_compile_env env;
+    struct dp_catalog *catalog;
+    struct gw_arena arena;
+    resource *upserts[32];
+    resource_key *removals[32];
+    size_t upsert_count, removal_count;
+    struct dp_snapshot *snapshot; /* of the last apply */
+    struct dp_refusals refusals;
+    struct gw_error err;
+};
+
+static void *message(struct fixture *f, const ProtobufCMessageDescriptor *type)
+{
+    return gw_message_new(&f->arena, type);
+}
+#define MESSAGE(f, name) message((f), &penstock__agent__v1__##name##__descriptor)
+
+static char *text(struct fixture *f, const char *s)
+{
+    return gw_arena_strdup(&f->arena, s);
+}
+
+static resource *upsert(struct fixture *f)
+{
+    return f->upserts[f->upsert_count++] = MESSAGE(f, resource);
+}
+
+static Penstock__Agent__V1__Group *group(struct fixture *f, const char *name, const char *host)
+{
+    resource *r = upsert(f);
+    r->kind_case = RESOURCE(GROUP);
+    r->group = MESSAGE(f, group);
+    r->group->name = text(f, name);
+    r->group->n_domains = 1;
+    r->group->domains = GW_ARENA_ARRAY(&f->arena, char *, 1);
+    r->group->domains[0] = text(f, host);
+    return r->group;
+}
+
+/* A mock of the group "groups/g". */
+static Penstock__Agent__V1__Route *route(struct fixture *f, const char *api, const char *path)
+{
+    resource *r = upsert(f);
+    r->kind_case = RESOURCE(ROUTE);
+    Penstock__Agent__V1__Route *route = r->route = MESSAGE(f, route);
+    route->group = text(f, "groups/g");
+    route->environment = text(f, "RELEASE");
+    route->api = (char *)(uintptr_t)gw_arena_printf(&f->arena, "groups/g/apis/%s", api).ptr;
+    route->name = (char *)(uintptr_t)gw_arena_printf(&f->arena, "%s@RELEASE", route->api).ptr;
+    route->api_name = text(f, api);
+    route->method = text(f, "GET");
+    route->path = text(f, path);
+    route->http = true;
+    route->backend = MESSAGE(f, backend);
+    route->backend->kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_MOCK;
+    route->backend->mock = MESSAGE(f, mock_backend);
+    route->backend->mock->status = 200;
+    return route;
+}
+
+static void use_channel(struct fixture *f, Penstock__Agent__V1__Route *route, const char *channel)
+{
+    route->backend->kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP;
+    route->backend->http = MESSAGE(f, http_backend);
+    route->backend->http->channel = text(f, channel);
+    route->backend->http->timeout_ms = 1000;
+}
+
+static Penstock__Agent__V1__Channel *channel(struct fixture *f, const char *name, const char *host)
+{
+    resource *r = upsert(f);
+    r->kind_case = RESOURCE(CHANNEL);
+    r->channel = MESSAGE(f, channel);
+    r->channel->name = text(f, name);
+    r->channel->n_members = 1;
+    r->channel->members = GW_ARENA_ARRAY(&f->arena, Penstock__Agent__V1__Member *, 1);
+    r->channel->members[0] = MESSAGE(f, member);
+    r->channel->members[0]->host = text(f, host);
+    r->channel->members[0]->port = 80;
+    r->channel->members[0]->weight = 1;
+    return r->channel;
+}
+
+static void app(struct fixture *f, const char *name, uint8_t code, const char *may_call)
+{
+    resource *r = upsert(f);
+    r->kind_case = RESOURCE(APP);
+    r->app = MESSAGE(f, app);
+    r->app->name = text(f, name);
+    r->app->n_app_code_digests = 1;
+    r->app->app_code_digests = GW_ARENA_ARRAY(&f->arena, ProtobufCBinaryData, 1);
+    r->app->app_code_digests[0].len = DP_APP_CODE_DIGEST_BYTES;
+    r->app->app_code_digests[0].data = gw_arena_zalloc(&f->arena, DP_APP_CODE_DIGEST_BYTES);
+    r->app->app_code_digests[0].data[0] = code;
+    r->app->n_routes = 1;
+    r->app->routes = GW_ARENA_ARRAY(&f->arena, char *, 1);
+    r->app->routes[0] = text(f, may_call);
+}
+
+static void remove_one(struct fixture *f, Penstock__Agent__V1__Kind kind, const char *name)
+{
+    resource_key *key = f->removals[f->removal_count++] = MESSAGE(f, resource_key);
+    key->kind = kind;
+    key->name = text(f, name);
+}
+
+static int apply_on(struct fixture *f, int64_t base)
+{
+    struct dp_update update = {
+        .cluster_id = GW_STR("c1"),
+        .revision = dp_catalog_revision(f->catalog) + 1,
+        .base_revision = base,
+        .upserts = f->upserts,
+        .upsert_count = f->upsert_count,
+        .removals = f->removals,
+        .removal_count = f->removal_count,
+    };
+    struct dp_snapshot *snapshot = NULL;
+    f->err = GW_ERROR_NONE;
+    f->upsert_count = f->removal_count = 0;
+    int result = dp_catalog_apply(f->catalog, &update, &snapshot, &f->refusals, &f->err);
+    if (result == 0) {
+        dp_snapshot_unref(f->snapshot);
+        f->snapshot = snapshot;
+    }
+    gw_arena_reset(&f->arena);
+    return result;
+}
+
+static void apply(struct fixture *f)
+{
+    if (apply_on(f, dp_catalog_revision(f->catalog)) < 0)
+        fail_msg("%s", f->err.message);
+}
+
+/* The API that answers GET http://host/path in RELEASE; "" for none. */
+static const char *found(struct fixture *f, const char *host, const char *path)
+{
+    static char name[128];
+    const struct dp_host *settings;
+    struct dp_route_match match;
+    const struct dp_router_group *at =
+        dp_snapshot_find_group(f->snapshot, gw_str_from(host), &settings);
+    const struct dp_route_tree *tree = at ? dp_router_group_tree(at, GW_STR("RELEASE")) : NULL;
+    if (!tree ||
+        dp_route_tree_match(tree, DP_METHOD_GET, gw_str_from(path), &match) != DP_ROUTE_FOUND)
+        return "";
+    const struct dp_route *route = match.value;
+    (void)snprintf(name, sizeof name, "%.*s", GW_STR_ARG(route->api_id));
+    return name;
+}
+
+static const struct dp_route *served(struct fixture *f, const char *name)
+{
+    for (size_t i = 0; i < dp_snapshot_route_count(f->snapshot); i++) {
+        const struct dp_route *route = dp_snapshot_route(f->snapshot, i);
+        if (gw_str_eq(route->api_id, gw_str_from(name)))
+            return route;
+    }
+    return NULL;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = gw_calloc(1, sizeof *f);
+    f->env = (struct dp_compile_env){dp_limiter_new(64), dp_endpoints_new(1),
+                                     dp_route_stats_table_new(1)};
+    f->catalog = dp_catalog_new(&f->env);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    dp_catalog_free(f->catalog);
+    dp_snapshot_unref(f->snapshot);
+    dp_route_stats_table_free(f->env.stats);
+    dp_limiter_free(f->env.limiter);
+    gw_arena_done(&f->arena);
+    free(f);
+    return test_endpoints_alive; /* all went with what they belonged to */
+}
+
+static void a_full_snapshot_is_served(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    route(f, "one", "/one");
+    use_channel(f, route(f, "two", "/two/{x}"), "channels/c");
+    channel(f, "channels/c", "127.0.0.1"); /* order does not matter */
+    apply(f);
+    assert_int_equal(f->refusals.count, 0);
+    assert_string_equal(found(f, "a.example.com", "/one"), "one");
+    assert_string_equal(found(f, "A.example.com", "/two/7"), "two");
+    assert_string_equal(found(f, "b.example.com", "/one"), "");
+    assert_int_equal(dp_snapshot_revision(f->snapshot), 1);
+    assert_int_equal(served(f, "two")->backend.channel->member_count, 1);
+}
+
+static void a_change_leaves_the_rest_alone(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    route(f, "one", "/one");
+    use_channel(f, route(f, "two", "/two"), "channels/c");
+    channel(f, "channels/c", "127.0.0.1");
+    apply(f);
+    const struct dp_route *two = served(f, "two");
+    struct dp_snapshot *before = dp_snapshot_ref(f->snapshot);
+    route(f, "one", "/uno");
+    apply(f);
+    assert_string_equal(found(f, "a.example.com", "/uno"), "one");
+    assert_string_equal(found(f, "a.example.com", "/one"), "");
+    assert_ptr_equal(served(f, "two"), two); /* the same compiled form */
+    remove_one(f, KIND(ROUTE), "groups/g/apis/two@RELEASE");
+    apply(f);
+    assert_string_equal(found(f, "a.example.com", "/two"), "");
+    assert_int_equal(dp_snapshot_route_count(before), 2); /* who holds the old one still has it */
+    dp_snapshot_unref(before);
+}
+
+static void a_broken_form_is_refused_alone_and_the_last_good_one_stays(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    route(f, "one", "/one");
+    apply(f);
+    route(f, "one", "no path");
+    route(f, "two", "/two");
+    route(f, "three", "/three")->backend->mock->status = 42;
+    apply(f);
+    assert_int_equal(f->refusals.count, 2);
+    assert_string_equal(f->refusals.items[0].name, "groups/g/apis/one@RELEASE");
+    assert_non_null(strstr(f->refusals.items[0].reason, "path"));
+    assert_int_equal(f->refusals.items[0].revision, 2);
+    assert_string_equal(found(f, "a.example.com", "/one"), "one");
+    assert_string_equal(found(f, "a.example.com", "/two"), "two");
+    assert_string_equal(found(f, "a.example.com", "/three"), "");
+    route(f, "one", "/again");
+    remove_one(f, KIND(ROUTE), "groups/g/apis/three@RELEASE");
+    apply(f);
+    assert_int_equal(f->refusals.count, 0);
+    assert_string_equal(found(f, "a.example.com", "/again"), "one");
+}
+
+static void what_is_missing_may_come_later(void **state)
+{
+    struct fixture *f = *state;
+    use_channel(f, route(f, "one", "/one"), "channels/c");
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    group(f, "groups/g", "a.example.com");
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    assert_non_null(strstr(f->refusals.items[0].reason, "channels/c"));
+    channel(f, "channels/c", "127.0.0.1");
+    apply(f);
+    assert_int_equal(f->refusals.count, 0);
+    assert_string_equal(found(f, "a.example.com", "/one"), "one");
+}
+
+static void a_host_belongs_to_one_group(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    apply(f);
+    group(f, "groups/h", "A.EXAMPLE.com");
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    assert_string_equal(f->refusals.items[0].name, "groups/h");
+    remove_one(f, KIND(GROUP), "groups/g");
+    group(f, "groups/h", "a.example.com");
+    apply(f);
+    assert_int_equal(f->refusals.count, 0);
+}
+
+static void two_routes_of_one_pattern_clash(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    route(f, "one", "/{x}");
+    apply(f);
+    route(f, "two", "/{y}");
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    assert_string_equal(f->refusals.items[0].name, "groups/g/apis/two@RELEASE");
+    assert_string_equal(found(f, "a.example.com", "/7"), "one");
+    remove_one(f, KIND(ROUTE), "groups/g/apis/one@RELEASE");
+    apply(f);
+    assert_int_equal(f->refusals.count, 0);
+    assert_string_equal(found(f, "a.example.com", "/7"), "two");
+}
+
+static void apps_are_found_by_the_digest_of_their_code(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    route(f, "one", "/one");
+    route(f, "two", "/two");
+    app(f, "apps/shop", 1, "groups/g/apis/one@RELEASE");
+    apply(f);
+    uint8_t digest[DP_APP_CODE_DIGEST_BYTES] = {1};
+    const struct dp_app *shop = dp_snapshot_app_by_code(f->snapshot, digest);
+    assert_non_null(shop);
+    assert_true(dp_app_may_call(shop, served(f, "one")));
+    assert_false(dp_app_may_call(shop, served(f, "two")));
+    digest[31] = 1;
+    assert_null(dp_snapshot_app_by_code(f->snapshot, digest));
+    app(f, "apps/shop", 2, "groups/g/apis/two@RELEASE");
+    apply(f);
+    digest[31] = 0;
+    assert_null(dp_snapshot_app_by_code(f->snapshot, digest)); /* the old code is void at once */
+}
+
+static void the_round_robin_goes_on_over_changes_of_others(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    use_channel(f, route(f, "one", "/one"), "channels/c");
+    channel(f, "channels/c", "127.0.0.1");
+    apply(f);
+    _Atomic uint64_t *cursor = served(f, "one")->backend.channel->cursor;
+    use_channel(f, route(f, "one", "/uno"), "channels/c");
+    apply(f);
+    assert_ptr_equal(served(f, "one")->backend.channel->cursor, cursor);
+}
+
+static void a_delta_needs_its_base(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    apply(f);
+    group(f, "groups/h", "h.example.com");
+    assert_int_equal(apply_on(f, 7), -1);
+    assert_int_equal(f->err.code, GW_FAILED_PRECONDITION);
+    assert_int_equal(dp_catalog_revision(f->catalog), 1);
+    group(f, "groups/h", "h.example.com");
+    assert_int_equal(apply_on(f, 0), 0); /* full: what is not in it is gone */
+    const struct dp_host *settings;
+    assert_null(dp_snapshot_find_group(f->snapshot, GW_STR("a.example.com"), &settings));
+    assert_non_null(dp_snapshot_find_group(f->snapshot, GW_STR("h.example.com"), &settings));
+}
+
+static bool keep_resource(void *arg, gw_str packed)
+{
+    struct fixture *copy = arg;
+    ProtobufCMessage *message;
+    assert_int_equal(gw_message_unpack(&copy->arena, &penstock__agent__v1__resource__descriptor,
+                                       packed, &message, &copy->err),
+                     0);
+    copy->upserts[copy->upsert_count++] = (resource *)message;
+    return true;
+}
+
+static void the_catalog_can_be_kept_and_read_again(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    route(f, "one", "/one");
+    use_channel(f, route(f, "two", "/two"), "channels/c");
+    channel(f, "channels/c", "127.0.0.1");
+    apply(f);
+    route(f, "one", "broken");
+    apply(f);
+    struct fixture copy = {.env = f->env, .catalog = dp_catalog_new(&f->env)};
+    dp_catalog_each(f->catalog, keep_resource, &copy);
+    assert_int_equal(apply_on(&copy, 0), 0);
+    assert_string_equal(found(&copy, "a.example.com", "/one"), "one");
+    assert_string_equal(found(&copy, "a.example.com", "/two"), "two");
+    dp_catalog_free(copy.catalog);
+    dp_snapshot_unref(copy.snapshot);
+    gw_arena_done(&copy.arena);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_full_snapshot_is_served),
+        TEST(a_change_leaves_the_rest_alone),
+        TEST(a_broken_form_is_refused_alone_and_the_last_good_one_stays),
+        TEST(what_is_missing_may_come_later),
+        TEST(a_host_belongs_to_one_group),
+        TEST(two_routes_of_one_pattern_clash),
+        TEST(apps_are_found_by_the_digest_of_their_code),
+        TEST(the_round_robin_goes_on_over_changes_of_others),
+        TEST(a_delta_needs_its_base),
+        TEST(the_catalog_can_be_kept_and_read_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
