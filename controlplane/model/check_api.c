@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/model/check_api.h"
+
+#include "controlplane/model/check.h"
+#include "controlplane/model/check_backend.h"
+#include "controlplane/model/check_path.h"
+#include "controlplane/model/names.h"
+
+#include <stdio.h>
+
+#define HEALTH_PATH "/apic/health_check"
+#define DISPLAY_NAME_MIN 3
+#define DISPLAY_NAME_MAX 255
+#define TAG_MAX 128
+#define PARAMETER_VALUE_MAX 255
+
+/* ---- defaults ---- */
+
+void cp_fill_api(struct gw_arena *arena, cp_api *api)
+{
+    if (!api->display_name[0])
+        api->display_name = gw_arena_strdup(arena, cp_name_last(api->name));
+    if (api->frontend && api->frontend->protocol == CP_ENUM(PROTOCOL, UNSPECIFIED))
+        api->frontend->protocol = CP_ENUM(PROTOCOL, HTTPS);
+    if (api->frontend && api->frontend->match_mode == CP_ENUM(MATCH_MODE, UNSPECIFIED))
+        api->frontend->match_mode = CP_ENUM(MATCH_MODE, EXACT);
+    if (!api->authentication) {
+        api->authentication = GW_ARENA_NEW(arena, cp_authentication);
+        *api->authentication = (cp_authentication)CP_INIT(AUTHENTICATION);
+    }
+    if (api->authentication->type == CP_ENUM(AUTH_TYPE, UNSPECIFIED))
+        api->authentication->type = CP_ENUM(AUTH_TYPE, NONE);
+    if (api->backend)
+        cp_fill_backend(arena, api->backend);
+}
+
+/* ---- what describes it ---- */
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Letters, digits and marks; the first one no mark. */
+static bool is_word(gw_str text, bool letter_first, const char *marks)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        bool is_mark = i > 0 && c != '\0' && strchr(marks, c);
+        if (!is_letter(c) && !is_mark && (!is_digit(c) || (letter_first && i == 0)))
+            return false;
+    }
+    return true;
+}
+
+static void check_display_name(const cp_api *api, struct gw_error *err)
+{
+    gw_str text = gw_str_from(api->display_name);
+    /* The id is the default, and may be shorter. */
+    if (text.len == 0 || strcmp(api->display_name, cp_name_last(api->name)) == 0)
+        return;
+    if (text.len < DISPLAY_NAME_MIN || text.len > DISPLAY_NAME_MAX ||
+        !is_word(text, false, "-_./:()"))
+        (void)gw_fail_field(err, "display_name",
+                            "must be %d to %d letters, digits or \"-_./:()\", a letter or a digit "
+                            "first",
+                            DISPLAY_NAME_MIN, DISPLAY_NAME_MAX);
+}
+
+static void check_tags(const cp_api *api, struct gw_error *err)
+{
+    if (api->n_tags > CP_API_TAGS_MAX) {
+        (void)gw_fail_field(err, "tags", "must be at most %d", CP_API_TAGS_MAX);
+        return;
+    }
+    for (size_t i = 0; i < api->n_tags; i++) {
+        char field[32];
+        gw_str tag = gw_str_from(api->tags[i]);
+        (void)snprintf(field, sizeof(field), "tags[%zu]", i);
+        if (tag.len == 0 || tag.len > TAG_MAX || !is_word(tag, true, "*-#%.:_"))
+            (void)gw_fail_field(err, field,
+                                "must be 1 to %d letters, digits or \"*-#%%.:_\", a letter first",
+                                TAG_MAX);
+    }
+}
+
+/* ---- what callers send ---- */
+
+static bool is_health_check(const cp_frontend *frontend)
+{
+    gw_str path = gw_str_from(frontend->path);
+    if (frontend->match_mode == CP_ENUM(MATCH_MODE, PREFIX) && gw_str_has_suffix(path, GW_STR("/")))
+        path.len--;
+    return frontend->method == CP_ENUM(HTTP_METHOD, GET) && gw_str_eq(path, GW_STR(HEALTH_PATH));
+}
+
+/* True: the path is good. */
+static bool check_frontend(const cp_frontend *frontend, struct gw_error *err)
+{
+    if (!frontend) {
+        (void)gw_fail_field(err, "frontend", "required: method and path");
+        return false;
+    }
+    if (frontend->protocol == CP_ENUM(PROTOCOL, GRPCS))
+        cp_refuse_for_now(err, "frontend.protocol");
+    else if ((unsigned)frontend->protocol > CP_ENUM(PROTOCOL, GRPCS))
+        (void)gw_fail_field(err, "frontend.protocol", "is not known");
+    if (frontend->method == CP_ENUM(HTTP_METHOD, UNSPECIFIED))
+        (void)gw_fail_field(err, "frontend.method", "required");
+    else if ((unsigned)frontend->method > CP_ENUM(HTTP_METHOD, ANY))
+        (void)gw_fail_field(err, "frontend.method", "is not known");
+    if ((unsigned)frontend->match_mode > CP_ENUM(MATCH_MODE, PREFIX))
+        (void)gw_fail_field(err, "frontend.match_mode", "is not known");
+    bool is_prefix = frontend->match_mode == CP_ENUM(MATCH_MODE, PREFIX);
+    if (cp_path_check(frontend->path, is_prefix, "frontend.path", err))
+        return false;
+    if (is_health_check(frontend))
+        (void)gw_fail_field(err, "frontend.path", "GET " HEALTH_PATH " is the gateway's own");
+    return true;
+}
+
+/* ---- who may call ---- */
+
+static void check_authentication(const cp_authentication *auth, struct gw_error *err)
+{
+    if (!auth)
+        return;
+    bool is_app = auth->type == CP_ENUM(AUTH_TYPE, APP);
+    if (auth->authorizer[0])
+        cp_refuse_for_now(err, "authentication.authorizer");
+    if (auth->type == CP_ENUM(AUTH_TYPE, ACCOUNT) || auth->type == CP_ENUM(AUTH_TYPE, AUTHORIZER))
+        cp_refuse_for_now(err, "authentication.type");
+    else if ((unsigned)auth->type > CP_ENUM(AUTH_TYPE, AUTHORIZER))
+        (void)gw_fail_field(err, "authentication.type", "is not known");
+    if (auth->app_code && !is_app)
+        (void)gw_fail_field(err, "authentication.app_code", "only with type APP");
+    if (!auth->app_code && is_app)
+        (void)gw_fail_field(err, "authentication.app_code",
+                            "must be set with type APP: signatures are not available yet");
+    if (auth->app_code_over_http && !auth->app_code)
+        (void)gw_fail_field(err, "authentication.app_code_over_http", "only with app_code");
+}
+
+/* ---- parameters ---- */
+
+/* Where a violation is: "request_parameters[3].name". */
+struct place {
+    const char *list;
+    size_t index;
+    char field[64];
+};
+
+static const char *at(struct place *place, const char *member)
+{
+    (void)snprintf(place->field, sizeof(place->field), "%s[%zu].%s", place->list, place->index,
+                   member);
+    return place->field;
+}
+
+/* An enum without a default. */
+static void check_choice(int value, int last, const char *field, struct gw_error *err)
+{
+    if (value <= 0 || value > last)
+        (void)gw_fail_field(err, field, value ? "is not known" : "required");
+}
+
+static void check_parameter_name(const char *name, const char *field, struct gw_error *err)
+{
+    if (!cp_param_name_is(gw_str_from(name)))
+        (void)gw_fail_field(err, field,
+                            "must be 1 to %d letters, digits or \"-_.\", a letter first",
+                            CP_PARAM_NAME_MAX);
+}
+
+static void check_request_parameter(const Penstock__Admin__V1__RequestParameter *parameter,
+                                    size_t index, struct gw_error *err)
+{
+    struct place place = {.list = "request_parameters", .index = index};
+    check_parameter_name(parameter->name, at(&place, "name"), err);
+    check_choice((int)parameter->location, CP_ENUM(PARAMETER_LOCATION, HEADER),
+                 at(&place, "location"), err);
+    check_choice((int)parameter->type, CP_ENUM(PARAMETER_TYPE, NUMBER), at(&place, "type"), err);
+    cp_check_bytes(parameter->default_value, PARAMETER_VALUE_MAX, at(&place, "default_value"), err);
+    cp_check_bytes(parameter->description, CP_API_DESCRIPTION_MAX, at(&place, "description"), err);
+}
+
+static void check_backend_parameter(const Penstock__Admin__V1__BackendParameter *parameter,
+                                    size_t index, struct gw_error *err)
+{
+    struct place place = {.list = "backend_parameters", .index = index};
+    check_parameter_name(parameter->name, at(&place, "name"), err);
+    check_choice((int)parameter->location, CP_ENUM(PARAMETER_LOCATION, HEADER),
+                 at(&place, "location"), err);
+    check_choice((int)parameter->origin, CP_ENUM(PARAMETER_ORIGIN, SYSTEM), at(&place, "origin"),
+                 err);
+    cp_check_bytes(parameter->value, PARAMETER_VALUE_MAX, at(&place, "value"), err);
+    cp_check_bytes(parameter->description, CP_API_DESCRIPTION_MAX, at(&place, "description"), err);
+}
+
+static void check_parameters(const cp_api *api, struct gw_error *err)
+{
+    if (api->n_request_parameters > CP_API_PARAMETERS_MAX)
+        (void)gw_fail_field(err, "request_parameters", "must be at most %d", CP_API_PARAMETERS_MAX);
+    if (api->n_backend_parameters > CP_API_PARAMETERS_MAX)
+        (void)gw_fail_field(err, "backend_parameters", "must be at most %d", CP_API_PARAMETERS_MAX);
+    for (size_t i = 0; i < GW_MIN(api->n_request_parameters, CP_API_PARAMETERS_MAX); i++)
+        check_request_parameter(api->request_parameters[i], i, err);
+    for (size_t i = 0; i < GW_MIN(api->n_backend_parameters, CP_API_PARAMETERS_MAX); i++)
+        check_backend_parameter(api->backend_parameters[i], i, err);
+}
+
+/* ---- all ---- */
+
+int cp_check_api(const cp_api *api, struct gw_error *err)
+{
+    check_display_name(api, err);
+    cp_check_bytes(api->description, CP_API_DESCRIPTION_MAX, "description", err);
+    bool has_path = check_frontend(api->frontend, err);
+    cp_check_backend(api->backend, has_path ? api->frontend->path : NULL, err);
+    check_authentication(api->authentication, err);
+    check_parameters(api, err);
+    check_tags(api, err);
+    cp_check_bytes(api->version, CP_API_VERSION_MAX, "version", err);
+    if (api->cors)
+        cp_refuse_for_now(err, "cors");
+    if (api->gateway_response[0])
+        cp_refuse_for_now(err, "gateway_response");
+    if (api->n_backend_rules > 0)
+        cp_refuse_for_now(err, "backend_rules");
+    return err->violation_count > 0 ? -1 : 0;
+}
+
+int cp_check_api_publishable(const cp_api *api, struct gw_error *err)
+{
+    bool has_request = api->n_request_parameters > 0;
+    if (!has_request && api->n_backend_parameters == 0)
+        return 0;
+    const char *name =
+        has_request ? api->request_parameters[0]->name : api->backend_parameters[0]->name;
+    (void)gw_fail_field(err, has_request ? "request_parameters" : "backend_parameters",
+                        "\"%s\" cannot be published: parameters are not available in this version",
+                        name);
+    err->code = GW_UNIMPLEMENTED;
+    return -1;
+}
