@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Somebody else writes at the worst moment: between what a write has read and its transaction. */
+#include "controlplane/service/change.h"
+#include "controlplane/service/test_services.h"
+#include "controlplane/store/store_internal.h"
+
+#include <pthread.h>
+
+/* A store in front of another one that lets `meddle` run before a transaction. */
+struct meddler {
+    struct cp_store store;
+    struct cp_store *inner;
+    struct fixture *other; /* who meddles, on the inner store */
+    void (*meddle)(struct fixture *other);
+    int times;          /* how often; then never more */
+    enum gw_code fails; /* not OK: transactions fail with it */
+};
+
+static struct cp_store *inner(struct cp_store *store)
+{
+    return ((struct meddler *)store)->inner;
+}
+
+static int meddled_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
+                       struct cp_found *ret, struct gw_error *err)
+{
+    return cp_store_get(inner(store), key, arena, ret, err);
+}
+
+static int meddled_list(struct cp_store *store, const struct cp_range *range,
+                        struct gw_arena *arena, struct cp_page *ret, struct gw_error *err)
+{
+    return cp_store_list(inner(store), range, arena, ret, err);
+}
+
+static int meddled_count(struct cp_store *store, gw_str prefix, int64_t *ret, struct gw_error *err)
+{
+    return cp_store_count(inner(store), prefix, ret, err);
+}
+
+static int meddled_txn(struct cp_store *store, const struct cp_txn *txn, struct cp_commit *ret,
+                       struct gw_error *err)
+{
+    struct meddler *meddler = (struct meddler *)store;
+    if (meddler->fails)
+        return gw_fail(err, meddler->fails, "the store is away");
+    if (meddler->times > 0) {
+        meddler->times--;
+        meddler->meddle(meddler->other);
+    }
+    return cp_store_txn(meddler->inner, txn, ret, err);
+}
+
+static const struct cp_store_ops meddled_ops = {
+    .get = meddled_get, .list = meddled_list, .count = meddled_count, .txn = meddled_txn};
+
+/* f writes through the meddler, which the other fixture's owner commands. */
+static void put_between(struct fixture *f, struct meddler *meddler, struct fixture *other,
+                        void (*meddle)(struct fixture *), int times)
+{
+    *meddler = (struct meddler){.store = {&meddled_ops},
+                                .inner = f->services.store,
+                                .other = other,
+                                .meddle = meddle,
+                                .times = times};
+    *other = (struct fixture){.services = f->services, .principal = f->principal};
+    f->services.store = &meddler->store;
+}
+
+static void take_away(struct fixture *f, struct meddler *meddler)
+{
+    f->services.store = meddler->inner;
+    gw_arena_done(&meddler->other->arena);
+}
+
+static void create_domain(struct fixture *f)
+{
+    (void)ok(f, &cp_domain_service, "CreateDomain",
+             "{\"parent\":\"groups/one\",\"domainId\":\"a.example.com\"}");
+}
+
+static void delete_group(struct fixture *f)
+{
+    (void)ok(f, &cp_group_service, "DeleteApiGroup", "{\"name\":\"groups/one\"}");
+}
+
+static void change_channel(struct fixture *f)
+{
+    static int port = 1000;
+    char request[128];
+    (void)snprintf(request, sizeof request,
+                   "{\"channel\":{\"name\":\"channels/orders\",\"port\":%d}}", ++port);
+    (void)ok(f, &cp_channel_service, "UpdateChannel", request);
+}
+
+static void a_child_that_comes_while_its_parent_goes_goes_too(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    (void)ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\":\"one\"}");
+    put_between(f, &meddler, &other, create_domain, 1);
+    delete_group(f);
+    take_away(f, &meddler);
+    refused(f, GW_NOT_FOUND, &cp_domain_service, "GetDomain",
+            "{\"name\":\"groups/one/domains/a.example.com\"}");
+    (void)ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\":\"one\"}");
+    create_domain(f); /* the host is free again */
+}
+
+static void a_child_of_a_parent_that_has_just_gone_is_refused(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    (void)ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\":\"one\"}");
+    put_between(f, &meddler, &other, delete_group, 1);
+    refused(f, GW_NOT_FOUND, &cp_domain_service, "CreateDomain",
+            "{\"parent\":\"groups/one\",\"domainId\":\"a.example.com\"}");
+    take_away(f, &meddler);
+    (void)ok(f, &cp_domain_service, "CreateDomain",
+             "{\"parent\":\"groups/DEFAULT\",\"domainId\":\"a.example.com\"}");
+}
+
+static void who_loses_every_race_is_told(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    (void)ok(f, &cp_channel_service, "CreateChannel",
+             "{\"channelId\":\"orders\",\"channel\":{\"port\":80}}");
+    put_between(f, &meddler, &other, change_channel, 1);
+    ASSERT_HAS(ok(f, &cp_channel_service, "UpdateChannel",
+                  "{\"channel\":{\"name\":\"channels/orders\",\"description\":\"x\"}}"),
+               "\"port\":1001"); /* nobody's change is lost */
+    meddler.times = CP_WRITE_TRIES;
+    refused(f, GW_ABORTED, &cp_channel_service, "UpdateChannel",
+            "{\"channel\":{\"name\":\"channels/orders\",\"description\":\"y\"}}");
+    assert_string_equal(f->err.reason, "CONFLICT");
+    take_away(f, &meddler);
+}
+
+static void a_store_that_is_away_is_unavailable(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    put_between(f, &meddler, &other, change_channel, 0);
+    meddler.fails = GW_UNAVAILABLE;
+    refused(f, GW_UNAVAILABLE, &cp_channel_service, "CreateChannel",
+            "{\"channelId\":\"orders\",\"channel\":{\"port\":80}}");
+    take_away(f, &meddler);
+}
+
+#define THREADS 4
+
+struct racer {
+    struct fixture f;
+    pthread_t thread;
+    int index, created;
+};
+
+static void *create_domains(void *arg)
+{
+    struct racer *racer = arg;
+    for (int i = 0; i < CP_DOMAINS_MAX; i++) {
+        char request[128];
+        gw_str answer;
+        (void)snprintf(request, sizeof request,
+                       "{\"parent\":\"groups/DEFAULT\",\"domainId\":\"h%d-%d.example.com\"}",
+                       racer->index, i);
+        racer->created +=
+            call(&racer->f, &cp_domain_service, "CreateDomain", request, &answer) == GW_OK;
+    }
+    return NULL;
+}
+
+static void a_limit_holds_against_many_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct racer racers[THREADS] = {0};
+    int created = 0;
+    for (int i = 0; i < THREADS; i++) {
+        racers[i].f = (struct fixture){.services = f->services, .principal = f->principal};
+        racers[i].index = i;
+        assert_int_equal(pthread_create(&racers[i].thread, NULL, create_domains, &racers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(racers[i].thread, NULL);
+        created += racers[i].created;
+        gw_arena_done(&racers[i].f.arena);
+    }
+    assert_int_equal(created, CP_DOMAINS_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_child_that_comes_while_its_parent_goes_goes_too),
+        TEST(a_child_of_a_parent_that_has_just_gone_is_refused),
+        TEST(who_loses_every_race_is_told),
+        TEST(a_store_that_is_away_is_unavailable),
+        TEST(a_limit_holds_against_many_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
