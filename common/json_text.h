@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The texts inside JSON that are not plain values: names, base64, times, masks. For json*.c only.
+/* The texts inside JSON that are not plain values: names, base64, times, masks. For json*.c only,
+ * but for base64.
  */
 #ifndef GW_JSON_TEXT_H
 #define GW_JSON_TEXT_H

@@ -16,7 +16,7 @@
 #define CP_STORE_VALUE_MAX (1024 * 1024)
 #define CP_STORE_TXN_BYTES_MAX (1024 * 1024) /* keys and values of one transaction together */
 #define CP_STORE_OPS_MAX 127 /* in one transaction; etcd takes 128 and one is the store's own */
-#define CP_STORE_COMPARES_MAX 128 /* in one transaction */
+#define CP_STORE_COMPARES_MAX 127 /* likewise */
 #define CP_STORE_LIMIT_MAX 5000   /* of one page of a list */
 #define CP_STORE_OUTCOME_UNKNOWN                                                                   \
     "OUTCOME_UNKNOWN" /* reason: a write may or may not have happened */
