@@ -68,7 +68,7 @@ struct curl_slist *etcd_post_set(CURL *easy, const char *endpoint,
 {
     struct gw_buf text;
     gw_buf_init(&text, 0);
-    etcd_write(&text, "%s%s", endpoint, request->path);
+    etcd_write(&text, "%s%s%c", endpoint, request->path, 0); /* with its NUL */
     curl_easy_setopt(easy, CURLOPT_URL, text.data);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.ptr);
@@ -79,7 +79,7 @@ struct curl_slist *etcd_post_set(CURL *easy, const char *endpoint,
         headers = add_header(headers, header);
     if (token) {
         gw_buf_clear(&text);
-        etcd_write(&text, "Authorization: %s", token);
+        etcd_write(&text, "Authorization: %s%c", token, 0);
         headers = add_header(headers, text.data);
     }
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);

@@ -3,23 +3,6 @@
 
 #include "common/json_text.h"
 
-#include <stdio.h>
-
-void etcd_write(struct gw_buf *buf, const char *format, ...)
-{
-    va_list args, again;
-    va_start(args, format);
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    assert(len >= 0 && buf->limit_bytes == 0);
-    if (gw_buf_reserve(buf, (size_t)len + 1) == 0) {
-        vsnprintf(buf->data + buf->end, (size_t)len + 1, format, again);
-        gw_buf_commit(buf, (size_t)len);
-    }
-    va_end(again);
-}
-
 static void write_base64(struct gw_buf *buf, gw_str bytes)
 {
     size_t len = GW_BASE64_LEN(bytes.len);

@@ -10,7 +10,7 @@
 /* ---- requests ---- */
 
 /* Buffers of requests have no limit: store.c has checked what goes in. */
-void etcd_write(struct gw_buf *buf, const char *format, ...) GW_PRINTF(2, 3);
+#define etcd_write(buf, ...) ((void)!gw_buf_printf((buf), __VA_ARGS__))
 /* "name":"base64", with the quotes and without a comma. */
 void etcd_write_bytes(struct gw_buf *buf, const char *name, gw_str bytes);
 /* "name":"text", escaped. */

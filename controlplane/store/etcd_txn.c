@@ -140,7 +140,7 @@ static void write_txn(struct gw_buf *body, const struct cp_txn *txn, const struc
     etcd_write(body, "]}");
 }
 
-static enum etcd_fate send(struct etcd *etcd, struct gw_buf *body, bool once,
+static enum etcd_fate post(struct etcd *etcd, struct gw_buf *body, bool once,
                            struct gw_arena *arena, struct etcd_answer *ret_answer,
                            struct gw_error *err)
 {
@@ -186,7 +186,7 @@ static enum outcome look(struct etcd *etcd, struct etcd_mark *mark, const struct
     etcd_write(&body, "{\"success\":[");
     write_read(&body, gw_str_from(mark->key));
     etcd_write(&body, "]}");
-    if (send(etcd, &body, false, &arena, &answer, &err) != ETCD_ANSWERED)
+    if (post(etcd, &body, false, &arena, &answer, &err) != ETCD_ANSWERED)
         return UNKNOWN;
     return read_mark(&answer, mark, id, NULL, ret_at);
 }
@@ -208,7 +208,7 @@ static enum outcome resolve(struct etcd *etcd, struct etcd_mark *mark, const str
     etcd_write(&body, "],\"failure\":[");
     write_read(&body, gw_str_from(mark->key));
     etcd_write(&body, "]}");
-    enum etcd_fate fate = send(etcd, &body, false, &arena, &answer, &err);
+    enum etcd_fate fate = post(etcd, &body, false, &arena, &answer, &err);
     if (fate == ETCD_REFUSED && etcd_error_is_no_space(&answer.error))
         return look(etcd, mark, id, ret_at);
     if (fate != ETCD_ANSWERED)
@@ -246,7 +246,7 @@ static enum step try_once(struct etcd *etcd, const struct cp_txn *txn, struct et
     struct etcd_answer answer;
     gw_buf_init(&body, 0);
     write_txn(&body, txn, mark, &id);
-    enum etcd_fate fate = send(etcd, &body, true, &arena, &answer, err);
+    enum etcd_fate fate = post(etcd, &body, true, &arena, &answer, err);
     if (fate == ETCD_ANSWERED && !answer.succeeded)
         return on_failed_compare(mark, &answer, ret_commit);
     *ret_commit = (struct cp_commit){.committed = true, .at = answer.at};
@@ -279,7 +279,7 @@ static int check_only(struct etcd *etcd, const struct cp_txn *txn, struct cp_com
     struct etcd_answer answer;
     gw_buf_init(&body, 0);
     write_txn(&body, txn, NULL, NULL);
-    if (send(etcd, &body, false, &arena, &answer, err) != ETCD_ANSWERED)
+    if (post(etcd, &body, false, &arena, &answer, err) != ETCD_ANSWERED)
         return -1;
     *ret_commit = (struct cp_commit){.committed = answer.succeeded, .at = answer.at};
     return 0;
@@ -350,5 +350,5 @@ int etcd_marks_sweep(struct etcd *etcd, int64_t revision, struct gw_error *err)
     }
     etcd_write(&body, "]}");
     /* when one has been written meanwhile they all stay until the next time */
-    return send(etcd, &body, false, &arena, &answer, err) == ETCD_ANSWERED ? 0 : -1;
+    return post(etcd, &body, false, &arena, &answer, err) == ETCD_ANSWERED ? 0 : -1;
 }
