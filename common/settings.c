@@ -8,6 +8,9 @@
 
 #define ENV_PREFIX "PENSTOCK_"
 #define NAME_MAX_BYTES 96
+#define HELP_MAX_BYTES 1024
+#define HELP_INDENT 6
+#define HELP_COLUMNS 90
 
 struct unit {
     const char *suffix;
@@ -128,7 +131,7 @@ static int set_value(const struct gw_setting *row, const struct choice *choice, 
 static int row_of(const struct gw_setting *rows, size_t count, gw_str flag)
 {
     for (size_t i = 0; i < count; i++)
-        if (gw_str_eq(flag, gw_str_from(rows[i].flag)))
+        if (rows[i].flag && gw_str_eq(flag, gw_str_from(rows[i].flag)))
             return (int)i;
     return -1;
 }
@@ -195,6 +198,8 @@ int gw_settings_load(const struct gw_setting *rows, size_t count, void *target, 
     if (read_words(rows, count, choices, argv, &rest, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
+        if (rows[i].kind == GW_SETTING_HEADING)
+            continue;
         read_environment(&rows[i], &choices[i]);
         if (!choices[i].value) /* no default: what the target holds already */
             continue;
@@ -215,22 +220,42 @@ static const char *placeholder(enum gw_setting_kind kind)
     return words[kind];
 }
 
+/* Lines of words, indented; a word that is longer than a line has one of its own. */
+static void print_wrapped(const char *text)
+{
+    gw_str rest = gw_str_from(text);
+    size_t column = 0;
+    while (rest.ptr) {
+        gw_str word = gw_str_split(&rest, ' ');
+        bool fits = column > 0 && column + 1 + word.len <= HELP_COLUMNS;
+        printf("%s%.*s", fits ? " " : column ? "\n      " : "      ", GW_STR_ARG(word));
+        column = fits ? column + 1 + word.len : HELP_INDENT + word.len;
+    }
+    putchar('\n');
+}
+
 static void print_row(const struct gw_setting *row)
 {
-    char env[NAME_MAX_BYTES];
+    if (row->kind == GW_SETTING_HEADING) {
+        printf("\n%s\n", row->doc);
+        return;
+    }
+    char env[NAME_MAX_BYTES], text[HELP_MAX_BYTES], limits[80] = "", fallback[128] = "";
     env_name(row->flag, env, sizeof(env));
     const char *stop = gw_str_has_suffix(gw_str_from(row->doc), GW_STR(".")) ? "" : ".";
-    printf("\n  --%s%s\n      %s%s", row->flag, placeholder(row->kind), row->doc, stop);
     if (row->min != 0 || row->max != 0) {
         char min[32], max[32];
         struct units units = units_of(row->kind);
         print_scaled(row->min, &units, min, sizeof(min));
         print_scaled(row->max, &units, max, sizeof(max));
-        printf(" %s to %s.", min, max);
+        snprintf(limits, sizeof(limits), " %s to %s.", min, max);
     }
     if (row->fallback && *row->fallback)
-        printf(" Default: %s.", row->fallback);
-    printf("\n      Environment: %s\n", env);
+        snprintf(fallback, sizeof(fallback), " Default: %s.", row->fallback);
+    snprintf(text, sizeof(text), "%s%s%s%s", row->doc, stop, limits, fallback);
+    printf("\n  --%s%s\n", row->flag, placeholder(row->kind));
+    print_wrapped(text);
+    printf("      Environment: %s\n", env);
 }
 
 void gw_settings_print_help(const struct gw_setting *rows, size_t count, const char *usage)

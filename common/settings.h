@@ -13,7 +13,13 @@ enum gw_setting_kind {
     GW_SETTING_BOOL,     /* bool: true/false, 1/0; a bare --flag is true */
     GW_SETTING_DURATION, /* gw_msec: "250ms", "15s", "5m", "1h" */
     GW_SETTING_BYTES,    /* int64_t: "12MiB", "64KiB", "1000" */
+    GW_SETTING_HEADING,  /* no setting: the doc stands above the rows behind it in the help */
 };
+
+#define GW_SETTINGS_HEADING(text)                                                                  \
+    {                                                                                              \
+        .kind = GW_SETTING_HEADING, .doc = (text)                                                  \
+    }
 
 /* {"listen-http", GW_SETTING_TEXT, offsetof(struct x, listen_http), "0.0.0.0:8080", 0, 0, "..."} */
 struct gw_setting {

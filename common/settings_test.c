@@ -21,6 +21,7 @@ static const struct gw_setting rows[] = {
     {"listen", GW_SETTING_TEXT, offsetof(struct options, listen), "0.0.0.0:8080", 0, 0,
      "Address to listen on"},
     {"node-id", GW_SETTING_TEXT, offsetof(struct options, node), NULL, 0, 0, "Name of this node."},
+    GW_SETTINGS_HEADING("Work"),
     {"workers", GW_SETTING_INT, offsetof(struct options, workers), "2", -1, 64, "Worker threads"},
     {"quiet", GW_SETTING_BOOL, offsetof(struct options, quiet), "false", 0, 0, "Say less"},
     {"grace", GW_SETTING_DURATION, offsetof(struct options, grace), "15s", 0, 3600000,
@@ -179,6 +180,7 @@ static void help_says_flag_limits_default_and_variable(void **state)
                            "      Environment: PENSTOCK_GRACE\n"));
     assert_non_null(strstr(text, "\n  --node-id <text>\n      Name of this node.\n"
                                  "      Environment: PENSTOCK_NODE_ID\n"));
+    assert_non_null(strstr(text, "\n\nWork\n\n  --workers <number>\n"));
     assert_non_null(strstr(text, "\n  --quiet\n      Say less. Default: false.\n"));
 }
 

@@ -16,31 +16,37 @@ typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
 
 struct cp_health {
     struct gw_rpc_method methods[2];
-    struct gw_map services; /* name -> itself; fixed once the server runs */
+    struct gw_map services; /* struct service by name; owned; fixed once the server runs */
     pthread_mutex_t lock;   /* taken before a stream's own lock */
     bool is_serving, is_draining;
     struct gw_list watchers;
 };
 
+/* What may be asked for. Under health->lock. */
+struct service {
+    bool is_part, is_serving; /* a part has a state of its own */
+};
+
 /* One Watch; lives as long as its stream. Under health->lock. */
 struct watcher {
     struct cp_health *health;
-    struct gw_rpc_stream *stream; /* its events' */
-    struct gw_list link;          /* once the request came */
-    bool is_known;                /* the service is one of ours */
+    struct gw_rpc_stream *stream;  /* its events' */
+    struct gw_list link;           /* once the request came */
+    const struct service *service; /* NULL: none of ours */
     bool is_sending;
     serving_status told; /* what was sent last */
 };
 
-static bool is_known(const struct cp_health *health, const char *service)
+static struct service *find(const struct cp_health *health, const char *name)
 {
-    return !*service || gw_map_get(&health->services, gw_str_from(service));
+    return gw_map_get(&health->services, gw_str_from(name));
 }
 
 /* With the lock held. */
-static serving_status status_of(const struct cp_health *health)
+static serving_status status_of(const struct cp_health *health, const struct service *service)
 {
-    return health->is_serving && !health->is_draining ? STATUS(SERVING) : STATUS(NOT_SERVING);
+    bool serving = service->is_part ? service->is_serving : health->is_serving;
+    return serving && !health->is_draining ? STATUS(SERVING) : STATUS(NOT_SERVING);
 }
 
 static int check(void *context, const struct gw_rpc_caller *caller, struct gw_arena *arena,
@@ -49,12 +55,13 @@ static int check(void *context, const struct gw_rpc_caller *caller, struct gw_ar
 {
     (void)caller;
     struct cp_health *health = context;
-    const char *service = ((const check_request *)request)->service;
-    if (!is_known(health, service))
-        return gw_fail(err, GW_NOT_FOUND, "no service \"%s\"", service);
+    const char *name = ((const check_request *)request)->service;
+    const struct service *service = find(health, name);
+    if (!service)
+        return gw_fail(err, GW_NOT_FOUND, "no service \"%s\"", name);
     *ret_reply = gw_message_new(arena, &grpc__health__v1__health_check_response__descriptor);
     pthread_mutex_lock(&health->lock);
-    ((check_response *)*ret_reply)->status = status_of(health);
+    ((check_response *)*ret_reply)->status = status_of(health, service);
     pthread_mutex_unlock(&health->lock);
     return 0;
 }
@@ -63,7 +70,8 @@ static int check(void *context, const struct gw_rpc_caller *caller, struct gw_ar
  * it, and one that was undone meanwhile not at all. */
 static void tell(struct watcher *watcher)
 {
-    serving_status now = watcher->is_known ? status_of(watcher->health) : STATUS(SERVICE_UNKNOWN);
+    serving_status now =
+        watcher->service ? status_of(watcher->health, watcher->service) : STATUS(SERVICE_UNKNOWN);
     if (watcher->is_sending || now == watcher->told)
         return;
     check_response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
@@ -93,7 +101,7 @@ static void watch_on_message(struct gw_rpc_stream *stream, const ProtobufCMessag
     pthread_mutex_lock(&health->lock);
     bool is_first = gw_list_is_empty(&watcher->link);
     if (is_first) {
-        watcher->is_known = is_known(health, ((const check_request *)message)->service);
+        watcher->service = find(health, ((const check_request *)message)->service);
         gw_list_push(&health->watchers, &watcher->link);
         tell(watcher);
     }
@@ -143,6 +151,7 @@ struct cp_health *cp_health_new(void)
     health->methods[1].path = "/grpc.health.v1.Health/Watch";
     health->methods[1].stream = &watch;
     gw_map_init(&health->services);
+    cp_health_add_service(health, "");
     pthread_mutex_init(&health->lock, NULL);
     gw_list_init(&health->watchers);
     return health;
@@ -153,14 +162,30 @@ void cp_health_free(struct cp_health *health)
     if (!health)
         return;
     assert(gw_list_is_empty(&health->watchers));
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&health->services, e));)
+        free(e->value);
     gw_map_done(&health->services);
     pthread_mutex_destroy(&health->lock);
     free(health);
 }
 
+static void add(struct cp_health *health, const char *name, bool is_part)
+{
+    if (find(health, name))
+        return;
+    struct service *service = gw_calloc(1, sizeof(*service));
+    service->is_part = is_part;
+    (void)gw_map_put(&health->services, gw_str_from(name), service); /* there is none before it */
+}
+
 void cp_health_add_service(struct cp_health *health, const char *service)
 {
-    (void)gw_map_put(&health->services, gw_str_from(service), (void *)service);
+    add(health, service, false);
+}
+
+void cp_health_add_part(struct cp_health *health, const char *part)
+{
+    add(health, part, true);
 }
 
 const struct gw_rpc_method *cp_health_methods(const struct cp_health *health, size_t *ret_count)
@@ -183,6 +208,16 @@ void cp_health_set(struct cp_health *health, bool serving)
     pthread_mutex_unlock(&health->lock);
 }
 
+void cp_health_set_part(struct cp_health *health, const char *part, bool serving)
+{
+    struct service *service = find(health, part);
+    assert(service && service->is_part);
+    pthread_mutex_lock(&health->lock);
+    service->is_serving = serving;
+    tell_all(health);
+    pthread_mutex_unlock(&health->lock);
+}
+
 void cp_health_drain(struct cp_health *health)
 {
     pthread_mutex_lock(&health->lock);
@@ -194,7 +229,7 @@ void cp_health_drain(struct cp_health *health)
 bool cp_health_is_serving(struct cp_health *health)
 {
     pthread_mutex_lock(&health->lock);
-    bool serving = status_of(health) == STATUS(SERVING);
+    bool serving = health->is_serving && !health->is_draining;
     pthread_mutex_unlock(&health->lock);
     return serving;
 }

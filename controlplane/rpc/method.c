@@ -3,13 +3,16 @@
 
 #include "common/log.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* What stands around one method; in the table's arena, pointed at by its row's context. */
 struct guard {
     struct cp_methods *table;
     const char *name;
+    const char *path;
     const struct cp_method *method; /* NULL: not available in this version */
+    _Atomic int64_t calls[CP_METHOD_CODES], spent_ns;
 };
 
 struct cp_methods {
@@ -151,12 +154,10 @@ static int check_role(const struct guard *guard, const struct cp_principal *prin
                    cp_role_name(principal->role));
 }
 
-/* gw_rpc_unary around every method of the management API. */
-static int run_guarded(void *context, const struct gw_rpc_caller *caller, struct gw_arena *arena,
-                       const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
-                       struct gw_error *err)
+static int run_known(const struct guard *guard, const struct gw_rpc_caller *caller,
+                     struct gw_arena *arena, const ProtobufCMessage *request,
+                     ProtobufCMessage **ret_reply, struct gw_error *err)
 {
-    const struct guard *guard = context;
     struct cp_principal principal;
     if (cp_auth_identify(guard->table->auth, caller, &principal, err)) {
         log_stranger(guard, caller, err);
@@ -174,6 +175,39 @@ static int run_guarded(void *context, const struct gw_rpc_caller *caller, struct
     if (!is_read(guard->name))
         log_write(guard, &principal, request, err);
     return failed;
+}
+
+static void count(struct guard *guard, enum gw_code code, gw_nsec spent_ns)
+{
+    unsigned series = (unsigned)code < CP_METHOD_CODES ? code : GW_UNKNOWN;
+    atomic_fetch_add_explicit(&guard->calls[series], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&guard->spent_ns, spent_ns, memory_order_relaxed);
+}
+
+/* gw_rpc_unary around every method of the management API. */
+static int run_guarded(void *context, const struct gw_rpc_caller *caller, struct gw_arena *arena,
+                       const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
+                       struct gw_error *err)
+{
+    struct guard *guard = context;
+    gw_nsec begin_ns = gw_clock_monotonic_ns();
+    int failed = run_known(guard, caller, arena, request, ret_reply, err);
+    count(guard, failed ? err->code : GW_OK, gw_clock_monotonic_ns() - begin_ns);
+    return failed;
+}
+
+bool cp_methods_stats(const struct gw_rpc_method *row, struct cp_method_stats *ret_stats)
+{
+    if (row->unary != run_guarded)
+        return false;
+    struct guard *guard = row->context;
+    gw_str name = gw_str_from(guard->path);
+    const char *dot = memrchr(name.ptr, '.', name.len);
+    ret_stats->name = dot ? dot + 1 : name.ptr;
+    for (unsigned i = 0; i < CP_METHOD_CODES; i++)
+        ret_stats->calls[i] = atomic_load_explicit(&guard->calls[i], memory_order_relaxed);
+    ret_stats->spent_ns = atomic_load_explicit(&guard->spent_ns, memory_order_relaxed);
+    return true;
 }
 
 static const struct cp_method *find_method(const struct cp_service *service, const char *name)
@@ -205,10 +239,10 @@ void cp_methods_add_service(struct cp_methods *methods, const struct cp_service 
         guard->table = methods;
         guard->name = method->name;
         guard->method = find_method(service, method->name);
+        guard->path =
+            gw_arena_printf(&methods->arena, "/%s/%s", service->descriptor->name, method->name).ptr;
         struct gw_rpc_method row = {
-            .path =
-                gw_arena_printf(&methods->arena, "/%s/%s", service->descriptor->name, method->name)
-                    .ptr,
+            .path = guard->path,
             .request = method->input,
             .reply = method->output,
             .unary = run_guarded,

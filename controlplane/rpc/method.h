@@ -53,4 +53,13 @@ void cp_methods_add(struct cp_methods *methods, const struct gw_rpc_method *rows
 /* For gw_rpc_server_start; borrowed from methods, complete once all are added. */
 const struct gw_rpc_method *cp_methods_list(const struct cp_methods *methods, size_t *ret_count);
 
+#define CP_METHOD_CODES (GW_UNAUTHENTICATED + 1)
+struct cp_method_stats {
+    const char *name;               /* "ApiService/GetApi"; borrowed from the table */
+    int64_t calls[CP_METHOD_CODES]; /* by enum gw_code */
+    int64_t spent_ns; /* of all of them together, from the handler's begin to its end */
+};
+/* Of a row of the list. False: it is not guarded, and not counted. Any thread. */
+bool cp_methods_stats(const struct gw_rpc_method *row, struct cp_method_stats *ret_stats);
+
 #endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* penstock-controlplane: wires store, image, agents and management API together, runs until
+ * SIGTERM, and drains. */
+#include "common/log.h"
+#include "common/rpc/server.h"
+#include "controlplane/agents/session.h"
+#include "controlplane/http/ops.h"
+#include "controlplane/metrics.h"
+#include "controlplane/rpc/health.h"
+#include "controlplane/rpc/reflection.h"
+#include "controlplane/service/context.h"
+#include "controlplane/service/services.h"
+#include "controlplane/settings.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define COMPONENT "main"
+#define STORE_PART "store" /* as the health service names it */
+/* Of management calls and health watches beside the agents' streams. */
+#define CALLS_BESIDE_AGENTS 4096
+
+enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+/* In the order in which it is made; all owned, freed in reverse. */
+struct program {
+    struct cp_settings settings;
+    struct cp_store *store;
+    struct cp_image *image;
+    struct cp_registry *registry;
+    struct cp_auth *auth;
+    struct cp_services services;
+    struct cp_sessions sessions;
+    struct cp_health *health;
+    struct cp_reflection *reflection;
+    struct cp_methods *methods;
+    struct gw_rpc_server *server;
+    struct cp_watcher *watcher;
+    struct cp_metrics_sources metrics;
+    struct cp_ops *ops;
+
+    /* Any thread. */
+    atomic_bool was_reached;               /* the store, and the image is loaded */
+    atomic_bool is_listening, is_draining; /* set by main */
+    /* The watcher's thread. */
+    bool is_reachable, is_seeded;
+};
+
+/* ---- readiness */
+
+/* What agents and callers need: the store being away later takes nothing from agents. */
+static bool is_ready(struct program *program)
+{
+    return atomic_load(&program->was_reached) && atomic_load(&program->is_listening) &&
+           !atomic_load(&program->is_draining);
+}
+
+/* What always exists is written once the store can be written to. */
+static void seed(struct program *program)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    if (program->is_seeded)
+        return;
+    program->is_seeded = cp_services_seed(&program->services, &err) == 0;
+    if (!program->is_seeded)
+        gw_log(GW_LOG_WARN, COMPONENT, "cannot write what always exists, trying again",
+               gw_kv_error(&err));
+}
+
+static void on_store(void *arg, bool is_reachable)
+{
+    struct program *program = arg;
+    program->is_reachable = is_reachable;
+    if (is_reachable) {
+        seed(program);
+        atomic_store(&program->was_reached, true);
+    }
+    cp_health_set_part(program->health, STORE_PART, is_reachable);
+    cp_health_set(program->health, is_ready(program));
+}
+
+static void on_turn(void *arg)
+{
+    struct program *program = arg;
+    cp_registry_tick(program->registry);
+    if (program->is_reachable)
+        seed(program);
+}
+
+/* ---- the operations port */
+
+static unsigned write_metrics(void *arg, struct gw_buf *body)
+{
+    const struct program *program = arg;
+    cp_metrics_write(&program->metrics, body);
+    return 200;
+}
+
+static unsigned write_livez(void *arg, struct gw_buf *body)
+{
+    (void)arg;
+    cp_ops_print(body, "ok\n");
+    return 200;
+}
+
+static const char *listener_words(struct program *program)
+{
+    if (atomic_load(&program->is_draining))
+        return "draining";
+    return atomic_load(&program->is_listening) ? "open" : "not open yet";
+}
+
+static unsigned write_readyz(void *arg, struct gw_buf *body)
+{
+    struct program *program = arg;
+    struct cp_watcher_stats stats;
+    struct cp_image_status status;
+    cp_watcher_stats(program->watcher, &stats);
+    cp_image_status(program->image, &status);
+    bool ready = is_ready(program);
+    cp_ops_print(body, "%s\n", ready ? "ready" : "not ready");
+    cp_ops_print(body, "listener: %s\n", listener_words(program));
+    if (status.is_loaded)
+        cp_ops_print(body, "image: loaded, revision %lld\n", (long long)status.seen_revision);
+    else
+        cp_ops_print(body, "image: not loaded yet\n");
+    cp_ops_print(body, "store: %s\n",
+                 stats.is_reachable ? "reachable"
+                 : status.is_loaded ? "away, agents are served what is known"
+                                    : "not reached yet");
+    return ready ? 200 : 503;
+}
+
+static const struct cp_ops_page pages[] = {
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics},
+    {"/livez", "text/plain; charset=utf-8", write_livez},
+    {"/readyz", "text/plain; charset=utf-8", write_readyz},
+};
+
+/* ---- wiring */
+
+static const char *given(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static int open_store(struct program *program, struct gw_error *err)
+{
+    const struct cp_settings *settings = &program->settings;
+    gw_str rest = gw_str_from(settings->store);
+    if (gw_str_eq(gw_str_split(&rest, ':'), GW_STR("sqlite")))
+        return cp_store_open_sqlite(rest.ptr, &program->store, err);
+    struct cp_etcd_options options = {
+        .endpoints = rest.ptr,
+        .ca_file = given(settings->etcd_ca_file),
+        .cert_file = given(settings->etcd_cert_file),
+        .key_file = given(settings->etcd_key_file),
+        .user = given(settings->etcd_user),
+        .password_file = given(settings->etcd_password_file),
+        .timeout_ms = settings->etcd_timeout_ms,
+        .progress_ms = settings->etcd_progress_ms,
+    };
+    return cp_store_open_etcd(&options, &program->store, err);
+}
+
+static int admit_agent(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err)
+{
+    return cp_auth_identify_agent(arg, caller, err);
+}
+
+/* The health of every service of ours can be asked for by its name. */
+static void name_services(struct program *program)
+{
+    size_t count;
+    const struct gw_rpc_method *list = cp_methods_list(program->methods, &count);
+    for (size_t i = 0; i < count; i++) {
+        gw_str path = gw_str_from(list[i].path + 1);
+        gw_str service = gw_str_split(&path, '/');
+        char name[256];
+        snprintf(name, sizeof(name), "%.*s", GW_STR_ARG(service));
+        cp_health_add_service(program->health, name);
+    }
+}
+
+static void make_methods(struct program *program)
+{
+    size_t count;
+    program->methods = cp_methods_new(program->auth, &program->services);
+    cp_services_add(program->methods);
+    const struct gw_rpc_method agents = cp_session_method(&program->sessions);
+    cp_methods_add(program->methods, &agents, 1);
+    const struct gw_rpc_method *reflection = cp_reflection_methods(program->reflection, &count);
+    cp_methods_add(program->methods, reflection, count);
+    const struct gw_rpc_method *health = cp_health_methods(program->health, &count);
+    cp_methods_add(program->methods, health, count);
+    name_services(program);
+}
+
+static int make(struct program *program, struct gw_error *err)
+{
+    const struct cp_settings *settings = &program->settings;
+    if (open_store(program, err))
+        return -1;
+    program->image = cp_image_new(CP_IMAGE_TOMBSTONES_DEFAULT);
+    program->registry = cp_registry_new(program->image, (unsigned)settings->agents_max);
+    if (cp_auth_new(given(settings->credentials_file), &program->auth, err))
+        return -1;
+    program->services = (struct cp_services){
+        .store = program->store,
+        .registry = program->registry,
+        .releases_kept = (unsigned)settings->releases_kept,
+        .channel_members_max = (unsigned)settings->channel_members_max,
+        .debug_domain_suffix = settings->debug_domain_suffix,
+    };
+    program->sessions = (struct cp_sessions){.registry = program->registry,
+                                             .image = program->image,
+                                             .admit = admit_agent,
+                                             .admit_arg = program->auth};
+    program->health = cp_health_new();
+    cp_health_add_part(program->health, STORE_PART);
+    program->reflection = cp_reflection_new();
+    make_methods(program);
+    return 0;
+}
+
+static int listen_for_calls(struct program *program, struct gw_error *err)
+{
+    const struct cp_settings *settings = &program->settings;
+    struct gw_rpc_server_options options = {
+        .listen = settings->listen,
+        .cert_file = given(settings->tls_cert_file),
+        .key_file = given(settings->tls_key_file),
+        .client_ca_file = given(settings->tls_client_ca_file),
+        .call_limit = (unsigned)settings->agents_max + CALLS_BESIDE_AGENTS,
+    };
+    size_t count;
+    const struct gw_rpc_method *list = cp_methods_list(program->methods, &count);
+    if (gw_rpc_server_start(&options, list, count, &program->server, err))
+        return -1;
+    atomic_store(&program->is_listening, true);
+    return 0;
+}
+
+/* The watcher says when the program is ready, so the listener is open before it runs; the pages ask
+ * both. */
+static int start(struct program *program, struct gw_error *err)
+{
+    if (make(program, err) || listen_for_calls(program, err))
+        return -1;
+    struct cp_watcher_options options = {.store = program->store,
+                                         .image = program->image,
+                                         .on_store = on_store,
+                                         .on_turn = on_turn,
+                                         .arg = program};
+    program->watcher = cp_watcher_start(&options);
+    program->metrics = (struct cp_metrics_sources){.watcher = program->watcher,
+                                                   .image = program->image,
+                                                   .registry = program->registry,
+                                                   .methods = program->methods};
+    return cp_ops_start(program->settings.ops_listen, pages, GW_ARRAY_LEN(pages), program,
+                        &program->ops, err);
+}
+
+/* Also of what was started only in part. The operations port goes last: it says how the rest goes.
+ */
+static void stop(struct program *program)
+{
+    atomic_store(&program->is_draining, true);
+    if (program->health)
+        cp_health_drain(program->health);
+    if (program->registry)
+        cp_registry_stop(program->registry);
+    gw_rpc_server_stop(program->server, program->settings.drain_timeout_ms);
+    cp_watcher_stop(program->watcher);
+    cp_ops_stop(program->ops);
+    cp_methods_free(program->methods);
+    cp_reflection_free(program->reflection);
+    cp_health_free(program->health);
+    cp_auth_free(program->auth);
+    cp_registry_free(program->registry);
+    cp_image_free(program->image);
+    cp_store_close(program->store);
+}
+
+/* ---- the process */
+
+static void log_start(const struct program *program)
+{
+    const struct cp_settings *settings = &program->settings;
+    gw_str rest = gw_str_from(settings->store); /* an URL may hold a password: only the kind */
+    bool has_tls = *settings->tls_cert_file;
+    gw_log(GW_LOG_INFO, COMPONENT, "started", gw_kv_text("version", PENSTOCK_VERSION),
+           gw_kv_text("listen", settings->listen), gw_kv_text("ops_listen", settings->ops_listen),
+           gw_kv_str("store", gw_str_split(&rest, ':')), gw_kv_bool("tls", has_tls),
+           gw_kv_bool("credentials", cp_auth_is_configured(program->auth)));
+    if (!has_tls && !cp_settings_is_loopback(settings->listen))
+        gw_log(GW_LOG_WARN, COMPONENT,
+               "the listener is not loopback and speaks plaintext: tokens can be read on the way",
+               gw_kv_text("listen", settings->listen));
+}
+
+static int run(struct program *program)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for all threads */
+    signal(SIGPIPE, SIG_IGN);
+    struct gw_error err = GW_ERROR_NONE;
+    int status = STATUS_FAILED;
+    if (start(program, &err)) {
+        gw_log(GW_LOG_ERROR, COMPONENT, "cannot start", gw_kv_error(&err));
+    } else {
+        log_start(program);
+        int number = 0;
+        sigwait(&signals, &number);
+        gw_log(GW_LOG_INFO, COMPONENT, "draining", gw_kv_text("signal", strsignal(number)));
+        pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* a second one ends it at once */
+        status = 0;
+    }
+    stop(program);
+    if (status == 0)
+        gw_log(GW_LOG_INFO, COMPONENT, "stopped", gw_kv_int("status", status));
+    return status;
+}
+
+static bool has_word(char **argv, const char *word)
+{
+    for (char **at = argv + 1; *at; at++)
+        if (strcmp(*at, word) == 0)
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    if (has_word(argv, "--help") || has_word(argv, "-h")) {
+        cp_settings_print_help();
+        return 0;
+    }
+    if (has_word(argv, "--version")) {
+        puts("penstock-controlplane " PENSTOCK_VERSION);
+        return 0;
+    }
+    static struct program program;
+    struct gw_error err = GW_ERROR_NONE;
+    if (cp_settings_load(&program.settings, argc, argv, &err)) {
+        fprintf(stderr, "penstock-controlplane: %s\npenstock-controlplane --help says more.\n",
+                err.message);
+        return STATUS_USAGE;
+    }
+    gw_log_set_level(program.settings.log_level);
+    return run(&program);
+}

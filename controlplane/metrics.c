@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/metrics.h"
+
+#include "common/metrics.h"
+
+#include <inttypes.h>
+
+#define PREFIX "penstock_controlplane_"
+
+/* What is true now, in the units of those who count. */
+struct figures {
+    struct cp_watcher_stats watcher;
+    struct cp_image_status image;
+    struct cp_registry_stats registry;
+    /* of other types where they come from */
+    int64_t store_reachable, resources, refusals, connected, lagging, agent_refusals;
+};
+
+struct row {
+    const char *name;
+    enum gw_metric_type type;
+    size_t offset; /* in struct figures, of an int64_t */
+    double scale;  /* to the unit of the name */
+    const char *help;
+};
+
+#define ROW(name, type, field, scale, help)                                                        \
+    {                                                                                              \
+        PREFIX name, type, offsetof(struct figures, field), scale, help                            \
+    }
+static const struct row rows[] = {
+    ROW("store_reachable", GW_GAUGE, store_reachable, 1,
+        "1 while the store answers; agents are served without it too."),
+    ROW("store_lists_total", GW_COUNTER, watcher.lists, 1,
+        "Times the whole store was read: at the start, after a compaction or a restored backup."),
+    ROW("image_seen_revision", GW_GAUGE, image.seen_revision, 1,
+        "Revision of the store up to which everything is built."),
+    ROW("image_revision", GW_GAUGE, image.content_revision, 1,
+        "Last revision that changed something for agents; what they acknowledge."),
+    ROW("image_resources", GW_GAUGE, resources, 1, "Resources that agents get."),
+    ROW("image_refusals", GW_GAUGE, refusals, 1,
+        "Resources that cannot be built; their last good form stays."),
+    ROW("changes_total", GW_COUNTER, watcher.changes, 1,
+        "Changes of the store that concerned agents."),
+    ROW("builds_total", GW_COUNTER, watcher.builds, 1, "Resources built for agents."),
+    ROW("build_seconds_total", GW_COUNTER, watcher.build_ns, 1e-9, "Time spent building them."),
+    ROW("agents_connected", GW_GAUGE, connected, 1, "Agents whose stream is open."),
+    ROW("agents_lagging", GW_GAUGE, lagging, 1,
+        "Connected agents that have not acknowledged image_revision."),
+    ROW("agents_lag_revisions", GW_GAUGE, registry.max_lag, 1,
+        "Revisions that the agent furthest behind has to go."),
+    ROW("agents_refusals", GW_GAUGE, agent_refusals, 1,
+        "Resources that connected agents refuse, summed over agents."),
+    ROW("agents_replaced_total", GW_COUNTER, registry.replaced, 1,
+        "Streams that ended because the same agent id connected again."),
+    ROW("agents_violations_total", GW_COUNTER, registry.violations, 1,
+        "Streams that ended because the agent broke the protocol."),
+    ROW("agents_statistics_total", GW_COUNTER, registry.statistics, 1,
+        "Statistics messages of agents."),
+    ROW("acks_total", GW_COUNTER, registry.acks, 1,
+        "Acknowledgements of revisions that were sent."),
+    ROW("ack_latency_seconds_total", GW_COUNTER, registry.ack_latency_ms_sum, 1e-3,
+        "Time from the change's arrival here to the acknowledgement, summed over them."),
+};
+
+#define INFO PREFIX "info"
+#define CALLS PREFIX "rpc_calls_total"
+#define CALL_SECONDS PREFIX "rpc_call_seconds_total"
+
+static void gather(const struct cp_metrics_sources *sources, struct figures *figures)
+{
+    cp_watcher_stats(sources->watcher, &figures->watcher);
+    cp_image_status(sources->image, &figures->image);
+    cp_registry_stats(sources->registry, &figures->registry);
+    figures->store_reachable = figures->watcher.is_reachable;
+    figures->resources = (int64_t)figures->image.resources;
+    figures->refusals = (int64_t)figures->image.refusals;
+    figures->connected = (int64_t)figures->registry.connected;
+    figures->lagging = (int64_t)figures->registry.lagging;
+    figures->agent_refusals = (int64_t)figures->registry.refusals;
+}
+
+static void write_row(struct gw_buf *out, const struct row *row, const struct figures *figures)
+{
+    int64_t value;
+    memcpy(&value, (const char *)figures + row->offset, sizeof(value));
+    gw_metrics_write_head(out, row->name, row->type, row->help);
+    int rc = row->scale == 1
+                 ? gw_buf_printf(out, "%s %" PRId64 "\n", row->name, value)
+                 : gw_buf_printf(out, "%s %.15g\n", row->name, (double)value * row->scale);
+    assert(rc == 0); /* no limit */
+    (void)rc;
+}
+
+/* OK of every method, and the other codes that have happened. */
+static void write_calls_of(struct gw_buf *out, const struct cp_method_stats *stats)
+{
+    for (unsigned code = 0; code < CP_METHOD_CODES; code++) {
+        if (code != GW_OK && stats->calls[code] == 0)
+            continue;
+        int rc = gw_buf_printf(out, CALLS "{method=\"%s\",code=\"%s\"} %" PRId64 "\n", stats->name,
+                               gw_code_name((enum gw_code)code), stats->calls[code]);
+        assert(rc == 0);
+        (void)rc;
+    }
+}
+
+static void write_seconds_of(struct gw_buf *out, const struct cp_method_stats *stats)
+{
+    int rc = gw_buf_printf(out, CALL_SECONDS "{method=\"%s\"} %.15g\n", stats->name,
+                           (double)stats->spent_ns * 1e-9);
+    assert(rc == 0);
+    (void)rc;
+}
+
+static void write_methods(struct gw_buf *out, const struct cp_methods *methods)
+{
+    size_t count;
+    const struct gw_rpc_method *list = cp_methods_list(methods, &count);
+    struct cp_method_stats stats;
+    gw_metrics_write_head(out, CALLS, GW_COUNTER, "Calls of the management API.");
+    for (size_t i = 0; i < count; i++)
+        if (cp_methods_stats(&list[i], &stats))
+            write_calls_of(out, &stats);
+    gw_metrics_write_head(out, CALL_SECONDS, GW_COUNTER, "Time spent in their handlers.");
+    for (size_t i = 0; i < count; i++)
+        if (cp_methods_stats(&list[i], &stats))
+            write_seconds_of(out, &stats);
+}
+
+void cp_metrics_write(const struct cp_metrics_sources *sources, struct gw_buf *out)
+{
+    struct figures figures;
+    gather(sources, &figures);
+    gw_metrics_write_head(out, INFO, GW_GAUGE, "Always 1; its label names the version.");
+    int rc = gw_buf_printf(out, INFO "{version=\"" PENSTOCK_VERSION "\"} 1\n");
+    assert(rc == 0);
+    (void)rc;
+    for (size_t i = 0; i < GW_ARRAY_LEN(rows); i++)
+        write_row(out, &rows[i], &figures);
+    write_methods(out, sources->methods);
+    gw_metrics_write_process(out);
+}
+
+const char *cp_metrics_name(unsigned index)
+{
+    static const char *const others[] = {INFO, CALLS, CALL_SECONDS};
+    if (index < GW_ARRAY_LEN(rows))
+        return rows[index].name;
+    size_t other = index - GW_ARRAY_LEN(rows);
+    return other < GW_ARRAY_LEN(others) ? others[other] : NULL;
+}

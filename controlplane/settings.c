@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/settings.h"
+
+#include "common/settings.h"
+#include "controlplane/agents/registry.h"
+#include "controlplane/service/context.h"
+
+#include <stdio.h>
+
+#define TEXT(f, field, fallback, doc)                                                              \
+    {                                                                                              \
+        f, GW_SETTING_TEXT, offsetof(struct cp_settings, field), fallback, 0, 0, doc               \
+    }
+#define NUMBER(f, field, fallback, min, max, doc)                                                  \
+    {                                                                                              \
+        f, GW_SETTING_INT, offsetof(struct cp_settings, field), fallback, min, max, doc            \
+    }
+#define DURATION(f, field, fallback, min, max, doc)                                                \
+    {                                                                                              \
+        f, GW_SETTING_DURATION, offsetof(struct cp_settings, field), fallback, min, max, doc       \
+    }
+#define TEXT_OF(number) TEXT_OF_(number)
+#define TEXT_OF_(number) #number
+
+static const struct gw_setting rows[] = {
+    GW_SETTINGS_HEADING("Addresses"),
+    TEXT(
+        "listen", listen, "127.0.0.1:9440",
+        "Where the management API and the agents' stream are served, gRPC: host:port, [v6]:port or "
+        "unix:/path. Without a credentials file it must be loopback"),
+    TEXT("ops-listen", ops_listen, "127.0.0.1:9441",
+         "Where /metrics, /livez and /readyz are served, HTTP: host:port, :port for all addresses"),
+
+    GW_SETTINGS_HEADING("Who may call"),
+    TEXT("credentials-file", credentials_file, "",
+         "JSON file of tokens, client certificates and agents; read again when it changes. Without "
+         "it everybody who reaches the loopback address is administrator"),
+    TEXT("tls-cert-file", tls_cert_file, "",
+         "PEM certificate chain of the listener; read again when it changes. Without it the "
+         "listener speaks plaintext"),
+    TEXT("tls-key-file", tls_key_file, "", "PEM private key of that certificate"),
+    TEXT("tls-client-ca-file", tls_client_ca_file, "",
+         "PEM certificates by which client certificates are verified. Callers may present one; "
+         "agents must, once there is a credentials file"),
+
+    GW_SETTINGS_HEADING("Store"),
+    TEXT("store", store, CP_STORE_DEFAULT,
+         "sqlite:PATH, a file for one control plane on one machine, or etcd:URL[,URL], for any "
+         "number of them"),
+    TEXT("etcd-ca-file", etcd_ca_file, "",
+         "PEM certificates by which etcd is verified. Without it the system's"),
+    TEXT("etcd-cert-file", etcd_cert_file, "",
+         "PEM client certificate for etcd, without a common name"),
+    TEXT("etcd-key-file", etcd_key_file, "", "PEM private key of that certificate"),
+    TEXT("etcd-user", etcd_user, "", "User name at etcd. Without it no authentication"),
+    TEXT("etcd-password-file", etcd_password_file, "", "File with that user's password"),
+    DURATION("etcd-timeout", etcd_timeout_ms, "5s", 100, 60000,
+             "Patience with one etcd endpoint before the next one is tried"),
+    DURATION("etcd-progress-interval", etcd_progress_ms, "10m", 100, 3600000,
+             "etcd's own --experimental-watch-progress-notify-interval. A watch that is silent "
+             "three times as long is made again"),
+
+    GW_SETTINGS_HEADING("Limits"),
+    NUMBER("releases-kept", releases_kept, TEXT_OF(CP_RELEASES_KEPT_DEFAULT), 1, 100,
+           "Releases kept of an API in an environment; the effective one is never dropped"),
+    NUMBER("agents-max", agents_max, TEXT_OF(CP_AGENTS_MAX_DEFAULT), 1, 15000,
+           "Agents connected at a time"),
+    NUMBER("channel-members-max", channel_members_max, TEXT_OF(CP_CHANNEL_MEMBERS_MAX_DEFAULT), 1,
+           1000, "Members of a load balance channel"),
+    TEXT("debug-domain-suffix", debug_domain_suffix, CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
+         "What the debugging domains of new groups end in"),
+
+    GW_SETTINGS_HEADING("Operation"),
+    TEXT("log-level", given_log_level, "info", "debug, info, warn or error"),
+    DURATION("drain-timeout", drain_timeout_ms, "10s", 0, 600000,
+             "Time for calls under way to finish after SIGTERM"),
+};
+
+static const char usage[] =
+    "penstock-controlplane [options]\n\n"
+    "The control plane of the Penstock API gateway: management API, store, agents.\n"
+    "--help prints this, --version the version. Flags win over the environment.\n"
+    "Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 usage.";
+
+bool cp_settings_is_loopback(const char *listen)
+{
+    gw_str text = gw_str_from(listen);
+    if (gw_str_has_prefix(text, GW_STR("unix:")))
+        return true;
+    const char *colon = strrchr(listen, ':');
+    gw_str host = gw_str_n(listen, colon ? (size_t)(colon - listen) : text.len);
+    if (gw_str_eq(host, GW_STR("localhost")) || gw_str_eq(host, GW_STR("[::1]")))
+        return true;
+    /* Digits and dots alone: "127.example.com" is a name, and whose address is anybody's guess. */
+    for (size_t i = 0; i < host.len; i++)
+        if ((host.ptr[i] < '0' || host.ptr[i] > '9') && host.ptr[i] != '.')
+            return false;
+    return gw_str_has_prefix(host, GW_STR("127."));
+}
+
+static int check_store(const struct cp_settings *settings, struct gw_error *err)
+{
+    gw_str rest = gw_str_from(settings->store);
+    gw_str kind = gw_str_split(&rest, ':');
+    bool is_etcd = gw_str_eq(kind, GW_STR("etcd"));
+    if ((!is_etcd && !gw_str_eq(kind, GW_STR("sqlite"))) || rest.len == 0)
+        return gw_fail_field(err, "--store", "\"%s\" is neither sqlite:PATH nor etcd:URL[,URL]",
+                             settings->store);
+    if (!*settings->etcd_cert_file != !*settings->etcd_key_file)
+        return gw_fail_field(err,
+                             *settings->etcd_cert_file ? "--etcd-key-file" : "--etcd-cert-file",
+                             "is missing: certificate and key go together");
+    if (!*settings->etcd_user != !*settings->etcd_password_file)
+        return gw_fail_field(err, *settings->etcd_user ? "--etcd-password-file" : "--etcd-user",
+                             "is missing: user and password go together");
+    return 0;
+}
+
+static int check_access(const struct cp_settings *settings, struct gw_error *err)
+{
+    if (!*settings->tls_cert_file != !*settings->tls_key_file)
+        return gw_fail_field(err, *settings->tls_cert_file ? "--tls-key-file" : "--tls-cert-file",
+                             "is missing: certificate and key go together");
+    if (*settings->tls_client_ca_file && !*settings->tls_cert_file)
+        return gw_fail_field(err, "--tls-cert-file",
+                             "is missing: client certificates need a listener with TLS");
+    if (*settings->credentials_file || cp_settings_is_loopback(settings->listen))
+        return 0;
+    return gw_fail_field(err, "--credentials-file",
+                         "is missing: without one everybody who reaches the listener is "
+                         "administrator, so --listen must be a loopback address, not %s",
+                         settings->listen);
+}
+
+int cp_settings_load(struct cp_settings *settings, int argc, char **argv, struct gw_error *err)
+{
+    int rest;
+    *settings = (struct cp_settings){.listen = NULL};
+    if (gw_settings_load(rows, GW_ARRAY_LEN(rows), settings, argc, argv, &rest, err))
+        return -1;
+    if (rest < argc)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "unexpected \"%s\": there are only options",
+                       argv[rest]);
+    if (gw_log_level_from(gw_str_from(settings->given_log_level), &settings->log_level))
+        return gw_fail_field(err, "--log-level", "\"%s\" is not debug, info, warn or error",
+                             settings->given_log_level);
+    if (check_store(settings, err))
+        return -1;
+    return check_access(settings, err);
+}
+
+void cp_settings_print_help(void)
+{
+    gw_settings_print_help(rows, GW_ARRAY_LEN(rows), usage);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All options of penstock-controlplane. settings.c holds the one table: flag, default, limits, doc.
+ * Set once at start, then read by any thread. */
+#ifndef CP_SETTINGS_H
+#define CP_SETTINGS_H
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/log.h"
+
+#define CP_STORE_DEFAULT "sqlite:penstock.db"
+
+/* Text is never NULL: "" where nothing was given. */
+struct cp_settings {
+    /* addresses */
+    const char *listen; /* management API and agents: "127.0.0.1:9440", "unix:/path" */
+    const char *ops_listen;
+
+    /* who may call */
+    const char *credentials_file; /* "": everybody on loopback, who is administrator */
+    const char *tls_cert_file, *tls_key_file, *tls_client_ca_file;
+
+    /* the store */
+    const char *store; /* "sqlite:path", "etcd:url,url" */
+    const char *etcd_ca_file, *etcd_cert_file, *etcd_key_file, *etcd_user, *etcd_password_file;
+    gw_msec etcd_timeout_ms, etcd_progress_ms;
+
+    /* limits */
+    int64_t releases_kept; /* of an API in an environment */
+    int64_t agents_max, channel_members_max;
+    const char *debug_domain_suffix;
+
+    /* operation */
+    gw_msec drain_timeout_ms;
+    enum gw_log_level log_level;
+    const char *given_log_level; /* as on the command line */
+};
+
+/* From defaults, environment (PENSTOCK_...) and argv, checked. INVALID_ARGUMENT: usage. */
+GW_MUST_CHECK int cp_settings_load(struct cp_settings *settings, int argc, char **argv,
+                                   struct gw_error *err);
+/* To stdout. */
+void cp_settings_print_help(void);
+/* "127.0.0.1:9440", "[::1]:9440", "localhost:9440", "unix:/path". */
+bool cp_settings_is_loopback(const char *listen);
+
+#endif
