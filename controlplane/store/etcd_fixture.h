@@ -22,7 +22,7 @@
 
 #define WAIT_MS 30000 /* after which a condition will not come any more */
 
-static inline void nap(void)
+static inline void node_nap(void)
 {
     poll(NULL, 0, 10);
 }
@@ -164,7 +164,7 @@ static inline struct cp_position store_wait(struct cp_store *store)
     while (cp_store_ping(store, &at, &err)) {
         if (gw_clock_monotonic_ms() > end_ms)
             fail_msg("etcd does not come up: %s", err.message);
-        nap();
+        node_nap();
     }
     assert_true(at.cluster_id != 0);
     return at;
@@ -188,7 +188,7 @@ static inline int try_put(struct cp_store *store, const char *key, const char *v
     return cp_store_txn(store, &(struct cp_txn){.ops = &op, .op_count = 1}, ret_commit, err);
 }
 
-static inline int64_t put(struct cp_store *store, const char *key, const char *value)
+static inline int64_t store_put(struct cp_store *store, const char *key, const char *value)
 {
     struct cp_commit commit;
     struct gw_error err;

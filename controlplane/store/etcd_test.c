@@ -66,9 +66,9 @@ static void marks_are_hidden_and_swept(void **state)
     struct cp_page page;
     int64_t count;
     struct cp_store *store = node_up(&node);
-    put(store, "/a", "1");
-    put(store, "/penstock/v1/b", "2");
-    put(store, "/z", "3");
+    store_put(store, "/a", "1");
+    store_put(store, "/penstock/v1/b", "2");
+    store_put(store, "/z", "3");
     assert_int_equal(count_marks(store), 1); /* one after another: one mark */
 
     struct cp_range range = {.limit = 1};
@@ -87,7 +87,7 @@ static void marks_are_hidden_and_swept(void **state)
 
     assert_int_equal(cp_store_compact(store, 0, &err), 0);
     assert_int_equal(count_marks(store), 0);
-    put(store, "/a", "4"); /* the mark is made anew */
+    store_put(store, "/a", "4"); /* the mark is made anew */
     assert_str(value_of(store, "/a", &arena), "4");
     assert_int_equal(cp_store_compact(store, 1000, &err), 0);
     assert_int_equal(count_marks(store), 1);
@@ -162,7 +162,7 @@ static void user_and_password(void **state)
     assert_null(strstr(err.message, "wrong"));
     write_file(path, "s\"ecret\n"); /* rotated: no restart is needed */
     assert_int_equal(cp_store_ping(store, &at, &err), 0);
-    put(store, "/penstock/v1/a", "1");
+    store_put(store, "/penstock/v1/a", "1");
     assert_int_equal(try_put(store, "/other", "1", &commit, &err), -1);
     assert_string_equal(err.reason, "STORE_REFUSED");
     assert_non_null(strstr(err.message, "permission denied"));
@@ -170,7 +170,7 @@ static void user_and_password(void **state)
     node_stop(&node, SIGKILL); /* etcd's simple tokens do not outlive it */
     node_start(&node);
     store_wait(store);
-    put(store, "/penstock/v1/a", "2");
+    store_put(store, "/penstock/v1/a", "2");
     cp_store_close(store);
     node_done(&node);
 }
@@ -232,7 +232,7 @@ static void tls_with_client_certificates(void **state)
         .endpoints = node.url, .ca_file = paths[0], .cert_file = paths[3], .key_file = paths[4]};
     struct cp_store *store = store_open(&options);
     store_wait(store);
-    put(store, "/penstock/v1/a", "1");
+    store_put(store, "/penstock/v1/a", "1");
     struct cp_watch *watch;
     struct cp_batch batch;
     struct gw_arena arena = {0};
