@@ -9,6 +9,7 @@
 #include "dataplane/http/h1_write.h"
 #include "dataplane/net/loop.h"
 #include "dataplane/snapshot/snapshot.h"
+#include "dataplane/upstream/balance.h"
 #include "dataplane/upstream/retry.h"
 
 struct dp_upstreams;     /* one worker's: its connections and retry budgets */
@@ -43,7 +44,8 @@ struct dp_upstream_request {
     enum dp_method method;          /* as sent: decides framing of the answer and retries */
     struct dp_h1_request_line line; /* host empty: the member's host:port */
     const struct dp_headers *headers;
-    struct dp_h1_framing framing; /* of the body: NONE, LENGTH or CHUNKED */
+    struct dp_h1_framing framing; /* of the body: kind NONE, LENGTH or CHUNKED, and length; the rest
+                                     is not looked at */
     gw_msec timeout_ms;           /* from the end of the request to the answer's head, and between
                                      two reads of its body */
     int32_t retry_count;          /* -1: once for idempotent methods */
@@ -80,22 +82,28 @@ struct dp_upstream_call {
     /* private to upstream/ */
     struct dp_upstreams *upstreams;
     const struct dp_upstream_request *request;
+    const struct dp_member *member; /* borrowed from the channel */
     struct dp_upstream_link *link;
     struct gw_arena *arena;
-    struct gw_buf replay;
+    struct dp_block *replay; /* owned; what was seen of the body. NULL: nothing, or too much */
+    const struct dp_headers *request_trailers;
+    struct dp_headers trailers;
     struct dp_timer timer;
     struct dp_task task;
-    uint64_t tried; /* dp_tried */
-    uint8_t state;
-    bool wants_answer, body_complete, replay_is_whole, body_wanted;
+    gw_msec deadline_ms; /* for a name to be resolved */
+    dp_tried tried;
+    uint8_t state, failure; /* enum dp_call_state, enum dp_upstream_failure */
+    uint8_t retries, address, addresses_left;
+    bool wants_answer, wants_body, body_complete, can_replay, fresh_only;
 };
 
 /* request and arena are borrowed until the call ends. */
 void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *call,
                        const struct dp_upstream_request *request,
                        const struct dp_upstream_events *events, struct gw_arena *arena);
-/* More of the request's body, in order; trailers only with last, and may be NULL. Ignored once the
- * backend has answered early or the call has failed. */
+/* More of the request's body, in order; trailers only with last, may be NULL, and are borrowed
+ * until the call ends. Ignored once the backend has answered early or the call has failed. A body
+ * of LENGTH 0 is complete without it. */
 void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
                            const struct dp_headers *trailers);
 /* Starts or stops the flow of the answer's body; off at first. */

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request's attempts: which member, which connection, how long, and whether once more. */
+#include "dataplane/upstream/link.h"
+
+#define RESOLVE_POLL_MS DP_WHEEL_TICK_MS
+
+/* What the call waits for; what its timer means. */
+enum dp_call_state {
+    DP_CALL_ENDED,
+    DP_CALL_RESOLVING,  /* the endpoint's first look-up is under way: looks again */
+    DP_CALL_CONNECTING, /* connect timeout of one address */
+    DP_CALL_FAILING,    /* an attempt failed within a function of the owner's: the task tells it */
+    DP_CALL_SENDING,    /* the answer's head: once the request is out, or while the backend takes
+                           nothing of it */
+    DP_CALL_ANSWERING   /* the rest of the body: between two reads */
+};
+
+void dp_call_end(struct dp_upstream_call *call)
+{
+    call->state = DP_CALL_ENDED;
+    call->wants_body = call->wants_answer = false;
+    dp_timer_stop(&call->timer);
+    dp_task_cancel(&call->task);
+    dp_block_give(&call->upstreams->options.loop->blocks, call->replay);
+    call->replay = NULL;
+}
+
+static void drop_link(struct dp_upstream_call *call)
+{
+    struct dp_upstream_link *link = call->link;
+    call->link = NULL;
+    if (link)
+        dp_link_close(link);
+}
+
+static void fail(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    drop_link(call);
+    dp_call_end(call);
+    call->events->failed(call, failure);
+}
+
+static void fail_later(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    call->state = DP_CALL_FAILING;
+    call->failure = (uint8_t)failure;
+    dp_loop_later(call->upstreams->options.loop, &call->task);
+}
+
+static void arm(struct dp_upstream_call *call, gw_msec after)
+{
+    if (after > 0)
+        dp_loop_arm(call->upstreams->options.loop, &call->timer, after);
+}
+
+/* ---- the request's body */
+
+/* Whether what has been sent may have to be sent again. */
+static bool may_send_again(const struct dp_upstream_request *request)
+{
+    return dp_method_is_idempotent(request->method) || request->retry_count > 0;
+}
+
+static size_t replay_bytes(const struct dp_upstream_call *call)
+{
+    return call->replay ? call->replay->end - call->replay->start : 0;
+}
+
+static void forget_body(struct dp_upstream_call *call)
+{
+    dp_block_give(&call->upstreams->options.loop->blocks, call->replay);
+    call->replay = NULL;
+    call->can_replay = false;
+}
+
+static void keep_body(struct dp_upstream_call *call, gw_str data)
+{
+    if (data.len == 0)
+        return;
+    dp_block_reserve(&call->upstreams->options.loop->blocks, &call->replay, data.len);
+    memcpy(call->replay->data + call->replay->end, data.ptr, data.len);
+    call->replay->end += (uint32_t)data.len;
+}
+
+/* After it was sent for the first time. */
+static void keep_sent_body(struct dp_upstream_call *call, gw_str data)
+{
+    if (!call->can_replay || data.len == 0)
+        return;
+    if (!may_send_again(call->request) || replay_bytes(call) + data.len > DP_UPSTREAM_REPLAY_BYTES)
+        forget_body(call);
+    else
+        keep_body(call, data);
+}
+
+static void set_wants_body(struct dp_upstream_call *call, bool on)
+{
+    if (call->wants_body == on)
+        return;
+    call->wants_body = on;
+    call->events->want_body(call, on);
+}
+
+static bool has_room(const struct dp_upstream_call *call)
+{
+    return dp_conn_pending(&call->link->conn) < DP_CONN_HIGH_WATER;
+}
+
+static void update_wants_body(struct dp_upstream_call *call)
+{
+    set_wants_body(call, !call->body_complete && has_room(call));
+}
+
+void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
+                           const struct dp_headers *trailers)
+{
+    if (call->state == DP_CALL_ENDED || call->state == DP_CALL_ANSWERING || call->body_complete)
+        return;
+    call->body_complete = last;
+    if (last)
+        call->request_trailers = trailers;
+    if (call->state != DP_CALL_SENDING) {
+        keep_body(call, data); /* there is no connection yet */
+        return;
+    }
+    keep_sent_body(call, data);
+    dp_link_send_data(call->link, data);
+    if (last)
+        dp_link_send_end(call->link);
+    else if (call->wants_body && !has_room(call))
+        dp_loop_later(call->upstreams->options.loop, &call->task);
+}
+
+/* ---- attempts */
+
+static bool pick_member(struct dp_upstream_call *call)
+{
+    const struct dp_channel *channel = call->request->channel;
+    call->member = dp_balance_pick(channel, &call->tried);
+    if (!call->member) {
+        call->tried = 0; /* all were tried: once around again */
+        call->member = dp_balance_pick(channel, &call->tried);
+    }
+    if (call->member)
+        call->endpoint = call->member->endpoint;
+    return call->member != NULL;
+}
+
+/* The exchange begins on a connection that is there. */
+static void attach(struct dp_upstream_call *call, struct dp_upstream_link *link)
+{
+    struct dp_block *replay = call->replay;
+    call->link = link;
+    call->state = DP_CALL_SENDING;
+    dp_link_begin(link, call);
+    if (replay) {
+        dp_link_send_data(link, gw_str_n(replay->data + replay->start, replay_bytes(call)));
+        if (!may_send_again(call->request) || replay_bytes(call) > DP_UPSTREAM_REPLAY_BYTES)
+            forget_body(call);
+    }
+    if (!call->body_complete)
+        dp_loop_later(call->upstreams->options.loop, &call->task);
+    else if (call->request->framing.kind != DP_BODY_NONE)
+        dp_link_send_end(link);
+}
+
+/* The next address of the endpoint that takes the attempt; `failure` is the last one's. */
+static void connect_next(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    struct dp_upstreams *upstreams = call->upstreams;
+    struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
+    unsigned count = dp_endpoint_addresses(call->member->endpoint, addresses);
+    while (call->addresses_left > 0) {
+        call->addresses_left--;
+        unsigned index = ++call->address % count;
+        upstreams->stats.connects++;
+        if (dp_link_connect(call, &addresses[index]) == 0) {
+            call->state = DP_CALL_CONNECTING;
+            arm(call, upstreams->options.connect_timeout_ms);
+            return;
+        }
+        upstreams->stats.connect_failures++;
+    }
+    fail_later(call, failure);
+}
+
+static void find_address(struct dp_upstream_call *call)
+{
+    struct dp_endpoint *endpoint = call->member->endpoint;
+    struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
+    unsigned count = dp_endpoint_addresses(endpoint, addresses);
+    if (count > 0) {
+        const struct dp_pool *pool = dp_pool_find(call->upstreams, endpoint);
+        /* connect_next steps before it looks. */
+        call->address = (uint8_t)((pool ? pool->address : 0) + count - 1);
+        call->addresses_left = (uint8_t)count;
+        connect_next(call, DP_FAILURE_CONNECT);
+    } else if (!dp_endpoint_is_settled(endpoint) &&
+               call->upstreams->options.loop->now_ms < call->deadline_ms) {
+        call->state = DP_CALL_RESOLVING;
+        arm(call, RESOLVE_POLL_MS);
+    } else {
+        fail_later(call, DP_FAILURE_UNRESOLVED);
+    }
+}
+
+static void begin_attempt(struct dp_upstream_call *call)
+{
+    struct dp_upstreams *upstreams = call->upstreams;
+    struct dp_upstream_link *link = NULL;
+    call->attempts++;
+    call->head = (struct dp_response_head){0};
+    call->bytes_in = call->bytes_out = 0;
+    call->sent_ns = call->head_ns = 0;
+    if (!call->fresh_only)
+        link = dp_pool_take(upstreams, call->member->endpoint, call->request->tls);
+    call->reused = link != NULL;
+    if (link) {
+        upstreams->stats.reuses++;
+        attach(call, link);
+        return;
+    }
+    call->deadline_ms = upstreams->options.loop->now_ms + upstreams->options.connect_timeout_ms;
+    find_address(call);
+}
+
+/* True: there is a member to try it with, and what it costs is paid. */
+static bool take_retry(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    struct dp_upstreams *upstreams = call->upstreams;
+    const struct dp_upstream_request *request = call->request;
+    struct dp_retry_case c = {
+        .failure = failure,
+        .is_idempotent = dp_method_is_idempotent(request->method),
+        .has_sent = call->bytes_out > 0,
+        .can_replay = call->can_replay,
+        .retry_count = request->retry_count,
+        .retries = call->retries,
+        .members = request->channel->member_count,
+    };
+    if (c.members == 0 || !dp_retry_is_allowed(&c))
+        return false;
+    if (failure == DP_FAILURE_STALE) {
+        call->fresh_only = true;
+        return true;
+    }
+    if (!dp_retry_take(&upstreams->budgets, request->channel->cursor,
+                       upstreams->options.loop->now_ms)) {
+        upstreams->stats.budget_refusals++;
+        return false;
+    }
+    upstreams->stats.retries++;
+    call->retries++;
+    return pick_member(call);
+}
+
+/* The retry is paid for. */
+static void try_again(struct dp_upstream_call *call)
+{
+    struct dp_upstream_link *link = call->link;
+    dp_timer_stop(&call->timer);
+    if (call->wants_body) { /* only with a link */
+        set_wants_body(call, false);
+        if (!link->call)
+            return; /* the owner has left */
+    }
+    drop_link(call);
+    begin_attempt(call);
+}
+
+void dp_call_attempt_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    if (failure == DP_FAILURE_STALE)
+        call->upstreams->stats.stale++;
+    if (failure == DP_FAILURE_TIMEOUT)
+        call->upstreams->stats.timeouts++;
+    if (take_retry(call, failure))
+        try_again(call);
+    else
+        fail(call, failure);
+}
+
+/* ---- what the connection tells */
+
+void dp_call_connected(struct dp_upstream_call *call)
+{
+    struct dp_upstream_link *link = call->link;
+    dp_timer_stop(&call->timer);
+    struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
+    unsigned count = dp_endpoint_addresses(call->member->endpoint, addresses);
+    link->pool->address = (uint8_t)(call->address % count);
+    attach(call, link);
+}
+
+static void connect_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    call->upstreams->stats.connect_failures++;
+    dp_timer_stop(&call->timer);
+    drop_link(call);
+    connect_next(call, failure);
+}
+
+void dp_call_connect_failed(struct dp_upstream_call *call)
+{
+    connect_failed(call, DP_FAILURE_CONNECT);
+}
+
+void dp_call_drained(struct dp_upstream_call *call)
+{
+    if (!call->body_complete) {
+        dp_timer_stop(&call->timer);
+        update_wants_body(call);
+    } else if (call->sent_ns == 0) {
+        call->sent_ns = call->upstreams->options.loop->now_ns;
+        arm(call, call->request->timeout_ms);
+    }
+}
+
+void dp_call_stalled(struct dp_upstream_call *call)
+{
+    arm(call, call->request->timeout_ms);
+    update_wants_body(call);
+}
+
+static bool is_retryable_status(unsigned status)
+{
+    return status == 502 || status == 503 || status == 504;
+}
+
+void dp_call_answered(struct dp_upstream_call *call)
+{
+    struct dp_upstream_link *link = call->link;
+    if (is_retryable_status(call->head.status) && take_retry(call, DP_FAILURE_STATUS)) {
+        try_again(call);
+        return;
+    }
+    call->head_ns = call->upstreams->options.loop->now_ns;
+    call->state = DP_CALL_ANSWERING;
+    dp_timer_stop(&call->timer);
+    set_wants_body(call, false);
+    if (link->call)
+        call->events->head(call);
+}
+
+void dp_call_starved(struct dp_upstream_call *call)
+{
+    arm(call, call->request->timeout_ms);
+}
+
+void dp_call_cut(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+{
+    fail(call, failure);
+}
+
+/* ---- the owner's side */
+
+static void on_task(struct dp_task *task)
+{
+    struct dp_upstream_call *call = gw_container_of(task, struct dp_upstream_call, task);
+    if (call->state == DP_CALL_FAILING)
+        dp_call_attempt_failed(call, (enum dp_upstream_failure)call->failure);
+    else if (call->state == DP_CALL_SENDING)
+        update_wants_body(call);
+    else if (call->state == DP_CALL_ANSWERING)
+        dp_link_pump(call->link);
+}
+
+static void on_timeout(struct dp_timer *timer)
+{
+    struct dp_upstream_call *call = gw_container_of(timer, struct dp_upstream_call, timer);
+    switch (call->state) {
+    case DP_CALL_RESOLVING:
+        find_address(call);
+        break;
+    case DP_CALL_CONNECTING:
+        connect_failed(call, DP_FAILURE_CONNECT_TIMEOUT);
+        break;
+    case DP_CALL_SENDING:
+        dp_call_attempt_failed(call, DP_FAILURE_TIMEOUT);
+        break;
+    default:
+        call->upstreams->stats.timeouts++;
+        fail(call, DP_FAILURE_TIMEOUT);
+        break;
+    }
+}
+
+void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *call,
+                       const struct dp_upstream_request *request,
+                       const struct dp_upstream_events *events, struct gw_arena *arena)
+{
+    const struct dp_h1_framing *framing = &request->framing;
+    *call = (struct dp_upstream_call){
+        .events = events,
+        .started_ns = upstreams->options.loop->now_ns,
+        .upstreams = upstreams,
+        .request = request,
+        .arena = arena,
+        .can_replay = true,
+        .body_complete = framing->kind == DP_BODY_NONE ||
+                         (framing->kind == DP_BODY_LENGTH && framing->length == 0),
+    };
+    dp_timer_init(&call->timer, on_timeout);
+    dp_task_init(&call->task, on_task);
+    dp_retry_count_request(&upstreams->budgets, request->channel->cursor,
+                           upstreams->options.loop->now_ms);
+    if (pick_member(call))
+        begin_attempt(call);
+    else
+        fail_later(call, DP_FAILURE_UNRESOLVED);
+}
+
+void dp_upstream_read_body(struct dp_upstream_call *call, bool on)
+{
+    if (call->state == DP_CALL_ENDED || call->wants_answer == on)
+        return;
+    call->wants_answer = on;
+    if (call->state != DP_CALL_ANSWERING)
+        return;
+    if (!on) {
+        dp_timer_stop(&call->timer);
+        return;
+    }
+    dp_loop_later(call->upstreams->options.loop, &call->task);
+    if (!call->link->ended)
+        dp_conn_resume(&call->link->conn);
+}
+
+const struct dp_headers *dp_upstream_trailers(const struct dp_upstream_call *call)
+{
+    return &call->trailers;
+}
+
+void dp_upstream_cancel(struct dp_upstream_call *call)
+{
+    if (call->state == DP_CALL_ENDED)
+        return;
+    drop_link(call);
+    dp_call_end(call);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading: bytes to answers, and the life of the connection. send.c has the other direction. */
+#include "dataplane/upstream/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define INTERIMS_MAX 16 /* 1xx answers to one request; more is no HTTP worth following */
+
+void dp_link_close(struct dp_upstream_link *link)
+{
+    if (link->conn.fd < 0)
+        return;
+    if (link->phase == DP_LINK_IDLE)
+        dp_pool_remove(link);
+    link->call = NULL;
+    dp_conn_close(&link->conn);
+    dp_pool_leave(link->pool);
+}
+
+/* ---- the answer's head */
+
+/* D-24 allows another attempt only before the first byte of an answer. */
+static enum dp_upstream_failure failure_of_close(const struct dp_upstream_link *link)
+{
+    if (link->interims > 0 || dp_input_view(&link->conn.input).len > 0)
+        return DP_FAILURE_PROTOCOL;
+    return link->call->reused ? DP_FAILURE_STALE : DP_FAILURE_RESET;
+}
+
+/* Takes an interim answer; false when the next one may not follow. */
+static bool skip_interim(struct dp_upstream_link *link)
+{
+    struct dp_upstream_call *call = link->call;
+    /* The request did not ask to switch protocols. */
+    if (call->head.status == 101 || ++link->interims > INTERIMS_MAX)
+        return false;
+    dp_h1_parser_init(&link->parser, &dp_h1_limits_default, call->arena);
+    return true;
+}
+
+static void parse_head(struct dp_upstream_link *link)
+{
+    struct dp_upstream_call *call = link->call;
+    ptrdiff_t n;
+    do {
+        n = dp_h1_parse_response(&link->parser, dp_input_view(&link->conn.input),
+                                 call->request->method, &call->head, &call->framing);
+        if (n == 0)
+            return;
+        if (n < 0 || (call->head.status < 200 && !skip_interim(link))) {
+            dp_call_attempt_failed(call, DP_FAILURE_PROTOCOL);
+            return;
+        }
+        dp_input_consume(&link->conn.input, (size_t)n);
+        call->bytes_in += (uint64_t)n;
+    } while (call->head.status < 200);
+    dp_input_hold(&link->conn.input);
+    link->phase = DP_LINK_BODY;
+    dp_h1_body_init(&link->body, &call->framing, &dp_h1_limits_default, call->arena);
+    dp_call_answered(call);
+    dp_link_pump(link);
+}
+
+/* ---- its body */
+
+static bool may_be_reused(const struct dp_upstream_link *link)
+{
+    const struct dp_upstream_call *call = link->call;
+    return call->framing.keep_alive && call->body_complete && !link->send_failed && !link->ended &&
+           dp_conn_pending(&link->conn) == 0 && dp_input_view(&link->conn.input).len == 0;
+}
+
+static void finish(struct dp_upstream_link *link, gw_str data)
+{
+    struct dp_upstream_call *call = link->call;
+    bool reuse = may_be_reused(link);
+    call->trailers = link->body.trailers;
+    call->link = NULL;
+    link->call = NULL;
+    dp_call_end(call);
+    call->events->body(call, data, true); /* the call may be gone now */
+    if (!reuse) {
+        dp_link_close(link);
+        return;
+    }
+    dp_input_release(&link->conn.input, &link->conn.loop->blocks);
+    dp_conn_resume(&link->conn);
+    dp_pool_put(link);
+}
+
+/* All that came has been handed on, and the answer is not complete. */
+static void finish_ended(struct dp_upstream_link *link)
+{
+    if (!link->broken && dp_h1_body_close(&link->body))
+        finish(link, GW_STR_NONE);
+    else
+        dp_call_cut(link->call, DP_FAILURE_RESET);
+}
+
+void dp_link_pump(struct dp_upstream_link *link)
+{
+    while (link->call && link->call->wants_answer) {
+        struct dp_upstream_call *call = link->call;
+        gw_str data;
+        ptrdiff_t n = dp_h1_body_next(&link->body, dp_input_view(&link->conn.input), &data);
+        if (n < 0) {
+            dp_call_cut(call, DP_FAILURE_PROTOCOL);
+            return;
+        }
+        if (n > 0) {
+            dp_input_consume(&link->conn.input, (size_t)n);
+            call->bytes_in += (uint64_t)n;
+        }
+        if (link->body.done) {
+            finish(link, data);
+            return;
+        }
+        if (data.len > 0) {
+            call->events->body(call, data, false);
+        } else if (n == 0) {
+            if (link->ended)
+                finish_ended(link);
+            else
+                dp_call_starved(call);
+            return;
+        }
+    }
+}
+
+/* ---- events */
+
+static void take_input(struct dp_upstream_link *link)
+{
+    if (link->phase == DP_LINK_HEAD)
+        parse_head(link);
+    else
+        dp_link_pump(link);
+}
+
+static void take_end(struct dp_upstream_link *link, bool broken)
+{
+    if (link->phase == DP_LINK_HEAD) {
+        dp_call_attempt_failed(link->call, failure_of_close(link));
+        return;
+    }
+    link->ended = true;
+    link->broken = broken || link->send_failed;
+    dp_conn_pause(&link->conn);
+    dp_link_pump(link);
+}
+
+static size_t expected_bytes(const struct dp_upstream_link *link)
+{
+    if (link->phase != DP_LINK_BODY)
+        return 0;
+    return link->body.kind == DP_BODY_LENGTH ? (size_t)link->body.left : DP_BLOCK_BODY;
+}
+
+/* There is no room for bytes that nobody waits for yet. */
+static bool is_full(const struct dp_upstream_link *link)
+{
+    return link->phase == DP_LINK_BODY && !link->call->wants_answer &&
+           dp_input_room_left(&link->conn.input) == 0;
+}
+
+static void on_readable(struct dp_conn *conn)
+{
+    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    if (link->phase != DP_LINK_IDLE && is_full(link)) {
+        dp_conn_pause(conn);
+        return;
+    }
+    ptrdiff_t n = dp_conn_read(conn, expected_bytes(link));
+    if (n == -EAGAIN)
+        return;
+    if (link->phase == DP_LINK_IDLE)
+        dp_link_close(link);
+    else if (n > 0)
+        take_input(link);
+    else
+        take_end(link, n < 0);
+}
+
+static void on_connected(struct dp_conn *conn)
+{
+    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    dp_call_connected(link->call);
+}
+
+static void on_drained(struct dp_conn *conn)
+{
+    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    if (link->phase == DP_LINK_HEAD)
+        dp_call_drained(link->call);
+}
+
+static void on_stalled(struct dp_conn *conn)
+{
+    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    if (link->phase == DP_LINK_HEAD)
+        dp_call_stalled(link->call);
+}
+
+/* A backend may answer, close, and reset what it did not read: what it said before counts. */
+static void on_send_failed(struct dp_upstream_link *link)
+{
+    link->send_failed = true;
+    if (link->ended || is_full(link))
+        return;
+    ptrdiff_t n = dp_conn_read(&link->conn, expected_bytes(link));
+    if (n > 0)
+        take_input(link);
+    else
+        take_end(link, true);
+}
+
+static void on_failed(struct dp_conn *conn, int error)
+{
+    (void)error; /* the failure says what matters */
+    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    if (link->phase == DP_LINK_CONNECTING)
+        dp_call_connect_failed(link->call);
+    else if (link->phase == DP_LINK_IDLE)
+        dp_link_close(link);
+    else
+        on_send_failed(link);
+}
+
+static void on_freed(struct dp_conn *conn)
+{
+    free(gw_container_of(conn, struct dp_upstream_link, conn));
+}
+
+static void on_idle_timeout(struct dp_timer *timer)
+{
+    dp_link_close(gw_container_of(timer, struct dp_upstream_link, timer));
+}
+
+static const struct dp_conn_events events = {
+    .connected = on_connected,
+    .readable = on_readable,
+    .drained = on_drained,
+    .stalled = on_stalled,
+    .failed = on_failed,
+    .freed = on_freed,
+};
+
+int dp_link_connect(struct dp_upstream_call *call, const struct dp_address *address)
+{
+    struct dp_endpoint *endpoint = call->member->endpoint;
+    struct dp_upstream_link *link = gw_calloc(1, sizeof(*link));
+    int error = dp_conn_connect(&link->conn, call->upstreams->options.loop, &events, address,
+                                dp_endpoint_port(endpoint));
+    if (error) {
+        free(link);
+        return error;
+    }
+    link->pool = dp_pool_enter(call->upstreams, endpoint);
+    link->phase = DP_LINK_CONNECTING;
+    link->tls = call->request->tls;
+    gw_list_init(&link->node);
+    dp_timer_init(&link->timer, on_idle_timeout);
+    link->call = call;
+    call->link = link;
+    return 0;
+}

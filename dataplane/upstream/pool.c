@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/upstream/pool.h"
+
+#include "dataplane/upstream/link.h"
+
+#include <stdlib.h>
+
+struct dp_pool *dp_pool_find(struct dp_upstreams *upstreams, struct dp_endpoint *endpoint)
+{
+    return *dp_endpoint_pool(endpoint, upstreams->options.worker);
+}
+
+struct dp_pool *dp_pool_enter(struct dp_upstreams *upstreams, struct dp_endpoint *endpoint)
+{
+    struct dp_pool **slot = dp_endpoint_pool(endpoint, upstreams->options.worker);
+    struct dp_pool *pool = *slot;
+    if (!pool) {
+        pool = *slot = gw_calloc(1, sizeof(*pool));
+        pool->upstreams = upstreams;
+        pool->endpoint = dp_endpoint_ref(endpoint);
+        gw_list_init(&pool->idle[false]);
+        gw_list_init(&pool->idle[true]);
+        gw_list_push(&upstreams->pools, &pool->node);
+    }
+    pool->count++;
+    upstreams->stats.open++;
+    return pool;
+}
+
+void dp_pool_leave(struct dp_pool *pool)
+{
+    pool->upstreams->stats.open--;
+    if (--pool->count > 0)
+        return;
+    *dp_endpoint_pool(pool->endpoint, pool->upstreams->options.worker) = NULL;
+    gw_list_remove(&pool->node);
+    dp_endpoint_unref(pool->endpoint);
+    free(pool);
+}
+
+void dp_pool_remove(struct dp_upstream_link *link)
+{
+    gw_list_remove(&link->node);
+    dp_timer_stop(&link->timer);
+    link->pool->idle_count--;
+    link->pool->upstreams->stats.idle--;
+}
+
+struct dp_upstream_link *dp_pool_take(struct dp_upstreams *upstreams, struct dp_endpoint *endpoint,
+                                      bool tls)
+{
+    struct dp_pool *pool = dp_pool_find(upstreams, endpoint);
+    if (!pool)
+        return NULL;
+    gw_list_each(&pool->idle[tls], it)
+    {
+        struct dp_upstream_link *link = gw_container_of(it, struct dp_upstream_link, node);
+        /* The loop has seen that it closed or said something, and tells it later in this turn. */
+        if (ev_is_pending(&link->conn.reader))
+            continue;
+        dp_pool_remove(link);
+        return link;
+    }
+    return NULL;
+}
+
+static void close_oldest(struct dp_pool *pool, bool tls)
+{
+    struct gw_list *list =
+        gw_list_is_empty(&pool->idle[tls]) ? &pool->idle[!tls] : &pool->idle[tls];
+    dp_link_close(gw_container_of(list->prev, struct dp_upstream_link, node));
+}
+
+void dp_pool_put(struct dp_upstream_link *link)
+{
+    struct dp_pool *pool = link->pool;
+    struct dp_upstreams *upstreams = pool->upstreams;
+    if (pool->idle_count >= upstreams->options.idle_max)
+        close_oldest(pool, link->tls);
+    link->phase = DP_LINK_IDLE;
+    gw_list_push_front(&pool->idle[link->tls], &link->node);
+    pool->idle_count++;
+    upstreams->stats.idle++;
+    dp_loop_arm(upstreams->options.loop, &link->timer, upstreams->options.idle_timeout_ms);
+}

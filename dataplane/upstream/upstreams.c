@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/upstream/link.h"
+
+#include <stdlib.h>
+
+#define CONNECT_TIMEOUT_MS 5000
+#define IDLE_TIMEOUT_MS 60000
+#define IDLE_MAX 64
+
+int dp_upstreams_new(const struct dp_upstreams_options *options,
+                     struct dp_upstreams **ret_upstreams, struct gw_error *err)
+{
+    (void)err;
+    struct dp_upstreams *upstreams = gw_calloc(1, sizeof(*upstreams));
+    upstreams->options = *options;
+    struct dp_upstreams_options *own = &upstreams->options;
+    own->connect_timeout_ms =
+        own->connect_timeout_ms ? own->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    own->idle_timeout_ms = own->idle_timeout_ms ? own->idle_timeout_ms : IDLE_TIMEOUT_MS;
+    own->idle_max = own->idle_max ? own->idle_max : IDLE_MAX;
+    gw_list_init(&upstreams->pools);
+    *ret_upstreams = upstreams;
+    return 0;
+}
+
+static void close_idle(struct gw_list *idle)
+{
+    gw_list_each(idle, it) dp_link_close(gw_container_of(it, struct dp_upstream_link, node));
+}
+
+void dp_upstreams_free(struct dp_upstreams *upstreams)
+{
+    if (!upstreams)
+        return;
+    gw_list_each(&upstreams->pools, it)
+    {
+        struct dp_pool *pool = gw_container_of(it, struct dp_pool, node);
+        pool->count++; /* it stays while its lists are walked */
+        close_idle(&pool->idle[false]);
+        close_idle(&pool->idle[true]);
+        upstreams->stats.open++;
+        dp_pool_leave(pool);
+    }
+    assert(gw_list_is_empty(&upstreams->pools));
+    free(upstreams);
+}
+
+const struct dp_upstreams_stats *dp_upstreams_stats(const struct dp_upstreams *upstreams)
+{
+    return &upstreams->stats;
+}
