@@ -450,7 +450,7 @@ static void test_lease_ends(void **state)
     int64_t revision = commit_ops(f, &op, 1);
     gw_msec end = gw_clock_monotonic_ms() + PATIENCE_MS;
     while (get(f, "a").found && gw_clock_monotonic_ms() < end)
-        nap();
+        node_nap();
     assert_false(get(f, "a").found);
     assert_true(position(f).revision > revision);
     REFUSED(cp_store_lease_keepalive(f->store, op.lease, &err), GW_NOT_FOUND);
@@ -477,5 +477,6 @@ static const struct CMUnitTest cases[] = {
 int main(void)
 {
     return cmocka_run_group_tests_name("sqlite in memory", cases, memory_setup, sqlite_teardown) +
-           cmocka_run_group_tests_name("sqlite in a file", cases, file_setup, sqlite_teardown);
+           cmocka_run_group_tests_name("sqlite in a file", cases, file_setup, sqlite_teardown) +
+           cmocka_run_group_tests_name("etcd", cases, etcd_setup, etcd_teardown);
 }

@@ -4,21 +4,16 @@
 #ifndef CP_TEST_STORE_H
 #define CP_TEST_STORE_H
 
-#include "common/test.h"
+#include "controlplane/store/etcd_fixture.h"
 #include "controlplane/store/watch.h"
-
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define PATIENCE_MS 60000 /* until something that must come is missing */
 
 struct fixture {
     struct cp_store *store;
-    char dir[64];    /* of the file or of etcd; empty: none */
-    pid_t etcd;      /* 0: none */
-    char prefix[32]; /* of this case, "/t/7/" */
+    char dir[64];     /* of the file; empty: none */
+    struct node node; /* of etcd */
+    char prefix[32];  /* of this case, "/t/7/" */
     unsigned case_count;
     struct gw_arena arena; /* of this case */
 };
@@ -43,11 +38,6 @@ static inline void check_refused(int result, const struct gw_error *err, enum gw
     fail();
 }
 #define REFUSED(call, code) check_refused((call), &err, (code), __LINE__)
-
-static inline void nap(void)
-{
-    usleep(10000);
-}
 
 /* A key of this case. */
 static inline gw_str key_of(struct fixture *f, const char *name)
@@ -130,14 +120,6 @@ static inline int case_teardown(void **state)
 }
 #define CASE(test) cmocka_unit_test_setup_teardown(test, case_setup, case_teardown)
 
-static inline int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static inline void make_dir(struct fixture *f)
 {
     (void)snprintf(f->dir, sizeof f->dir, "/tmp/penstock-store-XXXXXX");
@@ -148,8 +130,7 @@ static inline void make_dir(struct fixture *f)
 static inline void remove_dir(struct fixture *f)
 {
     if (f->dir[0])
-        (void)nftw(f->dir, remove_entry, 16,
-                   FTW_DEPTH | FTW_PHYS); /* what is left is seen in /tmp */
+        remove_tree(f->dir);
     f->dir[0] = '\0';
 }
 
@@ -185,6 +166,52 @@ static inline int sqlite_teardown(void **state)
     struct fixture *f = *state;
     cp_store_close(f->store);
     remove_dir(f);
+    free(f);
+    return 0;
+}
+
+/* Whether etcd answers; false: it has ended (its port was taken meanwhile), or time is up. */
+static inline bool wait_etcd(struct fixture *f, struct gw_error *err)
+{
+    struct cp_position at;
+    gw_msec end = gw_clock_monotonic_ms() + PATIENCE_MS;
+    while (gw_clock_monotonic_ms() < end) {
+        if (cp_store_ping(f->store, &at, err) == 0)
+            return true;
+        if (waitpid(f->node.pid, NULL, WNOHANG) == f->node.pid) {
+            f->node.pid = 0;
+            return false;
+        }
+        node_nap();
+    }
+    return false;
+}
+
+static inline int etcd_setup(void **state)
+{
+    struct fixture *f = gw_calloc(1, sizeof *f);
+    struct gw_error err = GW_ERROR_NONE;
+    *state = f;
+    for (unsigned attempt = 0; attempt < 3; attempt++) {
+        node_init(&f->node);
+        node_start(&f->node);
+        struct cp_etcd_options options = {.endpoints = f->node.url};
+        if (cp_store_open_etcd(&options, &f->store, &err) == 0 && wait_etcd(f, &err))
+            return 0;
+        print_error("etcd on %s: %s\n", f->node.url, err.message);
+        cp_store_close(f->store);
+        f->store = NULL;
+        node_done(&f->node);
+    }
+    free(f);
+    return -1;
+}
+
+static inline int etcd_teardown(void **state)
+{
+    struct fixture *f = *state;
+    cp_store_close(f->store);
+    node_done(&f->node);
     free(f);
     return 0;
 }
