@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of the SQLite store. One connection behind one lock: SQLite holds the file exclusively,
- * writes are fsyncs anyway, and what is read here is short. Every function below wants the lock,
- * but for open, enter and watch_open. */
+ * writes are fsyncs anyway, and what is read here is short. Functions of a struct cp_sqlite want
+ * the lock, but for enter; those of a struct cp_store take it (their namesakes in store.h say
+ * what they do). */
 #ifndef CP_SQLITE_INTERNAL_H
 #define CP_SQLITE_INTERNAL_H
 
@@ -78,18 +79,17 @@ void cp_sqlite_leave(struct cp_sqlite *s);
 void cp_sqlite_reap_due(struct cp_sqlite *s);
 
 /* sqlite_read.c */
-GW_MUST_CHECK int cp_sqlite_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
-                                struct cp_found *ret_found, struct gw_error *err);
-GW_MUST_CHECK int cp_sqlite_list(struct cp_store *store, const struct cp_range *range,
-                                 struct gw_arena *arena, struct cp_page *ret_page,
-                                 struct gw_error *err);
-GW_MUST_CHECK int cp_sqlite_count(struct cp_store *store, gw_str prefix, int64_t *ret_count,
-                                  struct gw_error *err);
+int cp_sqlite_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
+                  struct cp_found *ret_found, struct gw_error *err);
+int cp_sqlite_list(struct cp_store *store, const struct cp_range *range, struct gw_arena *arena,
+                   struct cp_page *ret_page, struct gw_error *err);
+int cp_sqlite_count(struct cp_store *store, gw_str prefix, int64_t *ret_count,
+                    struct gw_error *err);
 
 /* sqlite_txn.c */
-GW_MUST_CHECK int cp_sqlite_txn(struct cp_store *store, const struct cp_txn *txn,
-                                struct cp_commit *ret_commit, struct gw_error *err);
-GW_MUST_CHECK int cp_sqlite_compact(struct cp_store *store, int64_t keep, struct gw_error *err);
+int cp_sqlite_txn(struct cp_store *store, const struct cp_txn *txn, struct cp_commit *ret_commit,
+                  struct gw_error *err);
+int cp_sqlite_compact(struct cp_store *store, int64_t keep, struct gw_error *err);
 /* A transaction of this store: begin, changes, then finish (or abandon). */
 struct cp_sqlite_change {
     int64_t revision; /* of every change in it */
@@ -109,16 +109,13 @@ GW_MUST_CHECK int cp_sqlite_lease_load(struct cp_sqlite *s, struct gw_error *err
 bool cp_sqlite_lease_lives(const struct cp_sqlite *s, int64_t lease);
 /* Ends the leases that are due at now. */
 void cp_sqlite_lease_reap(struct cp_sqlite *s, gw_msec now);
-GW_MUST_CHECK int cp_sqlite_lease_grant(struct cp_store *store, int64_t ttl_s, int64_t *ret_lease,
-                                        struct gw_error *err);
-GW_MUST_CHECK int cp_sqlite_lease_keepalive(struct cp_store *store, int64_t lease,
-                                            struct gw_error *err);
-GW_MUST_CHECK int cp_sqlite_lease_revoke(struct cp_store *store, int64_t lease,
-                                         struct gw_error *err);
+int cp_sqlite_lease_grant(struct cp_store *store, int64_t ttl_s, int64_t *ret_lease,
+                          struct gw_error *err);
+int cp_sqlite_lease_keepalive(struct cp_store *store, int64_t lease, struct gw_error *err);
+int cp_sqlite_lease_revoke(struct cp_store *store, int64_t lease, struct gw_error *err);
 
 /* sqlite_watch.c */
-GW_MUST_CHECK int cp_sqlite_watch_open(struct cp_store *store, gw_str prefix,
-                                       struct cp_position after, struct cp_watch **ret_watch,
-                                       struct gw_error *err);
+int cp_sqlite_watch_open(struct cp_store *store, gw_str prefix, struct cp_position after,
+                         struct cp_watch **ret_watch, struct gw_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the store's contract tests share: a backend under test, a fresh prefix for every case, and
- * the calls with their errors checked. The same cases run on every backend. */
+ * the calls with their errors checked. The same cases run on every backend.
+ * house: test code shared by three programs; there is no .c to put it into. */
 #ifndef CP_TEST_STORE_H
 #define CP_TEST_STORE_H
 
