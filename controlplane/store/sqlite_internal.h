@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of the SQLite store. One connection behind one lock: SQLite holds the file exclusively,
  * writes are fsyncs anyway, and what is read here is short. Functions of a struct cp_sqlite want
- * the lock, but for enter; those of a struct cp_store take it (their namesakes in store.h say
- * what they do). */
+ * the lock, but for enter; those of a struct cp_store take it, and do what store.h says. */
 #ifndef CP_SQLITE_INTERNAL_H
 #define CP_SQLITE_INTERNAL_H
 
