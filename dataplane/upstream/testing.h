@@ -465,6 +465,24 @@ static inline void get_fails(struct bench *bench, enum dp_upstream_failure failu
     caller_done(&c);
 }
 
+#define OK_HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+static inline void run_with(struct bench *bench, struct backend *b,
+                            void (*script)(struct backend *))
+{
+    bench_init(bench, (struct dp_upstreams_options){0});
+    backend_start(b, script);
+    bench_member(bench, "127.0.0.1", b->port);
+}
+
+static inline void bench_end(struct bench *bench, struct backend *b)
+{
+    assert_int_equal(stats_of(bench)->open, stats_of(bench)->idle);
+    bench_done(bench);
+    backend_join(b);
+    backend_done(b);
+}
+
 static inline bool nothing_is_idle(void *arg)
 {
     return stats_of(arg)->idle == 0;
