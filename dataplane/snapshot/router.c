@@ -184,6 +184,17 @@ const struct dp_router_group *dp_router_find(const struct dp_router *router, gw_
     return found->group;
 }
 
+void dp_router_each_host(const struct dp_router *router, dp_router_visit_host *visit, void *arg)
+{
+    char text[HOST_BYTES_MAX + 1] = "*";
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&router->hosts, e)) != NULL;)
+        visit(arg, e->key, ((const struct host *)e->value)->value);
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&router->wildcards, e)) != NULL;) {
+        memcpy(text + 1, e->key.ptr, e->key.len);
+        visit(arg, gw_str_n(text, e->key.len + 1), ((const struct host *)e->value)->value);
+    }
+}
+
 const void *dp_router_group_value(const struct dp_router_group *group)
 {
     return group->value;

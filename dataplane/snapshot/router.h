@@ -75,6 +75,9 @@ GW_MUST_CHECK int dp_router_add_tree(struct dp_router_group *group, gw_str envir
 /* Exact, then the longest wildcard; any case; a trailing dot is ignored. NULL: unknown host. */
 const struct dp_router_group *dp_router_find(const struct dp_router *router, gw_str host,
                                              const void **ret_host_value);
+/* Every host as it was added ("*.example.com"), in no order; text and value are borrowed. */
+typedef void dp_router_visit_host(void *arg, gw_str host, const void *value);
+void dp_router_each_host(const struct dp_router *router, dp_router_visit_host *visit, void *arg);
 const void *dp_router_group_value(const struct dp_router_group *group);
 /* Environment names are case-sensitive. NULL: nothing is published there. */
 const struct dp_route_tree *dp_router_group_tree(const struct dp_router_group *group,

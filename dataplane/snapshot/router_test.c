@@ -98,6 +98,33 @@ static void hosts_that_are_none_or_twice_are_refused(void **state)
     assert_null(dp_router_find(router, gw_str_n(text, 257), &value));
 }
 
+struct listed {
+    unsigned count;
+    bool has_exact, has_wildcard, has_rest;
+};
+
+static void list_host(void *arg, gw_str host, const void *value)
+{
+    struct listed *listed = arg;
+    listed->count++;
+    listed->has_exact |= gw_str_eq(host, GW_STR("a.example")) && value == listed;
+    listed->has_wildcard |= gw_str_eq(host, GW_STR("*.b.example")) && !value;
+    listed->has_rest |= gw_str_eq(host, GW_STR("*")) && !value;
+}
+
+static void hosts_are_listed_as_they_were_added(void **state)
+{
+    struct dp_router *router = *state;
+    struct listed listed = {0};
+    struct dp_router_group *group = dp_router_add_group(router, GW_STR("g"), NULL);
+    assert_int_equal(dp_router_add_host(router, GW_STR("A.example"), group, &listed), 0);
+    assert_int_equal(dp_router_add_host(router, GW_STR("*.b.example"), group, NULL), 0);
+    assert_int_equal(dp_router_add_host(router, GW_STR("*"), group, NULL), 0);
+    dp_router_each_host(router, list_host, &listed);
+    assert_int_equal(listed.count, 3);
+    assert_true(listed.has_exact && listed.has_wildcard && listed.has_rest);
+}
+
 static void groups_have_a_tree_for_each_environment(void **state)
 {
     struct dp_router *router = *state;
@@ -143,6 +170,7 @@ int main(void)
         TEST(exact_hosts_come_before_the_longest_wildcard),
         TEST(a_star_takes_all_the_rest),
         TEST(hosts_that_are_none_or_twice_are_refused),
+        TEST(hosts_are_listed_as_they_were_added),
         TEST(groups_have_a_tree_for_each_environment),
         TEST(routers_share_trees),
     };

@@ -26,8 +26,10 @@ struct dp_sync {
     ev_timer save; /* the cache is written a moment after a change, not for each of a burst */
     pthread_t thread;
     bool is_running;
-    pthread_mutex_t lock; /* status only */
+    pthread_mutex_t lock; /* for what follows */
     struct dp_sync_status status;
+    struct dp_refusals told; /* a copy of the refusals, in the arena */
+    struct gw_arena told_arena;
 };
 
 static void take(struct dp_sync *sync, struct dp_snapshot *snapshot)
@@ -61,6 +63,21 @@ static void gather(struct dp_update *update, Penstock__Agent__V1__Update **chunk
     }
 }
 
+static void tell_refusals(struct dp_sync *sync)
+{
+    pthread_mutex_lock(&sync->lock);
+    gw_arena_reset(&sync->told_arena);
+    size_t count = sync->refusals.count;
+    struct dp_refused *copy = GW_ARENA_ARRAY(&sync->told_arena, struct dp_refused, count);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = sync->refusals.items[i];
+        copy[i].name = gw_arena_strdup(&sync->told_arena, copy[i].name);
+        copy[i].reason = gw_arena_strdup(&sync->told_arena, copy[i].reason);
+    }
+    sync->told = (struct dp_refusals){.items = copy, .count = count};
+    pthread_mutex_unlock(&sync->lock);
+}
+
 static int apply(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, size_t count,
                  struct gw_arena *arena, struct gw_error *err)
 {
@@ -70,6 +87,7 @@ static int apply(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, siz
     if (dp_catalog_apply(sync->catalog, &update, &snapshot, &sync->refusals, err) < 0)
         return -1;
     take(sync, snapshot);
+    tell_refusals(sync);
     return 0;
 }
 
@@ -323,6 +341,7 @@ void dp_sync_stop(struct dp_sync *sync)
     dp_catalog_free(sync->catalog);
     dp_snapshot_unref(sync->current);
     ev_loop_destroy(sync->loop);
+    gw_arena_done(&sync->told_arena);
     pthread_mutex_destroy(&sync->lock);
     free(sync);
 }
@@ -331,5 +350,13 @@ void dp_sync_read_status(struct dp_sync *sync, struct dp_sync_status *ret_status
 {
     pthread_mutex_lock(&sync->lock);
     *ret_status = sync->status;
+    pthread_mutex_unlock(&sync->lock);
+}
+
+void dp_sync_read_refusals(struct dp_sync *sync, dp_sync_visit_refused *visit, void *arg)
+{
+    pthread_mutex_lock(&sync->lock);
+    for (size_t i = 0; i < sync->told.count; i++)
+        visit(arg, &sync->told.items[i]);
     pthread_mutex_unlock(&sync->lock);
 }

@@ -43,5 +43,8 @@ struct dp_sync_status {
     char last_error[GW_ERROR_MESSAGE_MAX];
 };
 void dp_sync_read_status(struct dp_sync *sync, struct dp_sync_status *ret_status);
+/* Calls visit with each resource that is refused now. Any thread; visit may not call back. */
+typedef void dp_sync_visit_refused(void *arg, const struct dp_refused *refused);
+void dp_sync_read_refusals(struct dp_sync *sync, dp_sync_visit_refused *visit, void *arg);
 
 #endif
