@@ -21,7 +21,8 @@ void dp_status_done(struct dp_status *status)
 
 void dp_status_publish(struct dp_status *status, struct dp_snapshot *snapshot)
 {
-    (void)dp_snapshot_ref(snapshot); /* that is this one */
+    if (snapshot)
+        (void)dp_snapshot_ref(snapshot); /* that is this one */
     pthread_mutex_lock(&status->lock);
     struct dp_snapshot *before = status->snapshot;
     status->snapshot = snapshot;

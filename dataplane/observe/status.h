@@ -49,7 +49,7 @@ struct dp_status {
 void dp_status_init(struct dp_status *status, const struct dp_status_sources *sources,
                     struct gw_metrics *metrics);
 void dp_status_done(struct dp_status *status);
-/* Any thread. Takes a reference of its own. */
+/* Any thread. Takes a reference of its own; NULL: there is none any more. */
 void dp_status_publish(struct dp_status *status, struct dp_snapshot *snapshot);
 /* A reference, or NULL. */
 struct dp_snapshot *dp_status_snapshot(struct dp_status *status);
