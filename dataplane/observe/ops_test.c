@@ -401,7 +401,7 @@ static void the_configuration_is_told_without_credentials(void **state)
         "\"hosts\":[{\"host\":\"api.example.com\",\"group\":\"groups/g\",\"is_debug\":false}],"
         "\"routes\":[{\"name\":\"groups/g/apis/a@RELEASE\",\"api_name\":\"Or\\\"ders\","
         "\"path\":\"/orders/{id}\",\"is_prefix\":false,\"http\":true,\"https\":false,"
-        "\"filters\":[\"auth_key\",\"app_access\",\"throttle\"],"
+        "\"filters\":[\"debug_domain\",\"auth_key\",\"app_access\",\"throttle\"],"
         "\"backend\":{\"channel\":\"channels/orders\",\"tls\":false,\"timeout_ms\":5000,"
         "\"members\":[{\"endpoint\":\"127.0.0.1:81\",\"weight\":5,\"backup\":false,"
         "\"addresses\":[\"127.0.0.1\"]}]}}]}\n");
