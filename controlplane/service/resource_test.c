@@ -105,7 +105,7 @@ static void an_update_changes_what_its_mask_names(void **state) {
 
 static void a_stale_etag_is_aborted(void **state) {
   struct fixture *f = *state;
-  char request[512], old[64];
+  char request[512], old[128];
   (void)snprintf(old, sizeof old, "%s", etag_of(create_channel(f, "orders")));
   (void)snprintf(request, sizeof request,
                  "{\"channel\":{\"name\":\"channels/"
@@ -129,7 +129,7 @@ static void a_stale_etag_is_aborted(void **state) {
 
 static void what_changes_nothing_is_not_written(void **state) {
   struct fixture *f = *state;
-  char etag[64];
+  char etag[128];
   (void)snprintf(etag, sizeof etag, "%s", etag_of(create_channel(f, "orders")));
   const char *same =
       channel(f, "UpdateChannel",
@@ -139,7 +139,7 @@ static void what_changes_nothing_is_not_written(void **state) {
 
 static void lists_come_in_pages(void **state) {
   struct fixture *f = *state;
-  char id[16], token[512], request[640];
+  char id[32], token[512], request[640];
   for (int i = 0; i < 5; i++) {
     (void)snprintf(id, sizeof id, "chan-%d", i);
     create_channel(f, id);
