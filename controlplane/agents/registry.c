@@ -64,16 +64,30 @@ struct picked {
     size_t count;
 };
 
-/* With the lock held: references, so that the sessions can be called without it. opened_before 0:
- * all; else those that have not said Hello since. */
-static struct picked pick(struct cp_registry *registry, gw_msec opened_before)
+/* With the lock held: references, so that the sessions can be called without it. */
+static struct picked pick(struct cp_registry *registry)
 {
     struct picked picked = {gw_calloc(registry->session_count + 1, sizeof(struct cp_session *)), 0};
     gw_list_each(&registry->sessions, node)
     {
         const struct cp_agent_link *link = gw_container_of(node, struct cp_agent_link, node);
-        if (!opened_before || (!link->is_greeted && link->opened_ms < opened_before))
-            picked.sessions[picked.count++] = cp_session_ref(link->session);
+        picked.sessions[picked.count++] = cp_session_ref(link->session);
+    }
+    return picked;
+}
+
+/* The same for those that have not said Hello in time; each is picked once. */
+static struct picked pick_late(struct cp_registry *registry, gw_msec now_ms)
+{
+    struct picked picked = {gw_calloc(registry->session_count + 1, sizeof(struct cp_session *)), 0};
+    gw_list_each(&registry->sessions, node)
+    {
+        struct cp_agent_link *link = gw_container_of(node, struct cp_agent_link, node);
+        if (link->is_greeted || link->is_late ||
+            now_ms - link->opened_ms <= CP_AGENT_HELLO_TIMEOUT_MS)
+            continue;
+        link->is_late = true;
+        picked.sessions[picked.count++] = cp_session_ref(link->session);
     }
     return picked;
 }
@@ -89,7 +103,7 @@ static void wake_all(void *arg)
 {
     struct cp_registry *registry = arg;
     pthread_mutex_lock(&registry->lock);
-    struct picked picked = pick(registry, 0);
+    struct picked picked = pick(registry);
     pthread_cond_broadcast(
         &registry->changed); /* what was seen may be all that a rollout waits for */
     pthread_mutex_unlock(&registry->lock);
@@ -151,6 +165,7 @@ static void write_hello(struct cp_known_agent *agent, const cp_hello *hello, con
 {
     gw_arena_reset(&agent->said);
     gw_arena_reset(&agent->refused);
+    agent->refusal_count = 0;
     cp_agent *message = &agent->message;
     *message = (cp_agent)CP_INIT(AGENT);
     gw_str name = gw_arena_printf(&agent->said, "agents/%s", hello->agent_id);
@@ -319,7 +334,8 @@ void cp_registry_tick(struct cp_registry *registry)
     gw_msec now_ms = gw_clock_monotonic_ms();
     pthread_mutex_lock(&registry->lock);
     forget_left(registry, now_ms);
-    struct picked silent = pick(registry, GW_MAX(1, now_ms - CP_AGENT_HELLO_TIMEOUT_MS));
+    struct picked silent = pick_late(registry, now_ms);
+    registry->violations += (int64_t)silent.count;
     pthread_mutex_unlock(&registry->lock);
     struct gw_error err;
     (void)gw_fail(&err, GW_INVALID_ARGUMENT, "no Hello in %d seconds",

@@ -30,7 +30,7 @@ struct cp_agent_link {
     struct gw_list node;
     struct cp_known_agent *agent; /* whom it speaks for; NULL before its Hello, or when replaced */
     gw_msec opened_ms;
-    bool is_greeted;
+    bool is_greeted, is_late; /* late: no Hello in time, the stream is being ended */
 };
 
 /* image is borrowed; the registry becomes its listener. agents_max: sessions at a time. */

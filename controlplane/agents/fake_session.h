@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions without a stream: the tests of the registry define what it calls of a session, and drive
+ * it as sessions do. */
+#ifndef CP_AGENTS_FAKE_SESSION_H
+#define CP_AGENTS_FAKE_SESSION_H
+
+#include "controlplane/agents/session.h"
+#include "controlplane/agents/test_agents.h"
+
+#include <stdatomic.h>
+
+struct cp_session {
+    struct cp_agent_link link;
+    atomic_int refs; /* of the registry, beyond the test's own */
+    atomic_int wakes;
+    atomic_int ended; /* enum gw_code of cp_session_end; 0: not called */
+};
+
+struct cp_session *cp_session_ref(struct cp_session *session)
+{
+    atomic_fetch_add(&session->refs, 1);
+    return session;
+}
+
+void cp_session_unref(struct cp_session *session)
+{
+    assert_true(atomic_fetch_sub(&session->refs, 1) > 0);
+}
+
+void cp_session_wake(struct cp_session *session)
+{
+    atomic_fetch_add(&session->wakes, 1);
+}
+
+void cp_session_end(struct cp_session *session, const struct gw_error *why)
+{
+    atomic_store(&session->ended, (int)why->code);
+}
+
+static inline void fake_open(struct cp_registry *registry, struct cp_session *session)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    memset(session, 0, sizeof(*session));
+    session->link.session = session;
+    if (cp_registry_open(registry, &session->link, &err))
+        fail_msg("%s", err.message);
+}
+
+/* Opens, and says Hello with what it has of CLUSTER_TEXT. */
+static inline void fake_connect(struct cp_registry *registry, struct cp_session *session,
+                                const char *id, int64_t revision)
+{
+    struct gw_arena arena;
+    gw_arena_init(&arena, 0);
+    fake_open(registry, session);
+    cp_registry_greet(registry, &session->link, new_hello(&arena, id, CLUSTER_TEXT, revision),
+                      "ipv4:192.0.2.1:4000");
+    gw_arena_done(&arena);
+}
+
+/* refused: the name of a resource, or NULL. */
+static inline void fake_ack(struct cp_registry *registry, struct cp_session *session,
+                            int64_t revision, const char *refused)
+{
+    struct gw_arena arena;
+    gw_arena_init(&arena, 0);
+    cp_ack *ack = new_ack(&arena, CLUSTER_TEXT, revision);
+    if (refused)
+        add_refusal(&arena, ack, refused, "cannot be compiled", revision);
+    assert_true(cp_registry_ack(registry, &session->link, ack, 3));
+    gw_arena_done(&arena);
+}
+
+static inline void fake_close(struct cp_registry *registry, struct cp_session *session)
+{
+    cp_registry_close(registry, &session->link);
+    assert_int_equal(atomic_load(&session->refs), 0);
+}
+
+#endif
