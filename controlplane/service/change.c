@@ -181,6 +181,18 @@ int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id kind, const c
     return gw_error_reason(err, "IN_USE");
 }
 
+int cp_referrers(const struct cp_call *call, enum cp_kind_id from_kind, enum cp_kind_id kind,
+                 const char *name, size_t limit, struct cp_page *ret_page, struct gw_error *err)
+{
+    gw_str all = references_prefix(call->arena, cp_key_of(call->arena, kind, name));
+    struct cp_range range = {
+        .prefix =
+            gw_arena_printf(call->arena, "%.*s%s/", GW_STR_ARG(all), cp_kind_get(from_kind)->word),
+        .limit = limit,
+    };
+    return cp_store_list(call->services->store, &range, call->arena, ret_page, err);
+}
+
 int cp_change_claim(const struct cp_call *call, struct cp_change *change, const char *index,
                     gw_str value, const char *owner, struct gw_error *err)
 {
@@ -269,10 +281,11 @@ int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt
 
 /* ---- reading */
 
-static int unpack(const struct cp_call *call, const struct cp_kind *kind, const struct cp_kv *kv,
-                  struct cp_stored *ret, struct gw_error *err)
+int cp_unpack(const struct cp_call *call, enum cp_kind_id kind_id, const struct cp_kv *kv,
+              struct cp_stored *ret, struct gw_error *err)
 {
     struct gw_error why = GW_ERROR_NONE;
+    const struct cp_kind *kind = cp_kind_get(kind_id);
     if (gw_message_unpack(call->arena, kind->type, kv->value, &ret->message, &why) < 0)
         return gw_fail(err, GW_INTERNAL, "the %s stored as %.*s cannot be read: %s", kind->noun,
                        (int)kv->key.len, kv->key.ptr, why.message);
@@ -288,7 +301,7 @@ int cp_find(const struct cp_call *call, enum cp_kind_id kind, const char *name,
     gw_str key = cp_key_of(call->arena, kind, name);
     if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
         return -1;
-    return found.found ? unpack(call, cp_kind_get(kind), &found.kv, ret, err) : 0;
+    return found.found ? cp_unpack(call, kind, &found.kv, ret, err) : 0;
 }
 
 int cp_get(const struct cp_call *call, enum cp_kind_id kind, const char *name,
@@ -308,7 +321,7 @@ static int visit_kv(const struct cp_call *call, enum cp_kind_id kind, const stru
     struct cp_stored stored;
     if (!cp_key_parse(call->arena, kv->key, &name))
         return 0; /* not ours */
-    if (unpack(call, cp_kind_get(kind), kv, &stored, err) < 0)
+    if (cp_unpack(call, kind, kv, &stored, err) < 0)
         return -1;
     return visit(arg, gw_arena_dup(call->arena, name).ptr, &stored, err);
 }

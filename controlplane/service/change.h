@@ -48,6 +48,11 @@ GW_MUST_CHECK int cp_change_remove(const struct cp_call *call, struct cp_change 
 GW_MUST_CHECK int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id kind,
                                      const char *name, struct gw_error *err);
 
+/* Of the kind `from_kind` what refers to it, at most `limit`: the page's values are their names. */
+GW_MUST_CHECK int cp_referrers(const struct cp_call *call, enum cp_kind_id from_kind,
+                               enum cp_kind_id kind, const char *name, size_t limit,
+                               struct cp_page *ret_page, struct gw_error *err);
+
 /* A value that only one resource may have: takes it for `owner`, a name. ALREADY_EXISTS, naming the
  * owner, when another one has it. index: "domains"; value: any text, at most 400 bytes. */
 GW_MUST_CHECK int cp_change_claim(const struct cp_call *call, struct cp_change *change,
@@ -84,6 +89,9 @@ GW_MUST_CHECK int cp_find(const struct cp_call *call, enum cp_kind_id kind, cons
 /* The same, but not there is NOT_FOUND, naming it. */
 GW_MUST_CHECK int cp_get(const struct cp_call *call, enum cp_kind_id kind, const char *name,
                          struct cp_stored *ret, struct gw_error *err);
+/* What a page of the store holds. INTERNAL: it cannot be read. */
+GW_MUST_CHECK int cp_unpack(const struct cp_call *call, enum cp_kind_id kind,
+                            const struct cp_kv *kv, struct cp_stored *ret, struct gw_error *err);
 /* All children of the parent ("": all of the kind), as of one revision. visit returns -1 with err
  * to stop. */
 typedef int cp_visit(void *arg, const char *name, const struct cp_stored *stored,

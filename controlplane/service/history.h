@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An API's releases and publications, as they lie in the store.
+ *
+ * A publication is one per API and environment. It names the effective release, and none after
+ * the API was taken offline; it stays until the API is deleted, because it counts the releases. A
+ * release refers to its channel, so that what can be rolled back to can also be served. The path
+ * and method of an effective release are claimed: two APIs of a group cannot publish the same. */
+#ifndef CP_SERVICE_HISTORY_H
+#define CP_SERVICE_HISTORY_H
+
+#include "controlplane/model/types.h"
+#include "controlplane/service/change.h"
+
+#define CP_ENVIRONMENT_DEFAULT "environments/RELEASE"
+
+char *cp_publication_name(struct gw_arena *arena, const char *api, const char *environment);
+char *cp_release_name(struct gw_arena *arena, const char *api, const char *environment,
+                      int64_t number);
+/* "groups/g/apis/a/releases/RELEASE-3" to API, environment and publication. Well-formed. */
+void cp_release_split(struct gw_arena *arena, const char *release, char **ret_api,
+                      char **ret_environment);
+
+/* ---- frozen definitions; pure */
+
+/* What a release of this draft holds: definition and draft_etag. Nothing else is set. */
+cp_release *cp_freeze_api(struct gw_arena *arena, const cp_api *draft, const char *draft_etag);
+/* The definition again. INTERNAL: it cannot be read. */
+GW_MUST_CHECK int cp_thaw_release(struct gw_arena *arena, const cp_release *release,
+                                  cp_api **ret_definition, struct gw_error *err);
+/* The channel that the definition uses; NULL: none. */
+const char *cp_channel_of(const cp_api *definition);
+
+/* ---- the route's place */
+
+/* ALREADY_EXISTS, naming the API that has it. */
+GW_MUST_CHECK int cp_claim_route(const struct cp_call *call, struct cp_change *change,
+                                 const char *api, const char *environment, const cp_api *definition,
+                                 struct gw_error *err);
+/* Of the release that was effective; nothing when it is not there. */
+GW_MUST_CHECK int cp_release_route(const struct cp_call *call, struct cp_change *change,
+                                   const char *release, struct gw_error *err);
+
+/* ---- history */
+
+struct cp_past {
+    const char *name;
+    int64_t revision; /* at which it was made */
+};
+/* The releases of an API, of one environment or (NULL) all, by number within each. */
+GW_MUST_CHECK int cp_history_list(const struct cp_call *call, const char *api,
+                                  const char *environment, struct cp_past **ret_past,
+                                  size_t *ret_count, struct gw_error *err);
+/* Deletes one; not there is fine. Up to CP_DROP_RELEASE_OPS operations. */
+#define CP_DROP_RELEASE_OPS 2
+GW_MUST_CHECK int cp_history_drop(const struct cp_call *call, struct cp_change *change,
+                                  const char *release, struct gw_error *err);
+
+#endif

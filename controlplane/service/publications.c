@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where APIs are published, as Api.publications shows it. */
+#include "common/map.h"
+#include "controlplane/agents/registry.h"
+#include "controlplane/service/apis.h"
+#include "controlplane/service/history.h"
+
+#include <stdlib.h>
+
+#define PAGE 500
+
+/* The APIs that are shown, and the keys between which their publications lie. */
+struct view {
+    const struct cp_call *call;
+    struct gw_map apis; /* by name -> cp_api, borrowed */
+    gw_str first, last; /* prefixes */
+};
+
+static void add_api(struct view *view, cp_api *api)
+{
+    gw_str prefix = cp_key_children(view->call->arena, CP_KIND_PUBLICATION, gw_str_from(api->name));
+    gw_map_put(&view->apis, gw_str_from(api->name), api);
+    if (view->apis.count == 1 || gw_str_cmp(prefix, view->first) < 0)
+        view->first = prefix;
+    if (view->apis.count == 1 || gw_str_cmp(prefix, view->last) > 0)
+        view->last = prefix;
+}
+
+static void add_refusals(const struct cp_call *call, const cp_api *api, cp_publication *publication)
+{
+    if (!call->services->registry)
+        return;
+    gw_str route = cp_route_name(call->arena, api->name, cp_name_last(publication->name));
+    publication->n_refusals =
+        cp_registry_refusals(call->services->registry, call->arena, route, &publication->refusals);
+}
+
+static int show(struct view *view, const struct cp_kv *kv, struct gw_error *err)
+{
+    gw_str name;
+    struct cp_stored stored;
+    struct gw_arena *arena = view->call->arena;
+    if (!cp_key_parse(arena, kv->key, &name))
+        return 0;
+    cp_api *api = gw_map_get(&view->apis, cp_name_parent(name));
+    if (!api)
+        return 0;
+    if (cp_unpack(view->call, CP_KIND_PUBLICATION, kv, &stored, err) < 0)
+        return -1;
+    cp_publication *publication = (cp_publication *)stored.message;
+    if (!*publication->release)
+        return 0; /* taken offline */
+    publication->revision = stored.mod_revision;
+    add_refusals(view->call, api, publication);
+    cp_publication **all = GW_ARENA_ARRAY(arena, cp_publication *, api->n_publications + 1);
+    if (api->n_publications > 0)
+        memcpy(all, api->publications, api->n_publications * sizeof *all);
+    all[api->n_publications++] = publication;
+    api->publications = all;
+    return 0;
+}
+
+int cp_show_publications(const struct cp_call *call, const char *parent, cp_api **apis,
+                         size_t count, struct gw_error *err)
+{
+    struct view view = {.call = call};
+    struct cp_page page = {.more = count > 0};
+    struct cp_range range = {.limit = PAGE};
+    int result = 0;
+    gw_map_init(&view.apis);
+    for (size_t i = 0; i < count; i++)
+        add_api(&view, apis[i]);
+    range.prefix = cp_key_children(call->arena, CP_KIND_PUBLICATION, gw_str_from(parent));
+    range.after_key = view.first;
+    while (page.more && result == 0) {
+        result = cp_store_list(call->services->store, &range, call->arena, &page, err);
+        for (size_t i = 0; result == 0 && i < page.count; i++)
+            result = show(&view, &page.kvs[i], err);
+        if (result < 0 || page.count == 0)
+            break;
+        range.at_revision = page.at.revision;
+        range.after_key = page.kvs[page.count - 1].key;
+        if (gw_str_cmp(range.after_key, view.last) > 0 &&
+            !gw_str_has_prefix(range.after_key, view.last))
+            break;
+    }
+    gw_map_done(&view.apis);
+    return result;
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/service/publish.h"
+
+#include "common/message.h"
+#include "controlplane/agents/registry.h"
+#include "controlplane/model/check_api.h"
+#include "controlplane/service/history.h"
+#include "controlplane/service/resource.h"
+
+#define DESCRIPTION_BYTES_MAX 255
+#define NANOS_PER_MS 1000000
+
+typedef Penstock__Admin__V1__PublishApiRequest publish_request;
+typedef Penstock__Admin__V1__PublishApiResponse publish_reply;
+typedef Penstock__Admin__V1__UnpublishApiRequest unpublish_request;
+typedef Penstock__Admin__V1__UnpublishApiResponse unpublish_reply;
+typedef Penstock__Admin__V1__RollbackApiRequest rollback_request;
+typedef Penstock__Admin__V1__RollbackApiResponse rollback_reply;
+
+/* One change of what is effective, over all its tries. */
+struct job {
+    const char *api, *environment, *publication; /* names */
+    const char *release;                         /* to roll back to */
+    const char *description, *etag;              /* of a publish */
+    cp_release *result;                          /* that is effective now; NULL: none */
+    int64_t release_revision;                    /* of a release that was there before; else 0 */
+    int64_t since_revision; /* of the publication, when nothing had to be written */
+};
+
+/* ---- the request */
+
+static int read_wait(const cp_duration *wait, gw_msec *ret_wait_ms, struct gw_error *err)
+{
+    *ret_wait_ms = 0;
+    if (!wait)
+        return 0;
+    gw_msec max_s = CP_WAIT_MAX_MS / 1000;
+    if (wait->seconds < 0 || wait->seconds > max_s || wait->nanos < 0 ||
+        wait->nanos >= 1000 * NANOS_PER_MS || (wait->seconds == max_s && wait->nanos > 0))
+        return gw_fail_field(err, "wait", "must be 0 to 60s");
+    *ret_wait_ms = wait->seconds * 1000 + wait->nanos / NANOS_PER_MS;
+    return 0;
+}
+
+static int find_place(const struct cp_call *call, struct job *job, const char *api,
+                      const char *environment, struct gw_error *err)
+{
+    job->api = api;
+    job->environment = *environment ? environment : CP_ENVIRONMENT_DEFAULT;
+    if (cp_name_check(CP_KIND_API, job->api, "name", err) < 0 ||
+        cp_name_check(CP_KIND_ENVIRONMENT, job->environment, "environment", err) < 0)
+        return -1;
+    job->publication = cp_publication_name(call->arena, job->api, job->environment);
+    return 0;
+}
+
+/* ---- parts of the transaction */
+
+static int read_publication(const struct cp_call *call, const struct job *job,
+                            struct cp_change *change, struct cp_stored *ret, struct gw_error *err)
+{
+    if (cp_find(call, CP_KIND_PUBLICATION, job->publication, ret, err) < 0)
+        return -1;
+    if (!ret->message) { /* shall be written */
+        cp_publication *fresh = (cp_publication *)gw_message_new(call->arena, CP_TYPE(publication));
+        fresh->name = gw_arena_strdup(call->arena, job->publication);
+        ret->message = &fresh->base;
+    }
+    gw_str key = cp_key_of(change->arena, CP_KIND_PUBLICATION, job->publication);
+    cp_change_expect(change, key, ret->mod_revision);
+    return 0;
+}
+
+static void put_publication(struct cp_change *change, cp_publication *publication)
+{
+    publication->publish_time = cp_now(change->arena);
+    cp_change_put_message(change, cp_key_of(change->arena, CP_KIND_PUBLICATION, publication->name),
+                          &publication->base);
+}
+
+/* Who has the API deleted meanwhile looks at its guard and sees this change. */
+static int make_effective(const struct cp_call *call, struct cp_change *change,
+                          const struct job *job, cp_publication *publication, struct gw_error *err)
+{
+    struct cp_stored stored;
+    cp_api *definition;
+    if (cp_thaw_release(call->arena, job->result, &definition, err) < 0)
+        return -1;
+    const char *channel = cp_channel_of(definition);
+    if (channel && cp_find(call, CP_KIND_CHANNEL, channel, &stored, err) < 0)
+        return -1;
+    if (channel && !stored.message)
+        return gw_fail(err, GW_FAILED_PRECONDITION, "%s does not exist", channel);
+    if (*publication->release && cp_release_route(call, change, publication->release, err) < 0)
+        return -1;
+    if (cp_claim_route(call, change, job->api, job->environment, definition, err) < 0)
+        return -1;
+    if (channel)
+        cp_change_refer(change, CP_KIND_RELEASE, job->result->name, CP_KIND_CHANNEL, channel);
+    cp_change_refer(change, CP_KIND_PUBLICATION, publication->name, CP_KIND_ENVIRONMENT,
+                    job->environment);
+    cp_change_under(change, CP_KIND_API, job->api);
+    publication->release = job->result->name;
+    put_publication(change, publication);
+    return 0;
+}
+
+/* Makes room for one more: the oldest go. What was effective goes like any other, because it is not
+ * any longer. */
+static int trim_history(const struct cp_call *call, struct cp_change *change, const struct job *job,
+                        struct gw_error *err)
+{
+    struct cp_past *past;
+    size_t count, kept = GW_MAX(call->services->releases_kept, 1u) - 1;
+    if (cp_history_list(call, job->api, job->environment, &past, &count, err) < 0)
+        return -1;
+    size_t dropped = count > kept ? GW_MIN(count - kept, (size_t)CP_RELEASES_DROPPED_MAX) : 0;
+    for (size_t i = 0; i < dropped; i++)
+        if (cp_history_drop(call, change, past[i].name, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- the answer */
+
+static void show_release(const struct cp_call *call, const struct job *job, int64_t revision)
+{
+    if (job->release_revision > 0)
+        revision = job->release_revision; /* releases do not change */
+    if (revision > 0)
+        cp_set_etag(call->arena, &job->result->base, revision);
+    job->result->effective = true;
+}
+
+static cp_rollout *wait_for_agents(const struct cp_call *call, const struct job *job,
+                                   int64_t revision, gw_msec wait_ms)
+{
+    if (wait_ms == 0 || revision == 0 || !call->services->registry)
+        return NULL;
+    gw_msec deadline_ms = gw_clock_monotonic_ms() + wait_ms;
+    if (call->deadline_ms < INT64_MAX)
+        deadline_ms = GW_MIN(deadline_ms, call->deadline_ms - CP_WAIT_MARGIN_MS);
+    cp_rollout *rollout = GW_ARENA_NEW(call->arena, cp_rollout);
+    *rollout = (cp_rollout)CP_INIT(ROLLOUT);
+    cp_registry_wait(call->services->registry, call->arena, revision,
+                     cp_route_name(call->arena, job->api, job->environment), deadline_ms, rollout);
+    return rollout;
+}
+
+/* Writes, and waits as long as is asked for. validate_only: neither. */
+static int run(const struct cp_call *call, struct job *job, cp_attempt *attempt, bool validate_only,
+               gw_msec wait_ms, cp_rollout **ret_rollout, struct gw_error *err)
+{
+    struct cp_position at;
+    *ret_rollout = NULL;
+    if (cp_write(call, validate_only, attempt, job, &at, err) < 0)
+        return -1;
+    if (job->result)
+        show_release(call, job, at.revision);
+    if (!validate_only)
+        *ret_rollout =
+            wait_for_agents(call, job, at.revision ? at.revision : job->since_revision, wait_ms);
+    return 0;
+}
+
+/* ---- publish */
+
+/* What was good when it was written may not be any longer, after an upgrade. */
+static int check_draft(const cp_api *draft, struct gw_error *err)
+{
+    struct gw_error found = GW_ERROR_NONE;
+    if (cp_check_api(draft, &found) == 0 && cp_check_api_publishable(draft, &found) == 0)
+        return 0;
+    *err = found;
+    if (err->code == GW_INVALID_ARGUMENT)
+        err->code = GW_FAILED_PRECONDITION;
+    return -1;
+}
+
+static void make_release(const struct cp_call *call, struct job *job, const struct cp_stored *draft,
+                         int64_t number)
+{
+    struct gw_arena *arena = call->arena;
+    job->result =
+        cp_freeze_api(arena, (const cp_api *)draft->message, cp_etag(arena, draft->mod_revision));
+    job->result->name = cp_release_name(arena, job->api, job->environment, number);
+    job->result->number = number;
+    job->result->environment = gw_arena_strdup(arena, job->environment);
+    job->result->description = gw_arena_strdup(arena, job->description);
+    job->result->author = gw_arena_strdup(arena, call->principal->name);
+    job->result->create_time = cp_now(arena);
+}
+
+static int attempt_publish(const struct cp_call *call, struct cp_change *change, void *arg,
+                           struct gw_error *err)
+{
+    struct job *job = arg;
+    struct cp_stored draft, environment, before;
+    if (cp_get(call, CP_KIND_API, job->api, &draft, err) < 0 ||
+        cp_check_etag(job->etag, draft.mod_revision, job->api, err) < 0 ||
+        cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
+        check_draft((const cp_api *)draft.message, err) < 0 ||
+        read_publication(call, job, change, &before, err) < 0)
+        return -1;
+    cp_change_expect(change, cp_key_of(change->arena, CP_KIND_API, job->api), draft.mod_revision);
+    cp_publication *publication = (cp_publication *)before.message;
+    make_release(call, job, &draft, ++publication->last_number);
+    if (trim_history(call, change, job, err) < 0 ||
+        make_effective(call, change, job, publication, err) < 0)
+        return -1;
+    gw_str key = cp_key_of(change->arena, CP_KIND_RELEASE, job->result->name);
+    cp_change_expect(change, key, 0);
+    cp_change_put_message(change, key, &job->result->base);
+    return 0;
+}
+
+int cp_publish_api(const struct cp_call *call, const ProtobufCMessage *request,
+                   ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    const publish_request *asked = (const publish_request *)request;
+    struct job job = {.description = asked->description, .etag = asked->etag};
+    gw_msec wait_ms;
+    if (find_place(call, &job, asked->name, asked->environment, err) < 0 ||
+        read_wait(asked->wait, &wait_ms, err) < 0)
+        return -1;
+    if (strlen(asked->description) > DESCRIPTION_BYTES_MAX)
+        return gw_fail_field(err, "description", "must be at most %d bytes", DESCRIPTION_BYTES_MAX);
+    publish_reply *reply =
+        (publish_reply *)gw_message_new(call->arena, CP_TYPE(publish_api_response));
+    if (run(call, &job, attempt_publish, asked->validate_only, wait_ms, &reply->rollout, err) < 0)
+        return -1;
+    reply->release = job.result;
+    *ret_reply = &reply->base;
+    return 0;
+}
+
+/* ---- unpublish */
+
+static int attempt_unpublish(const struct cp_call *call, struct cp_change *change, void *arg,
+                             struct gw_error *err)
+{
+    struct job *job = arg;
+    struct cp_stored api, environment, before;
+    if (cp_get(call, CP_KIND_API, job->api, &api, err) < 0 ||
+        cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
+        read_publication(call, job, change, &before, err) < 0)
+        return -1;
+    cp_publication *publication = (cp_publication *)before.message;
+    if (!*publication->release)
+        return gw_fail(err, GW_FAILED_PRECONDITION, "%s is not published in %s", job->api,
+                       job->environment);
+    if (cp_release_route(call, change, publication->release, err) < 0)
+        return -1;
+    cp_change_unrefer(change, CP_KIND_PUBLICATION, publication->name, CP_KIND_ENVIRONMENT,
+                      job->environment);
+    publication->release = gw_arena_strdup(call->arena, "");
+    put_publication(change, publication);
+    return 0;
+}
+
+int cp_unpublish_api(const struct cp_call *call, const ProtobufCMessage *request,
+                     ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    const unpublish_request *asked = (const unpublish_request *)request;
+    struct job job = {.api = NULL};
+    gw_msec wait_ms;
+    if (find_place(call, &job, asked->name, asked->environment, err) < 0 ||
+        read_wait(asked->wait, &wait_ms, err) < 0)
+        return -1;
+    unpublish_reply *reply =
+        (unpublish_reply *)gw_message_new(call->arena, CP_TYPE(unpublish_api_response));
+    if (run(call, &job, attempt_unpublish, asked->validate_only, wait_ms, &reply->rollout, err) < 0)
+        return -1;
+    *ret_reply = &reply->base;
+    return 0;
+}
+
+/* ---- rollback */
+
+static int attempt_rollback(const struct cp_call *call, struct cp_change *change, void *arg,
+                            struct gw_error *err)
+{
+    struct job *job = arg;
+    struct cp_stored release, environment, before;
+    if (cp_get(call, CP_KIND_RELEASE, job->release, &release, err) < 0 ||
+        cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
+        read_publication(call, job, change, &before, err) < 0)
+        return -1;
+    cp_publication *publication = (cp_publication *)before.message;
+    job->result = (cp_release *)release.message;
+    job->release_revision = release.mod_revision;
+    job->since_revision = before.mod_revision;
+    if (strcmp(publication->release, job->release) == 0)
+        return 0; /* it is effective */
+    cp_change_expect(change, cp_key_of(change->arena, CP_KIND_RELEASE, job->release),
+                     release.mod_revision);
+    return make_effective(call, change, job, publication, err);
+}
+
+int cp_rollback_api(const struct cp_call *call, const ProtobufCMessage *request,
+                    ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    const rollback_request *asked = (const rollback_request *)request;
+    struct job job = {.release = asked->release};
+    gw_msec wait_ms;
+    char *api, *environment;
+    if (cp_name_check(CP_KIND_RELEASE, asked->release, "release", err) < 0 ||
+        read_wait(asked->wait, &wait_ms, err) < 0)
+        return -1;
+    cp_release_split(call->arena, asked->release, &api, &environment);
+    if (find_place(call, &job, api, environment, err) < 0)
+        return -1;
+    rollback_reply *reply =
+        (rollback_reply *)gw_message_new(call->arena, CP_TYPE(rollback_api_response));
+    if (run(call, &job, attempt_rollback, asked->validate_only, wait_ms, &reply->rollout, err) < 0)
+        return -1;
+    reply->release = job.result;
+    *ret_reply = &reply->base;
+    return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The history of APIs, and ReleaseService. */
+#include "common/message.h"
+#include "controlplane/service/history.h"
+#include "controlplane/service/resource.h"
+#include "controlplane/service/services.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+typedef Penstock__Admin__V1__ListReleasesRequest list_request;
+typedef Penstock__Admin__V1__ListReleasesResponse list_reply;
+
+/* Whether it is effective is the publication's to say. */
+static int present(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err)
+{
+    struct cp_stored stored;
+    cp_release *release = (cp_release *)message;
+    char *api, *environment;
+    cp_release_split(call->arena, release->name, &api, &environment);
+    if (cp_find(call, CP_KIND_PUBLICATION, cp_publication_name(call->arena, api, environment),
+                &stored, err) < 0)
+        return -1;
+    const cp_publication *publication = (const cp_publication *)stored.message;
+    release->effective = publication && strcmp(publication->release, release->name) == 0;
+    return 0;
+}
+
+static const struct cp_resource_rules rules = {.kind = CP_KIND_RELEASE, .present = present};
+CP_RESOURCE_HANDLER(get, release, rules)
+
+/* ---- the history of an API, the newest first */
+
+static int newest_first(const void *a, const void *b)
+{
+    int64_t x = ((const struct cp_past *)a)->revision, y = ((const struct cp_past *)b)->revision;
+    return (x < y) - (x > y);
+}
+
+/* What one List reads. */
+struct listing {
+    struct cp_past *past;
+    size_t count, at; /* at: the first one of the page */
+    size_t page_size;
+};
+
+static int check_request(const struct cp_call *call, const list_request *request,
+                         struct gw_error *err)
+{
+    struct cp_stored api;
+    if (cp_name_check(CP_KIND_API, request->parent, "parent", err) < 0)
+        return -1;
+    if (*request->environment &&
+        cp_name_check(CP_KIND_ENVIRONMENT, request->environment, "environment", err) < 0)
+        return -1;
+    if (request->page_size < 0)
+        return gw_fail_field(err, "page_size", "must not be negative");
+    return cp_get(call, CP_KIND_API, request->parent, &api, err);
+}
+
+/* A page token is the revision of the last release that was shown. */
+static int read_listing(const struct cp_call *call, const list_request *request,
+                        struct listing *ret, struct gw_error *err)
+{
+    uint64_t before = INT64_MAX;
+    *ret = (struct listing){.page_size = CP_PAGE_SIZE_DEFAULT};
+    if (request->page_size > 0)
+        ret->page_size = (size_t)GW_MIN(request->page_size, CP_PAGE_SIZE_MAX);
+    if (*request->page_token &&
+        gw_str_to_u64(gw_str_from(request->page_token), INT64_MAX, &before) < 0)
+        return gw_fail_field(err, "page_token", "is none of this list");
+    if (cp_history_list(call, request->parent, *request->environment ? request->environment : NULL,
+                        &ret->past, &ret->count, err) < 0)
+        return -1;
+    qsort(ret->past, ret->count, sizeof *ret->past, newest_first);
+    while (ret->at < ret->count && ret->past[ret->at].revision >= (int64_t)before)
+        ret->at++;
+    return 0;
+}
+
+/* Releases that were dropped since the listing are passed over. */
+static int read_page(const struct cp_call *call, struct listing *listing, list_reply *reply,
+                     struct gw_error *err)
+{
+    size_t bytes = 0;
+    reply->releases = GW_ARENA_ARRAY(call->arena, cp_release *, listing->page_size + 1);
+    for (; listing->at < listing->count; listing->at++) {
+        struct cp_stored stored;
+        const struct cp_past *past = &listing->past[listing->at];
+        if (reply->n_releases == listing->page_size || bytes >= CP_PAGE_BYTES_MAX)
+            break;
+        if (cp_find(call, CP_KIND_RELEASE, past->name, &stored, err) < 0)
+            return -1;
+        if (!stored.message)
+            continue;
+        cp_set_etag(call->arena, stored.message, stored.mod_revision);
+        if (present(call, stored.message, err) < 0)
+            return -1;
+        cp_release *release = (cp_release *)stored.message;
+        reply->releases[reply->n_releases++] = release;
+        bytes += release->definition.len;
+    }
+    return 0;
+}
+
+static int list_releases(const struct cp_call *call, const ProtobufCMessage *request,
+                         ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    struct listing listing;
+    list_reply *reply = (list_reply *)gw_message_new(call->arena, CP_TYPE(list_releases_response));
+    const list_request *asked = (const list_request *)request;
+    if (check_request(call, asked, err) < 0 || read_listing(call, asked, &listing, err) < 0 ||
+        read_page(call, &listing, reply, err) < 0)
+        return -1;
+    if (listing.at < listing.count)
+        reply->next_page_token = (char *)(uintptr_t)gw_arena_printf(
+                                     call->arena, "%" PRId64, listing.past[listing.at - 1].revision)
+                                     .ptr;
+    *ret_reply = &reply->base;
+    return 0;
+}
+
+static const struct cp_method methods[] = {
+    {"GetRelease", CP_ROLE_VIEWER, get_release},
+    {"ListReleases", CP_ROLE_VIEWER, list_releases},
+};
+const struct cp_service cp_release_service = {&penstock__admin__v1__release_service__descriptor,
+                                              methods, GW_ARRAY_LEN(methods)};
