@@ -291,6 +291,7 @@ int cp_store_open_etcd(const struct cp_etcd_options *options, struct cp_store **
     etcd->password_file = copy_text(options->password_file);
     etcd->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     etcd->progress_ms = options->progress_ms > 0 ? options->progress_ms : PROGRESS_MS;
+    etcd->answer_bytes_max = ETCD_ANSWER_BYTES_MAX;
     if (add_endpoints(etcd, options->endpoints, err)) {
         etcd_close(&etcd->store);
         return -1;

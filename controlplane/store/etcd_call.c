@@ -53,8 +53,9 @@ static int read_password(const char *path, char *ret_text, size_t *ret_len, stru
     ssize_t len = fd < 0 ? -1 : read(fd, ret_text, PASSWORD_MAX);
     if (fd >= 0)
         close(fd);
-    if (len < 0)
-        return gw_fail(err, GW_UNAVAILABLE, "etcd's password file %s cannot be read", path);
+    if (len < 0 || len == PASSWORD_MAX)
+        return gw_fail(err, GW_UNAVAILABLE, "etcd's password file %s cannot be read%s", path,
+                       len < 0 ? "" : ": it is too long");
     while (len > 0 && (ret_text[len - 1] == '\n' || ret_text[len - 1] == '\r'))
         len--;
     *ret_len = (size_t)len;
@@ -179,6 +180,8 @@ enum etcd_fate etcd_call(struct etcd *etcd, const struct etcd_request *request,
     enum etcd_fate fate = ETCD_UNSENT;
     for (unsigned i = 0; i < etcd->endpoint_count; i++) {
         fate = etcd_attempt(etcd, conn, endpoint, request, arena, ret_answer, err);
+        if (fate == ETCD_ANSWERED && i > 0)
+            *err = GW_ERROR_NONE; /* of the endpoints before */
         if (fate == ETCD_ANSWERED || fate == ETCD_REFUSED)
             break;
         etcd_prefer_next(etcd, endpoint);

@@ -94,7 +94,7 @@ struct transfer {
     const struct etcd_request *request;
     struct etcd_parser *parser;
     struct gw_buf error_text; /* instead of the parser when the status is not 200 */
-    size_t bytes;
+    size_t bytes, bytes_max;
     bool is_sent, is_too_big, is_garbled;
 };
 
@@ -115,7 +115,7 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)
         return len;
     }
     transfer->bytes += len;
-    transfer->is_too_big = transfer->bytes > ETCD_ANSWER_BYTES_MAX;
+    transfer->is_too_big = transfer->bytes > transfer->bytes_max;
     if (transfer->is_too_big)
         return 0;
     transfer->is_garbled = etcd_parser_feed(transfer->parser, gw_str_n(bytes, len)) != 0;
@@ -172,7 +172,7 @@ static enum etcd_fate judge_failure(const struct transfer *transfer, struct gw_e
 {
     if (transfer->is_too_big) {
         gw_fail(err, GW_RESOURCE_EXHAUSTED, "etcd's answer is longer than %zu bytes",
-                ETCD_ANSWER_BYTES_MAX);
+                transfer->bytes_max);
         gw_error_reason(err, ETCD_TOO_BIG);
         return transfer->request->once ? ETCD_DOUBTFUL : ETCD_REFUSED;
     }
@@ -186,7 +186,8 @@ enum etcd_fate etcd_post(struct etcd *etcd, struct etcd_conn *conn, unsigned end
                          struct gw_error *err)
 {
     char detail[CURL_ERROR_SIZE] = "";
-    struct transfer transfer = {.easy = conn->easy, .request = request};
+    struct transfer transfer = {
+        .easy = conn->easy, .request = request, .bytes_max = etcd->answer_bytes_max};
     const char *url = etcd->endpoints[endpoint];
     gw_buf_init(&transfer.error_text, ERROR_TEXT_MAX);
     transfer.parser = etcd_parser_new(arena, ret_answer);

@@ -27,6 +27,44 @@ static int64_t count_marks(struct cp_store *store)
     return answer.counts[0];
 }
 
+static void long_answers_come_in_smaller_pages(void **state)
+{
+    (void)state;
+    struct node node;
+    struct gw_arena arena = {0};
+    struct gw_error err;
+    struct cp_page page = {.more = true};
+    struct cp_range range = {.prefix = GW_STR("/penstock/v1/")};
+    unsigned seen = 0, pages = 0;
+    char text[1001];
+    struct cp_store *store = node_up(&node);
+    memset(text, 'v', 1000);
+    text[1000] = '\0';
+    for (unsigned i = 0; i < 10; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "/penstock/v1/%u", i);
+        store_put(store, key, text);
+    }
+    etcd_of(store)->answer_bytes_max = 4096; /* of some 1,500 each */
+    for (; page.more; pages++) {
+        if (cp_store_list(store, &range, &arena, &page, &err))
+            fail_msg("%s", err.message);
+        for (size_t i = 0; i < page.count; i++, seen++)
+            assert_int_equal(page.kvs[i].key.ptr[page.kvs[i].key.len - 1], '0' + (char)seen);
+        range.after_key = page.kvs[page.count - 1].key;
+        range.at_revision = page.at.revision;
+    }
+    assert_int_equal(seen, 10);
+    assert_true(pages > 1);
+    etcd_of(store)->answer_bytes_max = 1000;
+    range.after_key = GW_STR_NONE;
+    assert_int_equal(cp_store_list(store, &range, &arena, &page, &err), -1);
+    assert_int_equal(err.code, GW_RESOURCE_EXHAUSTED);
+    gw_arena_done(&arena);
+    cp_store_close(store);
+    node_done(&node);
+}
+
 static void endpoints_are_checked(void **state)
 {
     (void)state;
@@ -284,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(endpoints_are_checked),
         cmocka_unit_test(nobody_there_is_unavailable),
+        cmocka_unit_test(long_answers_come_in_smaller_pages),
         cmocka_unit_test(marks_are_hidden_and_swept),
         cmocka_unit_test(dead_endpoint_is_passed_over),
         cmocka_unit_test(user_and_password),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions whose requests and answers get lost on the way. */
-#include "controlplane/store/etcd_fixture.h"
+#include "controlplane/store/etcd_proxy.h"
 
 #define KEY "/penstock/v1/a"
 
@@ -61,6 +61,17 @@ static void expect_replaced(struct bench *bench)
     /* the mark is in order again */
     int64_t next = store_put(bench->store, KEY, "third");
     holds_value(bench, "third", next);
+}
+
+static void calls_share_a_connection(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_up(&bench);
+    for (int i = 0; i < 20; i++)
+        store_put(bench.store, KEY, "more");
+    assert_int_equal(atomic_load(&bench.proxy.accepted), 1);
+    bench_done(&bench);
 }
 
 static void lost_answer_is_found_out(void **state)
@@ -248,6 +259,7 @@ static void mark_is_learned_again_after_a_restore(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_share_a_connection),
         cmocka_unit_test(lost_answer_is_found_out),
         cmocka_unit_test(lost_answer_to_the_question_is_asked_again),
         cmocka_unit_test(fence_is_recognised),

@@ -266,7 +266,7 @@ static enum step on_end(struct etcd_watch *watch)
     curl_easy_getinfo(watch->stream->easy, CURLINFO_RESPONSE_CODE, &status);
     if (watch->is_too_big) {
         gw_fail(&watch->why, GW_OUT_OF_RANGE, "more changes at once than %zu bytes",
-                ETCD_ANSWER_BYTES_MAX);
+                watch->etcd->answer_bytes_max);
         return finish(watch, CP_WATCH_COMPACTED);
     }
     if (watch->end_code == CURLE_OK && status != 200) {
@@ -413,7 +413,7 @@ int etcd_watch_open(struct cp_store *store, gw_str prefix, struct cp_position af
         memcpy(watch->prefix, prefix.ptr, prefix.len);
     gw_fail(&watch->why, GW_UNAVAILABLE, "etcd has not answered yet");
     gw_buf_init(&watch->body, 0);
-    gw_buf_init(&watch->lines, ETCD_ANSWER_BYTES_MAX);
+    gw_buf_init(&watch->lines, watch->etcd->answer_bytes_max);
     watch->ask = etcd_conn_new(watch->etcd);
     watch->stream = etcd_conn_new(watch->etcd);
     curl_easy_setopt(watch->stream->easy, CURLOPT_WRITEFUNCTION, on_bytes);

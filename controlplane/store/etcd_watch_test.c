@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Watches of members that go away, come back, hang, forget, or turn out to be others. */
-#include "controlplane/store/etcd_fixture.h"
+#include "controlplane/store/etcd_proxy.h"
 
 #define PREFIX "/penstock/v1/"
 
@@ -234,6 +234,22 @@ static void long_replay_keeps_order(void **state)
     node_done(&node);
 }
 
+/* More at once than we take: to list again is cheaper. */
+static void too_long_a_replay_is_final(void **state)
+{
+    (void)state;
+    struct node node;
+    struct cp_store *store = node_up(&node);
+    struct cp_position at = store_wait(store);
+    put_numbers(store, 0, 100);
+    etcd_of(store)->answer_bytes_max = 4096;
+    struct cp_watch *watch = watch_from(store, at);
+    expect_state(watch, CP_WATCH_COMPACTED);
+    cp_watch_close(watch);
+    cp_store_close(store);
+    node_done(&node);
+}
+
 static void *cancel_soon(void *watch)
 {
     node_nap();
@@ -333,6 +349,7 @@ int main(void)
         cmocka_unit_test(restored_store_is_a_reset),
         cmocka_unit_test(other_cluster_is_a_reset),
         cmocka_unit_test(long_replay_keeps_order),
+        cmocka_unit_test(too_long_a_replay_is_final),
         cmocka_unit_test(cancelled_while_it_waits),
         cmocka_unit_test(token_is_renewed_for_a_watch),
         cmocka_unit_test(lost_quorum_is_away),
