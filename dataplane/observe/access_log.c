@@ -118,12 +118,15 @@ static int open_file(const struct dp_access_log *log)
     return fd >= 0 ? fd : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
-/* False: the log is to close, and has waited long enough. */
-static bool wait_for_room(const struct dp_access_log *log, unsigned *polls)
+/* False: the log is to close, and has waited long enough for a reader who took nothing. */
+static bool wait_for_room(const struct dp_access_log *log, unsigned *ret_polls)
 {
     struct pollfd file = {.fd = log->file, .events = POLLOUT};
-    (void)poll(&file, 1, BLOCKED_POLL_MS); /* the write tells what is the matter */
-    return !log->stop || ++*polls < BLOCKED_POLLS_AT_CLOSE;
+    if (poll(&file, 1, BLOCKED_POLL_MS) != 0)
+        *ret_polls = 0; /* there is room, or the write will tell what is the matter */
+    else if (log->stop)
+        ++*ret_polls;
+    return *ret_polls < BLOCKED_POLLS_AT_CLOSE;
 }
 
 /* How many of the bytes were written; fewer than there are: errno. */
