@@ -23,10 +23,10 @@ void cp_services_add(struct cp_methods *methods)
 {
     static const struct cp_service *const working[] = {
         &cp_group_service,   &cp_domain_service, &cp_environment_service,
-        &cp_channel_service, &cp_app_service,    &cp_policy_service,
+        &cp_channel_service, &cp_api_service,    &cp_release_service,
+        &cp_agent_service,   &cp_app_service,    &cp_policy_service,
     };
     static const struct cp_service later[] = {
-        LATER(api_service),         LATER(release_service),       LATER(agent_service),
         LATER(certificate_service), LATER(variable_service),      LATER(account_service),
         LATER(authorizer_service),  LATER(signature_key_service), LATER(gateway_response_service),
         LATER(settings_service),    LATER(alarm_rule_service),    LATER(audit_event_service),
