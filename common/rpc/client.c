@@ -139,9 +139,10 @@ void gw_rpc_exchange_init(struct gw_rpc_exchange *exchange, const struct gw_rpc_
 {
     *exchange = (struct gw_rpc_exchange){.details = grpc_empty_slice()};
     exchange->queue = grpc_completion_queue_create_for_next(NULL);
-    exchange->call =
-        grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, exchange->queue,
-                                 grpc_slice_from_copied_string(path), NULL, deadline, NULL);
+    grpc_slice method = grpc_slice_from_copied_string(path); /* the call takes its own reference */
+    exchange->call = grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                              exchange->queue, method, NULL, deadline, NULL);
+    grpc_slice_unref(method);
     grpc_metadata_array_init(&exchange->initial);
     grpc_metadata_array_init(&exchange->trailing);
     if (!client->authorization)

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/rpc/auth.h"
+
+#include "common/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* SHA-256 of "token", and of "other" */
+#define TOKEN_DIGEST "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0"
+#define OTHER_DIGEST "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
+
+#define TOKENS(digest)                                                                             \
+    "{\"tokens\": [{\"sha256\": \"" digest "\", \"principal\": \"ci\", \"role\": \"operator\"}],"  \
+    " \"certificates\": [{\"name\": \"ann\", \"principal\": \"Ann\", \"role\": \"viewer\"}],"      \
+    " \"agents\": [{\"name\": \"agent-1\"}]}"
+
+static char folder[] = "/tmp/penstock-auth-XXXXXX";
+static char file[64];
+
+/* As an editor or a mounted secret does it: another file under the same name. */
+static void write_file(const char *text)
+{
+    char fresh[80];
+    snprintf(fresh, sizeof(fresh), "%s.new", file);
+    FILE *out = fopen(fresh, "we");
+    assert_non_null(out);
+    assert_true(fputs(text, out) >= 0);
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(rename(fresh, file), 0);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof(file), "%s/credentials", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    (void)unlink(file); /* a test may have done it */
+    return rmdir(folder);
+}
+
+static struct cp_auth *open_auth(const char *path)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_auth *auth;
+    if (cp_auth_new(path, &auth, &err))
+        fail_msg("%s", err.message);
+    return auth;
+}
+
+/* "ci/operator", or the code and the message. */
+static const char *who(struct cp_auth *auth, struct gw_rpc_caller caller)
+{
+    static char text[GW_ERROR_MESSAGE_MAX + 64];
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_principal principal;
+    if (cp_auth_identify(auth, &caller, &principal, &err))
+        snprintf(text, sizeof(text), "%s: %s", gw_code_name(err.code), err.message);
+    else
+        snprintf(text, sizeof(text), "%s/%s", principal.name, cp_role_name(principal.role));
+    return text;
+}
+#define WHO(auth, ...) who(auth, (struct gw_rpc_caller){__VA_ARGS__})
+
+static const char *agent(struct cp_auth *auth, struct gw_rpc_caller caller)
+{
+    static char text[GW_ERROR_MESSAGE_MAX + 64];
+    struct gw_error err = GW_ERROR_NONE;
+    if (cp_auth_identify_agent(auth, &caller, &err) == 0)
+        return "yes";
+    snprintf(text, sizeof(text), "%s: %s", gw_code_name(err.code), err.message);
+    return text;
+}
+#define AGENT(auth, ...) agent(auth, (struct gw_rpc_caller){__VA_ARGS__})
+
+static void without_credentials_loopback_is_everything(void **state)
+{
+    (void)state;
+    struct cp_auth *auth = open_auth(NULL);
+    assert_false(cp_auth_is_configured(auth));
+    assert_string_equal(WHO(auth, .is_loopback = true), "local/administrator");
+    assert_string_equal(WHO(auth, .is_loopback = false, .bearer = "token", .cert_name = "ann"),
+                        "UNAUTHENTICATED: no credentials are configured: only callers on loopback "
+                        "are served");
+    assert_string_equal(AGENT(auth, .is_loopback = true), "yes");
+    assert_string_equal(AGENT(auth, .is_loopback = false),
+                        "PERMISSION_DENIED: no credentials are configured: only agents on "
+                        "loopback are served");
+    cp_auth_free(auth);
+}
+
+static void tokens_and_certificates(void **state)
+{
+    (void)state;
+    write_file(TOKENS(TOKEN_DIGEST));
+    struct cp_auth *auth = open_auth(file);
+    assert_true(cp_auth_is_configured(auth));
+    assert_string_equal(WHO(auth, .bearer = "token"), "ci/operator");
+    assert_string_equal(WHO(auth, .cert_name = "ann"), "Ann/viewer");
+    assert_string_equal(WHO(auth, .bearer = "token", .cert_name = "ann"), "ci/operator");
+    cp_auth_free(auth);
+}
+
+static void loopback_is_nothing_special_with_credentials(void **state)
+{
+    (void)state;
+    write_file(TOKENS(TOKEN_DIGEST));
+    struct cp_auth *auth = open_auth(file);
+    assert_string_equal(WHO(auth, .is_loopback = true),
+                        "UNAUTHENTICATED: a bearer token or a client certificate is needed");
+    assert_string_equal(AGENT(auth, .is_loopback = true),
+                        "PERMISSION_DENIED: agents need a client certificate");
+    cp_auth_free(auth);
+}
+
+static void strangers_are_told_without_their_token(void **state)
+{
+    (void)state;
+    write_file(TOKENS(TOKEN_DIGEST));
+    struct cp_auth *auth = open_auth(file);
+    assert_string_equal(WHO(auth, .bearer = "wrong"),
+                        "UNAUTHENTICATED: the bearer token is not known");
+    assert_string_equal(WHO(auth, .bearer = ""), "UNAUTHENTICATED: the bearer token is not known");
+    /* The digest is no token. */
+    assert_string_equal(WHO(auth, .bearer = TOKEN_DIGEST),
+                        "UNAUTHENTICATED: the bearer token is not known");
+    /* A wrong token is not made good by a certificate. */
+    assert_string_equal(WHO(auth, .bearer = "wrong", .cert_name = "ann"),
+                        "UNAUTHENTICATED: the bearer token is not known");
+    assert_string_equal(WHO(auth, .cert_name = "bob"),
+                        "UNAUTHENTICATED: no principal for the client certificate of \"bob\"");
+    cp_auth_free(auth);
+}
+
+/* People are not agents, and agents are not people. */
+static void agents_are_named_on_their_own(void **state)
+{
+    (void)state;
+    write_file(TOKENS(TOKEN_DIGEST));
+    struct cp_auth *auth = open_auth(file);
+    assert_string_equal(AGENT(auth, .cert_name = "agent-1"), "yes");
+    assert_string_equal(AGENT(auth, .cert_name = "ann"),
+                        "PERMISSION_DENIED: \"ann\" is not named as an agent");
+    assert_string_equal(AGENT(auth, .bearer = "token"),
+                        "PERMISSION_DENIED: agents need a client certificate");
+    assert_string_equal(WHO(auth, .cert_name = "agent-1"),
+                        "UNAUTHENTICATED: no principal for the client certificate of \"agent-1\"");
+    cp_auth_free(auth);
+}
+
+static void a_change_takes_effect_at_the_next_call(void **state)
+{
+    (void)state;
+    write_file(TOKENS(TOKEN_DIGEST));
+    struct cp_auth *auth = open_auth(file);
+    assert_string_equal(WHO(auth, .bearer = "token"), "ci/operator");
+    write_file(TOKENS(OTHER_DIGEST));
+    assert_string_equal(WHO(auth, .bearer = "token"),
+                        "UNAUTHENTICATED: the bearer token is not known");
+    assert_string_equal(WHO(auth, .bearer = "other"), "ci/operator");
+    write_file("{}");
+    assert_string_equal(AGENT(auth, .cert_name = "agent-1"),
+                        "PERMISSION_DENIED: \"agent-1\" is not named as an agent");
+    cp_auth_free(auth);
+}
+
+static void a_wrong_edit_keeps_the_last_good_form(void **state)
+{
+    (void)state;
+    write_file(TOKENS(TOKEN_DIGEST));
+    struct cp_auth *auth = open_auth(file);
+    write_file("{\"tokens\": [{}]}");
+    assert_string_equal(WHO(auth, .bearer = "token"), "ci/operator");
+    assert_int_equal(unlink(file), 0);
+    assert_string_equal(WHO(auth, .bearer = "token"), "ci/operator");
+    write_file(TOKENS(OTHER_DIGEST));
+    assert_string_equal(WHO(auth, .bearer = "other"), "ci/operator");
+    cp_auth_free(auth);
+}
+
+static void a_wrong_file_fails_at_the_start(void **state)
+{
+    (void)state;
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_auth *auth;
+    write_file("{\"tokens\": [{}]}");
+    assert_int_equal(cp_auth_new(file, &auth, &err), -1);
+    assert_non_null(strstr(err.message, "tokens[0].principal"));
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(cp_auth_new(file, &auth, &err), -1);
+    assert_non_null(strstr(err.message, "No such file"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_credentials_loopback_is_everything),
+        cmocka_unit_test(tokens_and_certificates),
+        cmocka_unit_test(loopback_is_nothing_special_with_credentials),
+        cmocka_unit_test(strangers_are_told_without_their_token),
+        cmocka_unit_test(agents_are_named_on_their_own),
+        cmocka_unit_test(a_change_takes_effect_at_the_next_call),
+        cmocka_unit_test(a_wrong_edit_keeps_the_last_good_form),
+        cmocka_unit_test(a_wrong_file_fails_at_the_start),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guard around methods, over a real server, with an imitation of a service. */
+#include "controlplane/rpc/method.h"
+
+#include "common/rpc/fixture.h"
+#include "controlplane/model/types.h"
+
+#include <unistd.h>
+
+#define SERVICE "/penstock.admin.v1.EnvironmentService/"
+
+/* What the handlers were called with. */
+static struct {
+    const struct cp_services *services;
+    char principal[CP_PRINCIPAL_NAME_MAX];
+    enum cp_role role;
+    bool has_deadline;
+    unsigned calls;
+} seen;
+
+static void see(const struct cp_call *call)
+{
+    seen.services = call->services;
+    seen.role = call->principal->role;
+    memcpy(seen.principal, call->principal->name, sizeof(seen.principal));
+    seen.has_deadline = call->deadline_ms < INT64_MAX;
+    seen.calls++;
+}
+
+static int get(const struct cp_call *call, const ProtobufCMessage *request,
+               ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    see(call);
+    const char *name = ((const Penstock__Admin__V1__GetEnvironmentRequest *)request)->name;
+    if (strcmp(name, "environments/none") == 0)
+        return gw_fail(err, GW_NOT_FOUND, "no %s", name);
+    cp_environment *environment =
+        (cp_environment *)(void *)gw_message_new(call->arena, CP_TYPE(environment));
+    environment->name = gw_arena_strdup(call->arena, name);
+    *ret_reply = &environment->base;
+    return 0;
+}
+
+static int delete (const struct cp_call *call, const ProtobufCMessage *request,
+                   ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    (void)request;
+    (void)err;
+    see(call);
+    *ret_reply = gw_message_new(call->arena, &google__protobuf__empty__descriptor);
+    return 0;
+}
+
+static const struct cp_method rows[] = {{"GetEnvironment", CP_ROLE_VIEWER, get},
+                                        {"DeleteEnvironment", CP_ROLE_ADMINISTRATOR, delete}};
+static const struct cp_service service = {&penstock__admin__v1__environment_service__descriptor,
+                                          rows, GW_ARRAY_LEN(rows)};
+
+/* SHA-256 of "viewer" and of "admin" */
+static const char credentials[] =
+    "{\"tokens\": ["
+    "{\"sha256\": \"d35ca5051b82ffc326a3b0b6574a9a3161dee16b9478a199ee39cd803ce5b799\","
+    " \"principal\": \"vic\", \"role\": \"viewer\"},"
+    "{\"sha256\": \"8c6976e5b5410415bde908bd4dee15dfb167a9c873fc4bb8a81f6f2ab448a918\","
+    " \"principal\": \"ada\", \"role\": \"administrator\"}]}";
+
+static char file[] = "/tmp/penstock-method-XXXXXX";
+static struct cp_auth *auth;
+static struct cp_methods *methods;
+static struct fixture fixture;
+static int services; /* something to point at */
+
+static int setup(void **state)
+{
+    (void)state;
+    struct gw_error err = GW_ERROR_NONE;
+    snprintf(file, sizeof(file), "/tmp/penstock-method-XXXXXX");
+    int fd = mkstemp(file);
+    assert_int_equal(write(fd, credentials, sizeof(credentials) - 1), sizeof(credentials) - 1);
+    close(fd);
+    if (cp_auth_new(file, &auth, &err))
+        fail_msg("%s", err.message);
+    methods = cp_methods_new(auth, (struct cp_services *)(void *)&services);
+    cp_methods_add_service(methods, &service);
+    size_t count;
+    const struct gw_rpc_method *list = cp_methods_list(methods, &count);
+    fixture_start(&fixture, (struct gw_rpc_server_options){0}, list, count);
+    memset(&seen, 0, sizeof(seen));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fixture_stop(&fixture);
+    cp_methods_free(methods);
+    cp_auth_free(auth);
+    return unlink(file);
+}
+
+/* token NULL: none. Returns the code; *ret_err says more. */
+static enum gw_code call(const char *token, const char *method, const char *name,
+                         struct gw_error *ret_err)
+{
+    struct gw_rpc_client *client =
+        new_client((struct gw_rpc_client_options){.target = fixture.target, .bearer = token});
+    char path[128];
+    snprintf(path, sizeof(path), SERVICE "%s", method);
+    Penstock__Admin__V1__GetEnvironmentRequest request = CP_INIT(GET_ENVIRONMENT_REQUEST);
+    request.name = (char *)name; /* all requests here have it as their first field */
+    const ProtobufCMessageDescriptor *reply_type = strcmp(method, "DeleteEnvironment") == 0
+                                                       ? &google__protobuf__empty__descriptor
+                                                       : CP_TYPE(environment);
+    ProtobufCMessage *reply;
+    *ret_err = GW_ERROR_NONE;
+    int failed = gw_rpc_client_call(client, &fixture.arena, path, &request.base, reply_type,
+                                    TIMEOUT_MS, &reply, ret_err);
+    gw_rpc_client_close(client);
+    return failed ? ret_err->code : GW_OK;
+}
+
+static void a_handler_knows_its_caller(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    assert_int_equal(call("viewer", "GetEnvironment", "environments/a", &err), GW_OK);
+    assert_ptr_equal(seen.services, &services);
+    assert_string_equal(seen.principal, "vic");
+    assert_int_equal(seen.role, CP_ROLE_VIEWER);
+    assert_true(seen.has_deadline);
+    assert_int_equal(call("admin", "DeleteEnvironment", "environments/a", &err), GW_OK);
+    assert_string_equal(seen.principal, "ada");
+}
+
+static void strangers_reach_no_handler(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    assert_int_equal(call(NULL, "GetEnvironment", "environments/a", &err), GW_UNAUTHENTICATED);
+    assert_int_equal(call("guess", "GetEnvironment", "environments/a", &err), GW_UNAUTHENTICATED);
+    /* They do not learn what is there, either. */
+    assert_int_equal(call("guess", "CreateEnvironment", "", &err), GW_UNAUTHENTICATED);
+    assert_int_equal(seen.calls, 0);
+}
+
+static void a_role_is_needed(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    assert_int_equal(call("viewer", "DeleteEnvironment", "environments/a", &err),
+                     GW_PERMISSION_DENIED);
+    assert_string_equal(err.message,
+                        "DeleteEnvironment needs the role administrator, and vic is viewer");
+    assert_int_equal(seen.calls, 0);
+}
+
+static void methods_without_a_row_are_unimplemented(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    assert_int_equal(call("admin", "CreateEnvironment", "", &err), GW_UNIMPLEMENTED);
+    assert_string_equal(err.message, "CreateEnvironment is not available in this version");
+}
+
+static void errors_of_handlers_come_through(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    assert_int_equal(call("viewer", "GetEnvironment", "environments/none", &err), GW_NOT_FOUND);
+    assert_string_equal(err.message, "no environments/none");
+}
+
+static struct cp_method_stats stats(const char *name)
+{
+    size_t count;
+    const struct gw_rpc_method *list = cp_methods_list(methods, &count);
+    struct cp_method_stats found;
+    for (size_t i = 0; i < count; i++)
+        if (cp_methods_stats(&list[i], &found) && strcmp(found.name, name) == 0)
+            return found;
+    fail_msg("%s is not in the list", name);
+    return found;
+}
+
+static void calls_are_counted_by_code(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(call("viewer", "GetEnvironment", "environments/a", &err), GW_OK);
+    assert_int_equal(call("viewer", "GetEnvironment", "environments/none", &err), GW_NOT_FOUND);
+    assert_int_equal(call(NULL, "GetEnvironment", "environments/a", &err), GW_UNAUTHENTICATED);
+    assert_int_equal(call("admin", "CreateEnvironment", "", &err), GW_UNIMPLEMENTED);
+    struct cp_method_stats got = stats("EnvironmentService/GetEnvironment");
+    assert_int_equal(got.calls[GW_OK], 3);
+    assert_int_equal(got.calls[GW_NOT_FOUND], 1);
+    assert_int_equal(got.calls[GW_UNAUTHENTICATED], 1);
+    assert_true(got.spent_ns > 0);
+    assert_int_equal(stats("EnvironmentService/CreateEnvironment").calls[GW_UNIMPLEMENTED], 1);
+    assert_int_equal(stats("EnvironmentService/ListEnvironments").calls[GW_OK], 0);
+}
+
+static void unguarded_methods_are_passed_on(void **state)
+{
+    (void)state;
+    struct gw_rpc_method row = {.path = "/x.Y/Z"};
+    struct cp_method_stats found;
+    struct cp_methods *own = cp_methods_new(auth, NULL);
+    cp_methods_add(own, &row, 1);
+    size_t count;
+    const struct gw_rpc_method *list = cp_methods_list(own, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].path, "/x.Y/Z");
+    assert_false(cp_methods_stats(&list[0], &found));
+    cp_methods_free(own);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_handler_knows_its_caller),
+        TEST(strangers_reach_no_handler),
+        TEST(a_role_is_needed),
+        TEST(methods_without_a_row_are_unimplemented),
+        TEST(errors_of_handlers_come_through),
+        TEST(calls_are_counted_by_code),
+        TEST(unguarded_methods_are_passed_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
