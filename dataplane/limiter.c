@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define SET_CELLS 16
 #define SPINS 200                    /* before the processor is given to whoever holds the set */
@@ -66,10 +67,11 @@ struct dp_limiter *dp_limiter_new(size_t capacity)
     struct dp_limiter *limiter = gw_calloc(1, sizeof *limiter);
     limiter->secret = dp_siphash_key_random();
     limiter->mask = sets - 1;
-    limiter->sets = aligned_alloc(_Alignof(struct set), sets * sizeof(struct set));
-    if (!limiter->sets)
+    /* From the kernel: zero, and no memory before it is touched. */
+    limiter->sets = mmap(NULL, sets * sizeof(struct set), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (limiter->sets == MAP_FAILED)
         gw_panic("limiter: out of memory");
-    memset((void *)limiter->sets, 0, sets * sizeof(struct set));
     return limiter;
 }
 
@@ -77,7 +79,7 @@ void dp_limiter_free(struct dp_limiter *limiter)
 {
     if (!limiter)
         return;
-    free(limiter->sets);
+    munmap((void *)limiter->sets, (limiter->mask + 1) * sizeof(struct set));
     free(limiter);
 }
 

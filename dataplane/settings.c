@@ -54,7 +54,7 @@ static const struct gw_setting rows[] = {
         "What is logged to stderr: debug, info, warn or error"),
     ROW("workers", INT, workers, "0", 0, DP_WORKERS_MAX,
         "Threads that serve requests; 0: one per core that it may run on"),
-    ROW("connections-max", INT, connections_max, "20000", 1, 10000000,
+    ROW("connections-max", INT, connections_max, "10000", 1, 10000000,
         "Connections of callers at once; those beyond get 503"),
     ROW("head-timeout", DURATION, head_timeout_ms, "15s", 1, HOUR,
         "From the first byte of a request to the end of its head; then 408"),
