@@ -59,6 +59,7 @@ enum dp_verdict dp_match_route(struct dp_exchange *x)
         return dp_exchange_refuse(x, DP_REFUSE_NOT_READY);
     if (dp_uri_normalise(&x->arena, request->head.path, DP_URI_SLASH_DECODE, &request->path) < 0)
         return dp_exchange_refuse(x, DP_REFUSE_BAD_PATH);
+    request->debug_for_all = settings->debug_for_all;
     request->environment = take_environment(&request->head.headers);
     request->debug = gw_str_eq_nocase(
         dp_headers_value(&request->head.headers, DP_HEADER_X_APIG_MODE), GW_STR("debug"));
