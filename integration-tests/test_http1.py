@@ -51,7 +51,7 @@ def test_what_parsers_read_differently_is_refused_and_the_connection_closed(port
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X%d: %s\r\n" % (i, b"a" * 1000) for i in range(140)) + b"\r\n", 431),
     (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
     (b"POST / HTTP/1.1\r\nHost: g.example.com\r\nContent-Length: 12582913\r\n\r\n", 413),
-])
+], ids=["line", "header", "headers", "version", "body"])
 def test_limits(port, request_bytes, status):
     with Connection(port) as connection:
         assert connection.send(request_bytes).read().status == status

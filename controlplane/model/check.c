@@ -2,6 +2,7 @@
 #include "controlplane/model/check.h"
 
 #include "common/message.h"
+#include "controlplane/model/names.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -29,6 +30,13 @@ void cp_check_characters(const char *text, size_t min, size_t max, const char *f
     size_t count = cp_characters(text);
     if (count > 0 && (count < min || count > max))
         (void)gw_fail_field(err, field, "must be %zu to %zu characters", min, max);
+}
+
+void cp_check_display_name(const char *display_name, const char *name, size_t min, size_t max,
+                           struct gw_error *err)
+{
+    if (strcmp(display_name, cp_name_last(name)) != 0)
+        cp_check_characters(display_name, min, max, "display_name", err);
 }
 
 static void check_label(size_t index, const char *key, const char *value, struct gw_error *err)

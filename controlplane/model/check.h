@@ -19,6 +19,9 @@ void cp_check_bytes(const char *text, size_t max, const char *field, struct gw_e
 /* Empty, or min to max characters. */
 void cp_check_characters(const char *text, size_t min, size_t max, const char *field,
                          struct gw_error *err);
+/* Empty, the id of the name, which is the default, or min to max characters. */
+void cp_check_display_name(const char *display_name, const char *name, size_t min, size_t max,
+                           struct gw_error *err);
 /* "labels" of any resource that has them. */
 void cp_check_labels(const ProtobufCMessage *message, struct gw_error *err);
 /* A host name or an address without brackets. */

@@ -16,7 +16,7 @@ _Static_assert(CP_APP_CODE_DIGEST_LEN == 2 * SHA256_DIGEST_LENGTH, "hex");
 int cp_check_app(const cp_app *app, struct gw_error *err)
 {
     *err = GW_ERROR_NONE;
-    cp_check_characters(app->display_name, DISPLAY_NAME_MIN, DISPLAY_NAME_MAX, "display_name", err);
+    cp_check_display_name(app->display_name, app->name, DISPLAY_NAME_MIN, DISPLAY_NAME_MAX, err);
     cp_check_bytes(app->description, DESCRIPTION_BYTES_MAX, "description", err);
     if (app->account[0])
         cp_refuse_for_now(err, "account");

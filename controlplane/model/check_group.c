@@ -14,7 +14,7 @@ static int result(const struct gw_error *err)
 int cp_check_group(const cp_api_group *group, struct gw_error *err)
 {
     *err = GW_ERROR_NONE;
-    cp_check_characters(group->display_name, 3, 255, "display_name", err);
+    cp_check_display_name(group->display_name, group->name, 3, 255, err);
     cp_check_bytes(group->description, 1000, "description", err);
     return result(err);
 }

@@ -103,6 +103,18 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
     return 0;
 }
 
+/* A person who has to correct the name should hear of the rest as well. */
+static int add_what_else_is_wrong(const struct cp_resource_rules *rules, ProtobufCMessage *message,
+                                  struct gw_error *err)
+{
+    struct gw_error more = GW_ERROR_NONE;
+    if (err->violation_count == 0 || check(rules, message, NULL, &more) == 0)
+        return -1;
+    for (unsigned i = 0; i < more.violation_count; i++)
+        (void)gw_fail_field(err, more.violations[i].field, "%s", more.violations[i].rule);
+    return -1;
+}
+
 int cp_resource_create(const struct cp_call *call, const struct cp_resource_rules *rules,
                        const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
                        struct gw_error *err)
@@ -113,7 +125,9 @@ int cp_resource_create(const struct cp_call *call, const struct cp_resource_rule
     job.sent = sent ? gw_message_copy(call->arena, sent)
                     : gw_message_new(call->arena, cp_kind_get(rules->kind)->type);
     cp_clear_output_only(job.sent, rules->output_only);
-    if (find_name(call, &job, err) < 0 || check(rules, job.sent, NULL, err) < 0)
+    if (find_name(call, &job, err) < 0)
+        return add_what_else_is_wrong(rules, job.sent, err);
+    if (check(rules, job.sent, NULL, err) < 0)
         return -1;
     if (rules->fill)
         rules->fill(call->arena, job.sent);

@@ -1,6 +1,7 @@
 """The servers of the scenarios: etcd, control plane, agent, nginx, and a backend that records."""
 import http.server
 import json
+import signal
 import socket
 import subprocess
 import threading
@@ -10,6 +11,11 @@ from .wait import until
 
 
 class Etcd(Process):
+    def stop(self, seconds=15):
+        """It closes its store on SIGTERM and then ends by that signal."""
+        status = super().stop(seconds)
+        return 0 if status == -signal.SIGTERM else status
+
     def __init__(self, folder, name="etcd", extra=()):
         self.port, self.peer_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
