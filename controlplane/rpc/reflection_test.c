@@ -246,10 +246,10 @@ static void who_only_asks_is_sent_away(void **state)
     char name[] = "penstock.admin.v1.ApiService"; /* a large answer: flow control holds it back */
     request.message_request_case = REQUEST(FILE_CONTAINING_SYMBOL);
     request.file_containing_symbol = name;
-    int asked = 0;
-    while (asked < 100000 && !gw_rpc_reader_send(reader, &request.base, TIMEOUT_MS, &err))
-        asked++;
-    assert_true(asked > CP_REFLECTION_WAITING_MAX && asked < 100000);
+    /* Until nothing is taken any more. The end cannot be seen before what came ahead of it is read,
+     * so a client that does not read runs into its time-out instead. */
+    while (!gw_rpc_reader_send(reader, &request.base, 1000, &err))
+        ;
     while (hear(&err))
         ;
     assert_int_equal(err.code, GW_RESOURCE_EXHAUSTED);
