@@ -128,6 +128,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
     flow->out = (struct dp_upstream_request){
         .channel = backend->channel,
         .tls = backend->tls,
+        .tls_name = backend->host_header,
         .method = is_callers ? x->request.head.method : backend->method,
         .line =
             {

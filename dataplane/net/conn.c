@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/net/conn.h"
 
+#include "dataplane/net/tls.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -33,11 +35,49 @@ static void set_blocked(struct dp_conn *conn, bool blocked)
         ev_io_stop(conn->loop->ev, &conn->writer);
 }
 
+static bool is_shaking_hands(const struct dp_conn *conn)
+{
+    return gw_unlikely(conn->tls != NULL) && !conn->tls->established;
+}
+
+static bool has_output(const struct dp_conn *conn)
+{
+    return conn->output || (conn->tls && conn->tls->out);
+}
+
+/* As write_out. What is encrypted counts as taken, written or not. */
+static ptrdiff_t write_encrypted(struct dp_conn *conn, gw_str extra)
+{
+    struct dp_tls *tls = conn->tls;
+    size_t pending = dp_conn_pending(conn), total = pending + extra.len, taken = 0;
+    do {
+        size_t room = DP_TLS_BATCH_BYTES;
+        while (taken < total && room > 0) {
+            gw_str part =
+                taken < pending
+                    ? gw_str_n(conn->output->data + conn->output->start + taken, pending - taken)
+                    : gw_str_n(extra.ptr + (taken - pending), total - taken);
+            part.len = GW_MIN(part.len, room);
+            int error = dp_tls_encrypt(tls, part);
+            if (error)
+                return error;
+            taken += part.len;
+            room -= part.len;
+        }
+        int error = dp_tls_flush(tls);
+        if (error)
+            return error;
+    } while (!tls->out && taken < total);
+    return (ptrdiff_t)taken;
+}
+
 /* Writes the output and then `extra`; how much of both was taken, or -errno. */
 static ptrdiff_t write_out(struct dp_conn *conn, gw_str extra)
 {
     struct dp_block *output = conn->output;
     ptrdiff_t n;
+    if (gw_unlikely(conn->tls != NULL))
+        return write_encrypted(conn, extra);
     if (output && extra.len) {
         struct iovec parts[2] = {
             {output->data + output->start, output->end - output->start},
@@ -66,6 +106,36 @@ static size_t consume_output(struct dp_conn *conn, size_t written)
     return written - pending;
 }
 
+/* Before the handshake is over only its own bytes leave. */
+static void flush_handshake(struct dp_conn *conn)
+{
+    int error = dp_tls_flush(conn->tls);
+    if (error) {
+        conn->error = error;
+        conn->events->failed(conn, error);
+        return;
+    }
+    set_blocked(conn, conn->tls->out != NULL);
+}
+
+static void shake_hands(struct dp_conn *conn)
+{
+    int result = dp_tls_handshake(conn->tls);
+    if (result < 0) {
+        (void)dp_tls_flush(conn->tls); /* the alert that says why; the failure is told anyway */
+        conn->error = result;
+        conn->events->failed(conn, result);
+        return;
+    }
+    dp_loop_flush_later(conn->loop, &conn->flush);
+    if (result == 0)
+        return;
+    if (conn->events->connected)
+        conn->events->connected(conn);
+    if (conn->fd >= 0 && dp_tls_has_more(conn->tls))
+        dp_loop_later(conn->loop, &conn->tls->again);
+}
+
 static void flush(struct dp_task *task)
 {
     struct dp_conn *conn = gw_container_of(task, struct dp_conn, flush);
@@ -75,7 +145,11 @@ static void flush(struct dp_task *task)
     }
     if (conn->connecting)
         return;
-    if (conn->output && !conn->blocked) {
+    if (is_shaking_hands(conn)) {
+        flush_handshake(conn);
+        return;
+    }
+    if (has_output(conn) && !conn->blocked) {
         ptrdiff_t n = write_out(conn, GW_STR_NONE);
         if (n < 0) {
             conn->error = (int)n;
@@ -84,8 +158,8 @@ static void flush(struct dp_task *task)
         }
         (void)consume_output(conn, (size_t)n); /* there was nothing beyond */
     }
-    set_blocked(conn, conn->output != NULL);
-    if (conn->output)
+    set_blocked(conn, has_output(conn));
+    if (conn->blocked)
         conn->events->stalled(conn);
     else
         conn->events->drained(conn);
@@ -97,7 +171,12 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
     (void)events;
     struct dp_conn *conn = gw_container_of(watcher, struct dp_conn, reader);
     struct dp_loop *loop = conn->loop;
-    conn->events->readable(conn);
+    if (conn->tls)
+        conn->tls->drained = false;
+    if (is_shaking_hands(conn))
+        shake_hands(conn);
+    else
+        conn->events->readable(conn);
     dp_loop_settle(loop);
 }
 
@@ -114,6 +193,10 @@ static void finish_connect(struct dp_conn *conn)
     }
     conn->connecting = false;
     ev_io_start(conn->loop->ev, &conn->reader);
+    if (conn->tls) {
+        shake_hands(conn);
+        return;
+    }
     conn->events->connected(conn);
     if (conn->fd >= 0)
         dp_loop_flush_later(conn->loop, &conn->flush);
@@ -143,6 +226,7 @@ static void init(struct dp_conn *conn, struct dp_loop *loop, const struct dp_con
     conn->events = events;
     conn->input = (struct dp_input){0};
     conn->output = NULL;
+    conn->tls = NULL;
     conn->fd = fd;
     conn->error = 0;
     conn->connecting = conn->blocked = false;
@@ -198,6 +282,8 @@ void dp_conn_close(struct dp_conn *conn)
         return;
     ev_io_stop(conn->loop->ev, &conn->reader);
     ev_io_stop(conn->loop->ev, &conn->writer);
+    dp_tls_free(conn->tls);
+    conn->tls = NULL;
     close(conn->fd);
     conn->fd = -1;
     drop_output(conn);
@@ -210,7 +296,19 @@ void dp_conn_close(struct dp_conn *conn)
 void dp_conn_shutdown(struct dp_conn *conn)
 {
     assert(!conn->output);
+    if (conn->tls)
+        dp_tls_finish(conn->tls);
     (void)shutdown(conn->fd, SHUT_WR); /* fails when the peer is gone, which reading will tell */
+}
+
+static ptrdiff_t read_decrypted(struct dp_conn *conn, char *at, size_t room)
+{
+    ptrdiff_t n = dp_tls_read(conn->tls, at, room);
+    if (n > 0)
+        dp_input_commit(&conn->input, (size_t)n);
+    if (conn->tls->out) /* TLS itself had something to answer */
+        dp_loop_flush_later(conn->loop, &conn->flush);
+    return n;
 }
 
 ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want)
@@ -219,6 +317,8 @@ ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want)
     char *at = dp_input_room(&conn->input, &conn->loop->blocks, want, &room);
     if (!at)
         return -ENOBUFS;
+    if (gw_unlikely(conn->tls != NULL))
+        return read_decrypted(conn, at, room);
     ssize_t n = read(conn->fd, at, room);
     if (n > 0) {
         dp_input_commit(&conn->input, (size_t)n);
@@ -236,15 +336,23 @@ void dp_conn_pause(struct dp_conn *conn)
 
 void dp_conn_resume(struct dp_conn *conn)
 {
-    if (conn->fd >= 0 && !conn->connecting)
-        ev_io_start(conn->loop->ev, &conn->reader);
+    if (conn->fd < 0 || conn->connecting)
+        return;
+    ev_io_start(conn->loop->ev, &conn->reader);
+    if (dp_conn_has_unread(conn))
+        dp_loop_later(conn->loop, &conn->tls->again);
+}
+
+bool dp_conn_has_unread(const struct dp_conn *conn)
+{
+    return conn->tls && dp_tls_has_more(conn->tls);
 }
 
 void dp_conn_send(struct dp_conn *conn, gw_str bytes)
 {
     if (conn->fd < 0 || conn->error || bytes.len == 0)
         return;
-    if (bytes.len > COPY_BYTES_MAX && !conn->blocked) {
+    if (bytes.len > COPY_BYTES_MAX && !conn->blocked && !is_shaking_hands(conn)) {
         ptrdiff_t n = write_out(conn, bytes);
         if (n < 0) {
             fail(conn, (int)n);

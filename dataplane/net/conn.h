@@ -11,10 +11,11 @@
 #define DP_CONN_HIGH_WATER (64 * 1024)
 
 struct dp_conn;
+struct dp_tls; /* net/tls.h */
 
 /* The owner's part. None is called after dp_conn_close. */
 struct dp_conn_events {
-    void (*connected)(struct dp_conn *); /* only after dp_conn_connect */
+    void (*connected)(struct dp_conn *); /* after dp_conn_connect, or a TLS handshake */
     void (*readable)(struct dp_conn *);  /* call dp_conn_read */
     void (*drained)(struct dp_conn *);   /* after a write: nothing is left to write */
     void (*stalled)(struct dp_conn *);   /* after a write: the kernel took less; more later */
@@ -28,6 +29,7 @@ struct dp_conn {
     ev_io reader, writer;
     struct dp_input input;
     struct dp_block *output; /* owned; NULL: nothing to write */
+    struct dp_tls *tls;      /* owned; NULL: bytes are sent as they are (dp_conn_start_tls) */
     struct dp_task flush;    /* then the grave */
     int fd;                  /* -1: closed */
     int error;               /* of a write within the event, told by flush */
@@ -45,7 +47,7 @@ GW_MUST_CHECK int dp_conn_connect(struct dp_conn *conn, struct dp_loop *loop,
                                   const struct dp_address *address, uint16_t port);
 /* Watchers stop and the socket closes now, the memory goes when the event ends. Twice is once. */
 void dp_conn_close(struct dp_conn *conn);
-/* Sends FIN after all output; what still comes in can be read. */
+/* Sends FIN (and TLS's own end) after all output; what still comes in can be read. */
 void dp_conn_shutdown(struct dp_conn *conn);
 
 /* One read into the input. >0: bytes; 0: the peer sent FIN; -EAGAIN: nothing there; other -errno.
@@ -54,11 +56,14 @@ GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
 /* Stops and starts reading. Each change may cost a system call: for backpressure only. */
 void dp_conn_pause(struct dp_conn *conn);
 void dp_conn_resume(struct dp_conn *conn);
+/* Bytes have left the kernel that dp_conn_read has not given yet (TLS only). */
+bool dp_conn_has_unread(const struct dp_conn *conn);
 
 /* Queues bytes; large ones are written straight from where they are. Never calls back. */
 void dp_conn_send(struct dp_conn *conn, gw_str bytes);
 /* `drained` follows even when there was nothing to write. */
 void dp_conn_touch(struct dp_conn *conn);
+/* Bytes given to dp_conn_send that no write has taken yet. */
 static inline size_t dp_conn_pending(const struct dp_conn *conn)
 {
     return conn->output ? conn->output->end - conn->output->start : 0;

@@ -146,6 +146,12 @@ static bool pick_member(struct dp_upstream_call *call)
     return call->member != NULL;
 }
 
+gw_str dp_call_tls_name(const struct dp_upstream_call *call)
+{
+    gw_str name = dp_upstream_tls_name(call->request->tls_name);
+    return name.len > 0 ? name : dp_endpoint_host(call->member->endpoint);
+}
+
 /* The exchange begins on a connection that is there. */
 static void attach(struct dp_upstream_call *call, struct dp_upstream_link *link)
 {
@@ -213,7 +219,7 @@ static void begin_attempt(struct dp_upstream_call *call)
     call->bytes_in = call->bytes_out = 0;
     call->sent_ns = call->head_ns = 0;
     if (!call->fresh_only)
-        link = dp_pool_take(upstreams, call->member->endpoint, call->request->tls);
+        link = dp_pool_take(call);
     call->reused = link != NULL;
     if (link) {
         upstreams->stats.reuses++;

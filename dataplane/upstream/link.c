@@ -2,6 +2,9 @@
 /* Reading: bytes to answers, and the life of the connection. send.c has the other direction. */
 #include "dataplane/upstream/link.h"
 
+#include "common/log.h"
+#include "dataplane/net/tls.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -68,7 +71,8 @@ static bool may_be_reused(const struct dp_upstream_link *link)
 {
     const struct dp_upstream_call *call = link->call;
     return call->framing.keep_alive && call->body_complete && !link->send_failed && !link->ended &&
-           dp_conn_pending(&link->conn) == 0 && dp_input_view(&link->conn.input).len == 0;
+           dp_conn_pending(&link->conn) == 0 && dp_input_view(&link->conn.input).len == 0 &&
+           !dp_conn_has_unread(&link->conn);
 }
 
 static void finish(struct dp_upstream_link *link, gw_str data)
@@ -172,9 +176,11 @@ static void on_readable(struct dp_conn *conn)
         return;
     }
     ptrdiff_t n = dp_conn_read(conn, expected_bytes(link));
-    if (n == -EAGAIN)
+    if (n == -EAGAIN && link->phase == DP_LINK_IDLE)
+        dp_input_release(&conn->input, &conn->loop->blocks); /* TLS itself said something */
+    else if (n == -EAGAIN)
         return;
-    if (link->phase == DP_LINK_IDLE)
+    else if (link->phase == DP_LINK_IDLE)
         dp_link_close(link);
     else if (n > 0)
         take_input(link);
@@ -215,21 +221,41 @@ static void on_send_failed(struct dp_upstream_link *link)
         take_end(link, true);
 }
 
+/* A person has to do something about it, and the answer to the caller does not say it. */
+static void report_tls(struct dp_upstream_link *link)
+{
+    static struct gw_log_limit limit;
+    const char *why = dp_conn_tls_error(&link->conn);
+    unsigned dropped;
+    if (!*why)
+        return;
+    link->pool->upstreams->stats.tls_failures++;
+    if (gw_log_allow(&limit, 1, &dropped))
+        gw_log(GW_LOG_WARN, "upstream", "no TLS connection to a backend",
+               gw_kv_str("endpoint", dp_endpoint_name(link->pool->endpoint)),
+               gw_kv_str("name", link->tls_name), gw_kv_text("error", why),
+               gw_kv_int("dropped", dropped));
+}
+
 static void on_failed(struct dp_conn *conn, int error)
 {
     (void)error; /* the failure says what matters */
     struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
-    if (link->phase == DP_LINK_CONNECTING)
+    if (link->phase == DP_LINK_CONNECTING) {
+        report_tls(link);
         dp_call_connect_failed(link->call);
-    else if (link->phase == DP_LINK_IDLE)
+    } else if (link->phase == DP_LINK_IDLE) {
         dp_link_close(link);
-    else
+    } else {
         on_send_failed(link);
+    }
 }
 
 static void on_freed(struct dp_conn *conn)
 {
-    free(gw_container_of(conn, struct dp_upstream_link, conn));
+    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    free(link->tls_peer);
+    free(link);
 }
 
 static void on_idle_timeout(struct dp_timer *timer)
@@ -246,21 +272,49 @@ static const struct dp_conn_events events = {
     .freed = on_freed,
 };
 
+/* The context is there from the first backend over TLS on. */
+static struct dp_upstream_tls *tls_of(struct dp_upstreams *upstreams)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    if (!upstreams->tls && dp_upstream_tls_new(NULL, &upstreams->tls, &err) < 0)
+        gw_log(GW_LOG_ERROR, "upstream", "no TLS to backends", gw_kv_error(&err));
+    return upstreams->tls;
+}
+
+static int start_tls(struct dp_upstream_link *link, const struct dp_upstream_call *call)
+{
+    struct dp_upstream_tls *tls = tls_of(call->upstreams);
+    gw_str name = dp_call_tls_name(call);
+    link->tls_peer = tls ? dp_upstream_tls_peer(call->member->endpoint, name) : NULL;
+    if (!link->tls_peer)
+        return -EINVAL;
+    link->tls_name = gw_str_n(link->tls_peer, name.len);
+    SSL *ssl = dp_upstream_tls_connect(tls, link->tls_peer, link->tls_name);
+    if (!ssl)
+        return -EINVAL;
+    dp_conn_start_tls(&link->conn, ssl);
+    return 0;
+}
+
 int dp_link_connect(struct dp_upstream_call *call, const struct dp_address *address)
 {
+    struct dp_upstreams *upstreams = call->upstreams;
     struct dp_endpoint *endpoint = call->member->endpoint;
     struct dp_upstream_link *link = gw_calloc(1, sizeof(*link));
-    int error = dp_conn_connect(&link->conn, call->upstreams->options.loop, &events, address,
+    int error = dp_conn_connect(&link->conn, upstreams->options.loop, &events, address,
                                 dp_endpoint_port(endpoint));
     if (error) {
         free(link);
         return error;
     }
-    link->pool = dp_pool_enter(call->upstreams, endpoint);
+    link->pool = dp_pool_enter(upstreams, endpoint);
     link->phase = DP_LINK_CONNECTING;
-    link->tls = call->request->tls;
     gw_list_init(&link->node);
     dp_timer_init(&link->timer, on_idle_timeout);
+    if (call->request->tls && (error = start_tls(link, call)) != 0) {
+        dp_link_close(link);
+        return error;
+    }
     link->call = call;
     call->link = link;
     return 0;

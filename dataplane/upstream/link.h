@@ -23,13 +23,14 @@ struct dp_upstream_link {
     struct dp_h1_parser parser;
     struct dp_h1_body body; /* of the answer */
     enum dp_link_phase phase;
-    uint8_t interims; /* 1xx answers so far */
-    bool tls;
+    uint8_t interims;   /* 1xx answers so far */
+    char *tls_peer;     /* owned; NULL: a plain connection */
+    gw_str tls_name;    /* the front of tls_peer: whom the certificate names */
     bool send_failed;   /* the backend takes no more; it may have answered before */
     bool ended, broken; /* nothing more comes: by FIN, or by an error */
 };
 
-/* What the call's connecting starts with; link->call is the call. 0, or -errno at once. */
+/* Starts to connect call->link. 0, or -errno at once. */
 GW_MUST_CHECK int dp_link_connect(struct dp_upstream_call *call, const struct dp_address *address);
 /* Any time, also from within the call's callbacks. The call hears nothing. */
 void dp_link_close(struct dp_upstream_link *link);
@@ -40,6 +41,9 @@ void dp_link_pump(struct dp_upstream_link *link);
 void dp_link_begin(struct dp_upstream_link *link, struct dp_upstream_call *call);
 void dp_link_send_data(struct dp_upstream_link *link, gw_str data);
 void dp_link_send_end(struct dp_upstream_link *link);
+
+/* Whom the certificate of the call's member must name, when TLS is asked for. */
+gw_str dp_call_tls_name(const struct dp_upstream_call *call);
 
 /* call.c's part. After each of them look at link->call: the call may have ended or left. */
 void dp_call_connected(struct dp_upstream_call *call);

@@ -18,8 +18,7 @@ struct dp_pool *dp_pool_enter(struct dp_upstreams *upstreams, struct dp_endpoint
         pool = *slot = gw_calloc(1, sizeof(*pool));
         pool->upstreams = upstreams;
         pool->endpoint = dp_endpoint_ref(endpoint);
-        gw_list_init(&pool->idle[false]);
-        gw_list_init(&pool->idle[true]);
+        gw_list_init(&pool->idle);
         gw_list_push(&upstreams->pools, &pool->node);
     }
     pool->count++;
@@ -46,17 +45,24 @@ void dp_pool_remove(struct dp_upstream_link *link)
     link->pool->upstreams->stats.idle--;
 }
 
-struct dp_upstream_link *dp_pool_take(struct dp_upstreams *upstreams, struct dp_endpoint *endpoint,
-                                      bool tls)
+static bool fits(const struct dp_upstream_link *link, bool tls, gw_str tls_name)
 {
-    struct dp_pool *pool = dp_pool_find(upstreams, endpoint);
+    return tls ? link->tls_peer && gw_str_eq(link->tls_name, tls_name) : !link->tls_peer;
+}
+
+struct dp_upstream_link *dp_pool_take(const struct dp_upstream_call *call)
+{
+    struct dp_pool *pool = dp_pool_find(call->upstreams, call->member->endpoint);
+    bool tls = call->request->tls;
+    gw_str tls_name = tls ? dp_call_tls_name(call) : GW_STR_NONE;
     if (!pool)
         return NULL;
-    gw_list_each(&pool->idle[tls], it)
+    gw_list_each(&pool->idle, it)
     {
         struct dp_upstream_link *link = gw_container_of(it, struct dp_upstream_link, node);
-        /* The loop has seen that it closed or said something, and tells it later in this turn. */
-        if (ev_is_pending(&link->conn.reader))
+        /* Pending: the loop has seen that it closed or said something, and tells it later in this
+         * turn. */
+        if (ev_is_pending(&link->conn.reader) || !fits(link, tls, tls_name))
             continue;
         dp_pool_remove(link);
         return link;
@@ -64,21 +70,14 @@ struct dp_upstream_link *dp_pool_take(struct dp_upstreams *upstreams, struct dp_
     return NULL;
 }
 
-static void close_oldest(struct dp_pool *pool, bool tls)
-{
-    struct gw_list *list =
-        gw_list_is_empty(&pool->idle[tls]) ? &pool->idle[!tls] : &pool->idle[tls];
-    dp_link_close(gw_container_of(list->prev, struct dp_upstream_link, node));
-}
-
 void dp_pool_put(struct dp_upstream_link *link)
 {
     struct dp_pool *pool = link->pool;
     struct dp_upstreams *upstreams = pool->upstreams;
     if (pool->idle_count >= upstreams->options.idle_max)
-        close_oldest(pool, link->tls);
+        dp_link_close(gw_container_of(pool->idle.prev, struct dp_upstream_link, node));
     link->phase = DP_LINK_IDLE;
-    gw_list_push_front(&pool->idle[link->tls], &link->node);
+    gw_list_push_front(&pool->idle, &link->node);
     pool->idle_count++;
     upstreams->stats.idle++;
     dp_loop_arm(upstreams->options.loop, &link->timer, upstreams->options.idle_timeout_ms);

@@ -8,16 +8,17 @@
 
 #include "common/list.h"
 #include "dataplane/upstream/endpoint.h"
+#include "dataplane/upstream/tls.h"
 #include "dataplane/upstream/upstream.h"
 
 struct dp_pool {
     struct dp_upstreams *upstreams; /* borrowed */
     struct dp_endpoint *endpoint;   /* a reference is owned */
     struct gw_list node;            /* of upstreams->pools */
-    struct gw_list idle[2];         /* plain, TLS; used last in front */
-    unsigned idle_count;            /* of both */
-    unsigned count;                 /* connections, idle and busy */
-    uint8_t address;                /* index of the address that took a connection last */
+    struct gw_list idle;            /* used last in front */
+    unsigned idle_count;
+    unsigned count;  /* connections, idle and busy */
+    uint8_t address; /* index of the address that took a connection last */
 };
 
 /* One worker's. */
@@ -25,6 +26,7 @@ struct dp_upstreams {
     struct dp_upstreams_options options;
     struct dp_upstreams_stats stats;
     struct gw_list pools;
+    struct dp_upstream_tls *tls; /* owned; NULL: no backend over TLS yet, and no ca_file */
     struct dp_retry_budgets budgets;
 };
 
@@ -35,9 +37,9 @@ void dp_pool_leave(struct dp_pool *pool);
 /* NULL: there is none. */
 struct dp_pool *dp_pool_find(struct dp_upstreams *upstreams, struct dp_endpoint *endpoint);
 
-/* The idle connection that was used last, which is idle no longer; NULL: none. */
-struct dp_upstream_link *dp_pool_take(struct dp_upstreams *upstreams, struct dp_endpoint *endpoint,
-                                      bool tls);
+/* The idle connection to the call's member that was used last, and that is what the call asks for
+ * (plain, or TLS with the same name in the certificate). It is idle no longer. NULL: none. */
+struct dp_upstream_link *dp_pool_take(const struct dp_upstream_call *call);
 /* It has nothing to read or to write. Beyond idle_max the one unused for longest closes. */
 void dp_pool_put(struct dp_upstream_link *link);
 /* An idle connection stops being one. */

@@ -12,6 +12,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -35,6 +37,8 @@ struct backend {
     atomic_uint step;     /* for the test to wait for the script, and the other way round */
     atomic_bool gave_up;
     const char *why;
+    SSL_CTX *tls; /* borrowed; NULL: plain */
+    SSL *ssl;     /* of fd */
 };
 
 static inline void give_up(struct backend *b, const char *why)
@@ -71,8 +75,11 @@ static inline uint16_t refusing_port(void)
     return port;
 }
 
+/* Without the end that TLS announces: see backend_shutdown. */
 static inline void backend_close(struct backend *b)
 {
+    SSL_free(b->ssl);
+    b->ssl = NULL;
     if (b->fd >= 0)
         close(b->fd);
     b->fd = -1;
@@ -93,6 +100,18 @@ static inline void backend_accept(struct backend *b)
         give_up(b, "accept");
     else
         set_patience(b->fd);
+    if (b->fd < 0 || !b->tls)
+        return;
+    b->ssl = SSL_new(b->tls);
+    SSL_set_fd(b->ssl, b->fd);
+    (void)SSL_accept(b->ssl); /* a case may want it to fail: reading fails then */
+    ERR_clear_error();
+}
+
+static inline void backend_shutdown(struct backend *b)
+{
+    (void)SSL_shutdown(b->ssl); /* the other side's is not waited for */
+    backend_close(b);
 }
 
 /* One read more; false at the end. */
@@ -100,7 +119,9 @@ static inline bool backend_more(struct backend *b)
 {
     if (gw_buf_reserve(&b->seen, 65536) < 0)
         abort();
-    ssize_t n = read(b->fd, b->seen.data + b->seen.end, 65536);
+    ssize_t n = b->ssl ? SSL_read(b->ssl, b->seen.data + b->seen.end, 65536)
+                       : read(b->fd, b->seen.data + b->seen.end, 65536);
+    ERR_clear_error();
     if (n > 0)
         gw_buf_commit(&b->seen, (size_t)n);
     return n > 0;
@@ -150,7 +171,8 @@ static inline void backend_read_end(struct backend *b)
 static inline void backend_write(struct backend *b, gw_str bytes)
 {
     while (bytes.len > 0) {
-        ssize_t n = send(b->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+        ssize_t n = b->ssl ? SSL_write(b->ssl, bytes.ptr, (int)bytes.len)
+                           : send(b->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
         if (n <= 0) {
             give_up(b, "write");
             return;
@@ -180,12 +202,18 @@ static inline void *backend_run(void *arg)
     return NULL;
 }
 
-static inline void backend_start(struct backend *b, void (*script)(struct backend *))
+static inline void backend_start_tls(struct backend *b, void (*script)(struct backend *),
+                                     SSL_CTX *tls)
 {
-    *b = (struct backend){.script = script, .fd = -1};
+    *b = (struct backend){.script = script, .fd = -1, .tls = tls};
     b->listener = listen_anywhere(&b->port);
     gw_buf_init(&b->seen, 0);
     pthread_create(&b->thread, NULL, backend_run, b);
+}
+
+static inline void backend_start(struct backend *b, void (*script)(struct backend *))
+{
+    backend_start_tls(b, script, NULL);
 }
 
 /* What it has seen stays readable until backend_done. */

@@ -28,6 +28,7 @@ struct dp_upstreams_options {
 };
 struct dp_upstreams_stats {
     uint64_t connects, connect_failures, reuses, stale, retries, timeouts;
+    uint64_t tls_failures;    /* of connect_failures: the handshake, certificates among it */
     uint64_t budget_refusals; /* retries that the budget did not allow */
     uint64_t open, idle;      /* connections now */
 };
@@ -40,8 +41,9 @@ const struct dp_upstreams_stats *dp_upstreams_stats(const struct dp_upstreams *u
 /* What to send; all of it is borrowed until the call ends. */
 struct dp_upstream_request {
     const struct dp_channel *channel;
-    bool tls;
-    enum dp_method method;          /* as sent: decides framing of the answer and retries */
+    bool tls;              /* the backend's certificate is verified, always */
+    gw_str tls_name;       /* whom it must name, "host" or "host:port"; empty: the member's host */
+    enum dp_method method; /* as sent: decides framing of the answer and retries */
     struct dp_h1_request_line line; /* host empty: the member's host:port */
     const struct dp_headers *headers;
     struct dp_h1_framing framing; /* of the body: kind NONE, LENGTH or CHUNKED, and length; the rest

@@ -10,7 +10,11 @@
 int dp_upstreams_new(const struct dp_upstreams_options *options,
                      struct dp_upstreams **ret_upstreams, struct gw_error *err)
 {
-    (void)err;
+    struct dp_upstream_tls *tls = NULL;
+    /* A file that was named is wanted, and read now, so that what is wrong with it is said. The
+     * system's authorities take memory, so they wait for the first backend over TLS. */
+    if (options->ca_file && dp_upstream_tls_new(options->ca_file, &tls, err) < 0)
+        return -1;
     struct dp_upstreams *upstreams = gw_calloc(1, sizeof(*upstreams));
     upstreams->options = *options;
     struct dp_upstreams_options *own = &upstreams->options;
@@ -19,13 +23,9 @@ int dp_upstreams_new(const struct dp_upstreams_options *options,
     own->idle_timeout_ms = own->idle_timeout_ms ? own->idle_timeout_ms : IDLE_TIMEOUT_MS;
     own->idle_max = own->idle_max ? own->idle_max : IDLE_MAX;
     gw_list_init(&upstreams->pools);
+    upstreams->tls = tls;
     *ret_upstreams = upstreams;
     return 0;
-}
-
-static void close_idle(struct gw_list *idle)
-{
-    gw_list_each(idle, it) dp_link_close(gw_container_of(it, struct dp_upstream_link, node));
 }
 
 void dp_upstreams_free(struct dp_upstreams *upstreams)
@@ -35,13 +35,14 @@ void dp_upstreams_free(struct dp_upstreams *upstreams)
     gw_list_each(&upstreams->pools, it)
     {
         struct dp_pool *pool = gw_container_of(it, struct dp_pool, node);
-        pool->count++; /* it stays while its lists are walked */
-        close_idle(&pool->idle[false]);
-        close_idle(&pool->idle[true]);
+        pool->count++; /* it stays while its list is walked */
+        gw_list_each(&pool->idle, idle)
+            dp_link_close(gw_container_of(idle, struct dp_upstream_link, node));
         upstreams->stats.open++;
         dp_pool_leave(pool);
     }
     assert(gw_list_is_empty(&upstreams->pools));
+    dp_upstream_tls_free(upstreams->tls);
     free(upstreams);
 }
 
