@@ -103,6 +103,7 @@ void dp_conn_start_tls(struct dp_conn *conn, SSL *ssl)
     struct dp_tls *tls = gw_calloc(1, sizeof(*tls));
     tls->conn = conn;
     tls->ssl = ssl;
+    tls->drained = true; /* until the loop says otherwise */
     dp_task_init(&tls->again, on_again);
     BIO *bio = new_bio(tls);
     SSL_set_bio(ssl, bio, bio);

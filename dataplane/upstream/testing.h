@@ -15,6 +15,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +283,7 @@ static inline void bench_init(struct bench *bench, struct dp_upstreams_options o
 {
     struct gw_error err = GW_ERROR_NONE;
     memset(bench, 0, sizeof(*bench));
+    signal(SIGPIPE, SIG_IGN); /* as in the agent */
     assert_int_equal(dp_loop_init(&bench->loop), 0);
     options.loop = &bench->loop;
     bench->endpoints = dp_endpoints_new(1);
