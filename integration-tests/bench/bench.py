@@ -50,7 +50,7 @@ class Ours:
     name = "penstock"
 
     def __init__(self, folder, backend, work, routes):
-        self.controlplane = ControlPlane(folder, name=f"controlplane-{work}", extra=("--apis-max", "100000")).start()
+        self.controlplane = ControlPlane(folder, name=f"controlplane-{work}").start()
         log = ("--access-log", str(folder / "access.log")) if work == "full" else ("--access-log", "off")
         self.agent = Agent(folder, self.controlplane, f"agent-{work}", extra=("--workers", "1", *log)).start()
         gateway = Gateway(self.controlplane, self.agent, backend)
