@@ -301,6 +301,21 @@ int dp_client_new(struct ev_loop *loop, const struct dp_sync_options *options,
     return 0;
 }
 
+bool dp_client_is_open(const struct dp_client *client)
+{
+    return client->stream != NULL;
+}
+
+void dp_client_send(struct dp_client *client, gw_str message)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    assert(client->stream);
+    if (send_message(client, message, &err) < 0)
+        disconnect(client, &err);
+    else
+        run(client);
+}
+
 void dp_client_free(struct dp_client *client)
 {
     if (!client)

@@ -36,4 +36,10 @@ GW_MUST_CHECK int dp_client_new(struct ev_loop *loop, const struct dp_sync_optio
                                 struct dp_client **ret_client, struct gw_error *err);
 void dp_client_free(struct dp_client *client); /* takes NULL */
 
+/* A stream is open: something can be sent. */
+bool dp_client_is_open(const struct dp_client *client);
+/* A packed AgentMessage beside Hello and Ack. When the control plane does not read, the connection
+ * ends, as for those. Only while a stream is open. */
+void dp_client_send(struct dp_client *client, gw_str message);
+
 #endif

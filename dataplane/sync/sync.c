@@ -5,6 +5,7 @@
 #include "common/message.h"
 #include "dataplane/sync/cache.h"
 #include "dataplane/sync/client.h"
+#include "dataplane/sync/statistics.h"
 
 #include <ev.h>
 #include <pthread.h>
@@ -23,6 +24,8 @@ struct dp_sync {
     struct dp_refusals refusals; /* borrowed from the catalog until the next apply */
     struct ev_loop *loop;        /* owned */
     ev_async stop;
+    struct dp_route_stats_table *stats; /* borrowed */
+    ev_timer tell;                      /* statistics */
     ev_timer save; /* the cache is written a moment after a change, not for each of a burst */
     pthread_t thread;
     bool is_running;
@@ -273,6 +276,20 @@ static const struct dp_client_events client_events = {
     .on_disconnected = on_disconnected,
 };
 
+/* What was counted while nobody listens is told later: deltas are only taken to be sent. */
+static void on_tell(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    struct dp_sync *sync = timer->data;
+    struct gw_arena arena = {0};
+    if (!dp_client_is_open(sync->client))
+        return;
+    struct dp_statistics told = dp_statistics_take(sync->stats, &arena);
+    for (size_t i = 0; i < told.count && dp_client_is_open(sync->client); i++)
+        dp_client_send(sync->client, told.messages[i]);
+    gw_arena_done(&arena);
+}
+
 /* ---- life */
 
 static void on_stop(struct ev_loop *loop, ev_async *async, int events)
@@ -311,12 +328,15 @@ int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile
     *sync = (struct dp_sync){.options = options,
                              .publish = publish,
                              .context = context,
+                             .stats = env->stats,
                              .loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV),
                              .catalog = dp_catalog_new(env)};
     pthread_mutex_init(&sync->lock, NULL);
     ev_async_init(&sync->stop, on_stop);
     ev_init(&sync->save, on_save);
-    sync->save.data = sync;
+    ev_timer_init(&sync->tell, on_tell, DP_STATISTICS_MS / 1000., DP_STATISTICS_MS / 1000.);
+    sync->save.data = sync->tell.data = sync;
+    ev_timer_start(sync->loop, &sync->tell);
     ev_async_start(sync->loop, &sync->stop);
     if (options->cache_dir && *options->cache_dir)
         load_cache(sync);
