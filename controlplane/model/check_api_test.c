@@ -433,8 +433,6 @@ static void test_fields_without_behaviour_are_refused_by_name(void **state)
         {"\"authentication\": {\"authorizer\": \"x\"}", NULL, "authentication.authorizer"},
         {NULL, "{\"grpc\": {}}", "backend.grpc"},
         {NULL, "{\"function\": {}}", "backend.function"},
-        {NULL, "{\"http\": {\"address\": \"b\", \"scheme\": \"BACKEND_SCHEME_HTTPS\"}}",
-         "backend.http.scheme"},
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++)
         assert_refused(check(NULL, cases[i].backend, cases[i].more), GW_UNIMPLEMENTED,

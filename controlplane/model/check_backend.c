@@ -107,9 +107,7 @@ static bool is_timeout(const cp_duration *timeout)
 static void check_http(const cp_http_backend *http, const char *frontend_path, struct gw_error *err)
 {
     check_target(http, err);
-    if (http->scheme == CP_ENUM(BACKEND_SCHEME, HTTPS))
-        cp_refuse_for_now(err, "backend.http.scheme");
-    else if ((unsigned)http->scheme > CP_ENUM(BACKEND_SCHEME, HTTPS))
+    if ((unsigned)http->scheme > CP_ENUM(BACKEND_SCHEME, HTTPS))
         (void)gw_fail_field(err, "backend.http.scheme", "is not known");
     if (http->method == CP_ENUM(HTTP_METHOD, ANY))
         (void)gw_fail_field(err, "backend.http.method",

@@ -247,8 +247,6 @@ static int compile_http(const struct job *job, const http_message *http)
 {
     struct dp_backend *backend = &job->unit->route.backend;
     unsigned method = DP_METHOD_OTHER;
-    if (http->tls) /* never in the clear instead */
-        return gw_fail_field(job->err, "backend.http.tls", "is not known to this agent");
     if (http->method[0] && (method_of(http->method, &method) < 0 || method == DP_METHOD_ANY))
         return gw_fail_field(job->err, "backend.http.method", "is not known: %.32s", http->method);
     if (http->host_header[0] && !is_authority(gw_str_from(http->host_header)))
@@ -263,6 +261,7 @@ static int compile_http(const struct job *job, const http_message *http)
     if (compile_path(job, gw_str_from(http->path)) < 0)
         return -1;
     backend->kind = DP_BACKEND_HTTP;
+    backend->tls = http->tls;
     backend->method = (enum dp_method)method;
     backend->host_header = gw_arena_dup(job->arena, gw_str_from(http->host_header));
     backend->timeout_ms = http->timeout_ms;

@@ -119,6 +119,7 @@ class Echo:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def read_body(self):
                 if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
