@@ -19,12 +19,12 @@ static int load(char **argv)
     return cp_settings_load(&got, argc, argv, &err);
 }
 
-#define REFUSED(message, ...)                                                                      \
+#define REFUSED(words, ...)                                                                        \
     do {                                                                                           \
         assert_int_equal(LOAD(__VA_ARGS__), -1);                                                   \
         assert_int_equal(err.code, GW_INVALID_ARGUMENT);                                           \
-        if (!strstr(err.message, message))                                                         \
-            fail_msg("\"%s\", want \"%s\"", err.message, message);                                 \
+        if (!strstr(err.message, words))                                                           \
+            fail_msg("\"%s\", want \"%s\"", err.message, words);                                   \
     } while (0)
 
 static void no_flags_are_a_program_for_one_machine(void **state)
