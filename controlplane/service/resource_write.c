@@ -103,6 +103,14 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
     return 0;
 }
 
+static bool violates(const struct gw_error *err, const char *field)
+{
+    for (unsigned i = 0; i < err->violation_count; i++)
+        if (strcmp(err->violations[i].field, field) == 0)
+            return true;
+    return false;
+}
+
 /* A person who has to correct the name should hear of the rest as well. */
 static int add_what_else_is_wrong(const struct cp_resource_rules *rules, ProtobufCMessage *message,
                                   struct gw_error *err)
@@ -111,7 +119,8 @@ static int add_what_else_is_wrong(const struct cp_resource_rules *rules, Protobu
     if (err->violation_count == 0 || check(rules, message, NULL, &more) == 0)
         return -1;
     for (unsigned i = 0; i < more.violation_count; i++)
-        (void)gw_fail_field(err, more.violations[i].field, "%s", more.violations[i].rule);
+        if (!violates(err, more.violations[i].field))
+            (void)gw_fail_field(err, more.violations[i].field, "%s", more.violations[i].rule);
     return -1;
 }
 

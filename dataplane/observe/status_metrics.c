@@ -40,6 +40,9 @@ static void put_sync(struct gw_buf *out, const struct dp_status_sources *sources
         sync.updates);
     put(out, "penstock_agent_revision", GW_GAUGE,
         "Revision of the store that was applied last; 0: none.", sync.revision);
+    put(out, "penstock_agent_cached_revision", GW_GAUGE,
+        "Revision on disk, which a start without a control plane begins with; 0: none.",
+        sync.cached_revision);
     put(out, "penstock_agent_refused_resources", GW_GAUGE,
         "Resources whose newest form could not be used; /config says which.",
         sync.refused_resources);

@@ -132,6 +132,13 @@ static bool save_resource(void *arg, gw_str packed)
     return true;
 }
 
+static void set_cached(struct dp_sync *sync, int64_t revision)
+{
+    pthread_mutex_lock(&sync->lock);
+    sync->status.cached_revision = revision;
+    pthread_mutex_unlock(&sync->lock);
+}
+
 static void save_cache(struct dp_sync *sync)
 {
     struct gw_error err = GW_ERROR_NONE;
@@ -148,6 +155,8 @@ static void save_cache(struct dp_sync *sync)
         save_chunk(&state, true);
         result = dp_cache_finish(state.writer, &err);
     }
+    if (result == 0)
+        set_cached(sync, state.update.revision);
     if (result < 0)
         gw_log(GW_LOG_ERROR, "sync", "cannot keep the snapshot on disk, serving goes on",
                gw_kv_error(&err));
@@ -182,6 +191,7 @@ static void load_cache(struct dp_sync *sync)
                gw_kv_int("revision", dp_snapshot_revision(sync->current)),
                gw_kv_int("routes", dp_snapshot_route_count(sync->current)));
     sync->status.revision = sync->current ? dp_snapshot_revision(sync->current) : 0;
+    sync->status.cached_revision = sync->status.revision;
     gw_arena_done(&arena);
 }
 

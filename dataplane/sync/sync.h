@@ -38,6 +38,8 @@ void dp_sync_stop(struct dp_sync *sync);
 struct dp_sync_status {
     bool connected;
     int64_t revision; /* applied; 0: none */
+    int64_t
+        cached_revision; /* on disk, what a start without a control plane begins with; 0: none */
     int64_t connects, failures, updates, refused_resources;
     gw_msec last_update_wall_ms; /* 0: none since start */
     char last_error[GW_ERROR_MESSAGE_MAX];
