@@ -63,7 +63,7 @@ static void hex_in_both_cases(void **state)
     snprintf(
         json, sizeof(json),
         "{\"tokens\": [{\"sha256\": \"%.32s%s\", \"principal\": \"p\", \"role\": \"viewer\"}]}",
-        "3C469E9D6C5875D37A43F353D4F88E61", DIGEST + 32);
+        "3C469E9D6C5875D37A43F353D4F88E61", &DIGEST[32]);
     struct cp_credentials *credentials = parse(json);
     unsigned char digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)"token", 5, digest);
