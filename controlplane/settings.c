@@ -3,6 +3,7 @@
 
 #include "common/settings.h"
 #include "controlplane/agents/registry.h"
+#include "controlplane/model/check_group.h"
 #include "controlplane/service/context.h"
 
 #include <stdio.h>
@@ -66,7 +67,7 @@ static const struct gw_setting rows[] = {
     NUMBER("agents-max", agents_max, TEXT_OF(CP_AGENTS_MAX_DEFAULT), 1, 15000,
            "Agents connected at a time"),
     NUMBER("channel-members-max", channel_members_max, TEXT_OF(CP_CHANNEL_MEMBERS_MAX_DEFAULT), 1,
-           1000, "Members of a load balance channel"),
+           CP_CHANNEL_MEMBERS_MAX, "Members of a load balance channel"),
     TEXT("debug-domain-suffix", debug_domain_suffix, CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
          "What the debugging domains of new groups end in"),
 

@@ -73,6 +73,10 @@ static bool is_same_place(const cp_channel *channel, const cp_member *a, const c
 static void check_members(const cp_channel *channel, struct gw_error *err)
 {
     char field[GW_ERROR_FIELD_MAX];
+    if (channel->n_members > CP_CHANNEL_MEMBERS_MAX) {
+        (void)gw_fail_field(err, "members", "must be at most %d", CP_CHANNEL_MEMBERS_MAX);
+        return; /* each is compared with each */
+    }
     for (size_t i = 0; i < channel->n_members; i++) {
         check_member(channel->members[i], i, err);
         for (size_t k = 0; k < i; k++) {

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 
+#define CP_CHANNEL_MEMBERS_MAX 1000 /* whatever the setting --channel-members-max says */
 #define CP_MEMBER_HOST_MAX 64
 #define CP_MEMBER_WEIGHT_MAX 10000
 

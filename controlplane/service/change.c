@@ -64,14 +64,15 @@ static void add_compare(struct cp_change *change, struct cp_compare compare)
         change->compares[change->compare_count++] = compare;
 }
 
+/* Of two readings of one key the first counts: when they differ somebody was faster. */
 void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision)
 {
     struct cp_compare compare = {.key = key, .kind = CP_COMPARE_MOD, .mod_revision = mod_revision};
     struct cp_compare *there = find_compare(change, key);
-    if (there)
-        *there = compare;
-    else
+    if (!there)
         add_compare(change, compare);
+    else if (there->kind == CP_COMPARE_EXISTS)
+        *there = compare;
 }
 
 static void want(struct cp_change *change, gw_str key)

@@ -13,13 +13,28 @@ static int check(const ProtobufCMessage *message, const ProtobufCMessage *before
     return cp_check_environment((const cp_environment *)message, err);
 }
 
+static bool is_release(const ProtobufCMessage *message)
+{
+    return strcmp(((const cp_environment *)message)->name, RELEASE_ENVIRONMENT) == 0;
+}
+
+static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,
+                   const ProtobufCMessage *before, struct gw_error *err)
+{
+    (void)call;
+    (void)change;
+    if (before && is_release(message))
+        return gw_fail(err, GW_FAILED_PRECONDITION, "the environment RELEASE cannot be changed");
+    return 0;
+}
+
 /* What is published, bound or authorised in it refers to it, and has refused this before. */
 static int prepare_delete(const struct cp_call *call, struct cp_change *change,
                           const ProtobufCMessage *before, struct gw_error *err)
 {
     (void)call;
     (void)change;
-    if (strcmp(((const cp_environment *)before)->name, RELEASE_ENVIRONMENT) == 0)
+    if (is_release(before))
         return gw_fail(err, GW_FAILED_PRECONDITION, "the environment RELEASE cannot be deleted");
     return 0;
 }
@@ -32,6 +47,7 @@ static const struct cp_resource_rules rules = {
     .max = CP_ENVIRONMENTS_MAX,
     .in_use_apig = "APIG.3418",
     .check = check,
+    .prepare = prepare,
     .prepare_delete = prepare_delete,
 };
 CP_RESOURCE_HANDLERS(environment, environments, rules)

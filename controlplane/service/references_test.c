@@ -120,6 +120,192 @@ static void a_child_of_a_parent_that_has_just_gone_is_refused(void **state)
              "{\"parent\":\"groups/DEFAULT\",\"domainId\":\"a.example.com\"}");
 }
 
+/* ---- APIs and the channel that they use */
+
+static enum gw_code create_api(struct fixture *f, const char *id)
+{
+    char request[512];
+    gw_str answer;
+    (void)snprintf(request, sizeof request,
+                   "{\"parent\":\"groups/DEFAULT\",\"apiId\":\"%s\",\"api\":{\"frontend\":"
+                   "{\"method\":\"HTTP_METHOD_GET\",\"path\":\"/%s\"},\"backend\":{\"http\":"
+                   "{\"channel\":\"channels/orders\",\"path\":\"/\"}}}}",
+                   id, id);
+    return call(f, &cp_api_service, "CreateApi", request, &answer);
+}
+
+static void use_channel(struct fixture *f)
+{
+    if (create_api(f, "late") != GW_OK)
+        fail_msg("%s", f->err.message);
+}
+
+static void create_channel(struct fixture *f)
+{
+    (void)ok(f, &cp_channel_service, "CreateChannel",
+             "{\"channelId\":\"orders\",\"channel\":{\"port\":80}}");
+}
+
+static void delete_channel(struct fixture *f)
+{
+    (void)ok(f, &cp_channel_service, "DeleteChannel", "{\"name\":\"channels/orders\"}");
+}
+
+static void refuse_channel(struct fixture *f)
+{
+    refused(f, GW_FAILED_PRECONDITION, &cp_channel_service, "DeleteChannel",
+            "{\"name\":\"channels/orders\"}");
+    assert_string_equal(f->err.apig, "APIG.3414");
+}
+
+static void delete_api(struct fixture *f, const char *id)
+{
+    char request[128];
+    (void)snprintf(request, sizeof request, "{\"name\":\"groups/DEFAULT/apis/%s\"}", id);
+    (void)ok(f, &cp_api_service, "DeleteApi", request);
+}
+
+static void what_is_used_is_not_deleted(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const ids[] = {"a", "b", "c", "d"};
+    create_channel(f);
+    for (size_t i = 0; i < GW_ARRAY_LEN(ids); i++)
+        assert_int_equal(create_api(f, ids[i]), GW_OK);
+    refuse_channel(f);
+    ASSERT_HAS(f->err.message, "groups/DEFAULT/apis/a, groups/DEFAULT/apis/b, "
+                               "groups/DEFAULT/apis/c and others");
+    for (size_t i = 0; i < GW_ARRAY_LEN(ids); i++) {
+        refuse_channel(f);
+        delete_api(f, ids[i]);
+    }
+    delete_channel(f);
+}
+
+static void what_only_a_release_uses_is_not_deleted(void **state)
+{
+    struct fixture *f = *state;
+    create_channel(f);
+    assert_int_equal(create_api(f, "a"), GW_OK);
+    (void)ok(f, &cp_api_service, "PublishApi", "{\"name\":\"groups/DEFAULT/apis/a\"}");
+    (void)ok(f, &cp_api_service, "UpdateApi",
+             "{\"api\":{\"name\":\"groups/DEFAULT/apis/a\",\"backend\":{\"mock\":{}}},"
+             "\"updateMask\":\"backend\"}");
+    refuse_channel(f);
+    ASSERT_HAS(f->err.message, "groups/DEFAULT/apis/a/releases/RELEASE-1");
+    ASSERT_HAS_NOT(f->err.message, "others");
+}
+
+static void who_comes_to_use_it_while_it_goes_keeps_it(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    create_channel(f);
+    put_between(f, &meddler, &other, use_channel, 1);
+    refuse_channel(f); /* nobody used it when the delete looked */
+    take_away(f, &meddler);
+    (void)ok(f, &cp_channel_service, "GetChannel", "{\"name\":\"channels/orders\"}");
+    delete_api(f, "late");
+    delete_channel(f);
+}
+
+static void who_wants_to_use_what_has_just_gone_is_refused(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    create_channel(f);
+    put_between(f, &meddler, &other, delete_channel, 1);
+    assert_int_equal(create_api(f, "a"), GW_NOT_FOUND);
+    ASSERT_HAS(f->err.message, "channels/orders");
+    take_away(f, &meddler);
+    refused(f, GW_NOT_FOUND, &cp_api_service, "GetApi", "{\"name\":\"groups/DEFAULT/apis/a\"}");
+}
+
+/* A reference to what was there before does not count for what has its name now. */
+static void what_came_and_went_leaves_nothing_behind(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    create_channel(f);
+    assert_int_equal(create_api(f, "a"), GW_OK);
+    delete_api(f, "a");
+    delete_channel(f);
+    create_channel(f);
+    put_between(f, &meddler, &other, use_channel, 1);
+    refuse_channel(f); /* also when its guard is as new as it is */
+    take_away(f, &meddler);
+}
+
+/* ---- the change itself */
+
+static void describe_channel(struct fixture *f)
+{
+    (void)ok(f, &cp_channel_service, "UpdateChannel",
+             "{\"channel\":{\"name\":\"channels/orders\",\"description\":\"new\"}}");
+}
+
+/* Reads a key twice, and somebody changes it in between. */
+static int read_twice(const struct cp_call *call, struct cp_change *change, void *arg,
+                      struct gw_error *err)
+{
+    int *tries = arg;
+    struct cp_stored stored;
+    gw_str key = cp_key_of(call->arena, CP_KIND_CHANNEL, "channels/orders");
+    for (int i = 0; i < 2; i++) {
+        if (cp_get(call, CP_KIND_CHANNEL, "channels/orders", &stored, err) < 0)
+            return -1;
+        cp_change_expect(change, key, stored.mod_revision);
+        struct fixture other = {.services = *call->services, .principal = *call->principal};
+        if (*tries == 0 && i == 0)
+            describe_channel(&other);
+        gw_arena_done(&other.arena);
+    }
+    cp_change_put(change, GW_STR("/penstock/v1/index/test/x"), GW_STR("y"));
+    ++*tries;
+    return 0;
+}
+
+static void two_readings_that_differ_are_a_lost_race(void **state)
+{
+    struct fixture *f = *state;
+    int tries = 0;
+    struct cp_position at;
+    struct cp_call call = {.services = &f->services,
+                           .arena = &f->arena,
+                           .principal = &f->principal,
+                           .deadline_ms = INT64_MAX};
+    create_channel(f);
+    assert_int_equal(cp_write(&call, false, read_twice, &tries, &at, &f->err), 0);
+    assert_int_equal(tries, 2);
+    assert_true(at.revision > 0);
+}
+
+static int put_too_much(const struct cp_call *call, struct cp_change *change, void *arg,
+                        struct gw_error *err)
+{
+    (void)arg;
+    (void)err;
+    for (int i = 0; i <= CP_STORE_OPS_MAX; i++)
+        cp_change_put(change, gw_arena_printf(call->arena, "/penstock/v1/index/test/%d", i),
+                      GW_STR_NONE);
+    return 0;
+}
+
+static void what_is_too_much_for_one_transaction_is_not_written_in_part(void **state)
+{
+    struct fixture *f = *state;
+    int64_t count;
+    struct cp_call call = {.services = &f->services,
+                           .arena = &f->arena,
+                           .principal = &f->principal,
+                           .deadline_ms = INT64_MAX};
+    assert_int_equal(cp_write(&call, false, put_too_much, NULL, NULL, &f->err), -1);
+    assert_int_equal(f->err.code, GW_FAILED_PRECONDITION);
+    assert_int_equal(
+        cp_store_count(f->services.store, GW_STR("/penstock/v1/index/test/"), &count, &f->err), 0);
+    assert_int_equal(count, 0);
+}
+
 static void who_loses_every_race_is_told(void **state)
 {
     struct fixture *f = *state, other;
@@ -194,6 +380,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_comes_while_its_parent_goes_goes_too),
         TEST(a_child_of_a_parent_that_has_just_gone_is_refused),
+        TEST(what_is_used_is_not_deleted),
+        TEST(what_only_a_release_uses_is_not_deleted),
+        TEST(who_comes_to_use_it_while_it_goes_keeps_it),
+        TEST(who_wants_to_use_what_has_just_gone_is_refused),
+        TEST(what_came_and_went_leaves_nothing_behind),
+        TEST(two_readings_that_differ_are_a_lost_race),
+        TEST(what_is_too_much_for_one_transaction_is_not_written_in_part),
         TEST(who_loses_every_race_is_told),
         TEST(a_store_that_is_away_is_unavailable),
         TEST(a_limit_holds_against_many_at_once),

@@ -122,16 +122,23 @@ struct listing {
     size_t page_size;
 };
 
+/* "groups/-": below all groups. Only parents of one level can be meant like that. */
+static bool is_all(enum cp_kind_id parent_kind, const char *parent)
+{
+    gw_str rest = gw_str_from(parent);
+    gw_str word = gw_str_split(&rest, '/');
+    return gw_str_eq(word, gw_str_from(cp_kind_get(parent_kind)->word)) &&
+           gw_str_eq(rest, GW_STR("-"));
+}
+
 static int find_prefix(const struct cp_call *call, enum cp_kind_id kind,
                        const ProtobufCMessage *request, gw_str *ret_prefix, struct gw_error *err)
 {
     enum cp_kind_id parent_kind;
     struct cp_stored stored;
     const char *parent = cp_text_field(request, "parent");
-    bool has_parent = cp_kind_parent(kind, &parent_kind);
-    bool is_all = gw_str_has_suffix(gw_str_from(parent), GW_STR("/-"));
     *ret_prefix = cp_key_prefix(call->arena, kind);
-    if (!has_parent || is_all)
+    if (!cp_kind_parent(kind, &parent_kind) || is_all(parent_kind, parent))
         return 0;
     if (cp_name_check(parent_kind, parent, "parent", err) < 0 ||
         cp_get(call, parent_kind, parent, &stored, err) < 0)

@@ -48,8 +48,10 @@ static void everything_that_is_wrong_is_said_at_once(void **state)
     assert_true(violates(f, "members[2]"));
     assert_true(violates(f, "labels[0]"));
     refused(f, GW_INVALID_ARGUMENT, &cp_channel_service, "CreateChannel",
-            "{\"channelId\":\"no/id\"," CHANNEL "}");
+            "{\"channelId\":\"no/id\",\"channel\":{}}");
     assert_true(violates(f, "channel_id"));
+    assert_true(violates(f, "port"));
+    assert_int_equal(f->err.violation_count, 2);
     refused(f, GW_UNIMPLEMENTED, &cp_channel_service, "CreateChannel",
             "{\"channelId\":\"orders\",\"channel\":{\"port\":80,\"balance\":"
             "\"BALANCE_URI_HASH\"}}");
@@ -155,11 +157,109 @@ static void lists_come_in_pages(void **state)
     (void)snprintf(request, sizeof request, "{\"pageToken\":\"%s\"}", token);
     refused(f, GW_INVALID_ARGUMENT, &cp_environment_service, "ListEnvironments", request);
     assert_true(violates(f, "page_token"));
-    refused(f, GW_INVALID_ARGUMENT, &cp_channel_service, "ListChannels", "{\"pageToken\":\"zz\"}");
     refused(f, GW_INVALID_ARGUMENT, &cp_channel_service, "ListChannels", "{\"pageSize\":-1}");
 }
 
-static void what_always_exists_cannot_be_deleted(void **state)
+/* A page token as the skeleton writes them: hex of "hash.revision.key". */
+static enum gw_code list_after(struct fixture *f, const char *plain)
+{
+    char request[1024] = "{\"pageToken\":\"";
+    gw_str answer;
+    for (size_t at = strlen(request); *plain; plain++, at += 2)
+        (void)snprintf(request + at, sizeof request - at, "%02x", (unsigned char)*plain);
+    strcat(request, "\"}");
+    return call(f, &cp_channel_service, "ListChannels", request, &answer);
+}
+
+static void page_tokens_are_not_trusted(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const broken[] = {"zz", "0", "3030", "2e2e2e", "302e312e", "302E"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(broken); i++) {
+        char request[64];
+        (void)snprintf(request, sizeof request, "{\"pageToken\":\"%s\"}", broken[i]);
+        refused(f, GW_INVALID_ARGUMENT, &cp_channel_service, "ListChannels", request);
+        assert_true(violates(f, "page_token"));
+    }
+    char plain[256];
+    unsigned long long hash = gw_str_hash(GW_STR("/penstock/v1/channels/"));
+    (void)snprintf(plain, sizeof plain, "%llx.1./penstock/v1/channels/a", hash);
+    assert_int_equal(list_after(f, plain), GW_OK); /* so the others fail for what they say */
+    (void)snprintf(plain, sizeof plain, "%llx.1./penstock/v1/apps/a", hash);
+    assert_int_equal(list_after(f, plain), GW_INVALID_ARGUMENT);
+    (void)snprintf(plain, sizeof plain, "%llx.1./penstock/v1/channels/a", hash + 1);
+    assert_int_equal(list_after(f, plain), GW_INVALID_ARGUMENT);
+    (void)snprintf(plain, sizeof plain, "%llx.-1./penstock/v1/channels/a", hash);
+    assert_int_equal(list_after(f, plain), GW_INVALID_ARGUMENT);
+    (void)snprintf(plain, sizeof plain, "%llx.7fffffffffffffff./penstock/v1/channels/a", hash);
+    assert_int_equal(list_after(f, plain), GW_ABORTED);
+    assert_string_equal(f->err.reason, "PAGE_TOKEN_EXPIRED");
+}
+
+static void a_list_that_is_too_old_starts_again(void **state)
+{
+    struct fixture *f = *state;
+    char token[512], request[640];
+    for (int i = 0; i < 3; i++)
+        create_channel(f, (const char *const[]){"one", "two", "three"}[i]);
+    const char *at = strstr(channel(f, "ListChannels", "{\"pageSize\":1}"), "\"nextPageToken\":\"");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "\"nextPageToken\":\"%500[^\"]", token), 1);
+    create_channel(f, "four");
+    assert_int_equal(cp_store_compact(f->services.store, 1, &f->err), 0);
+    create_channel(f, "five");
+    assert_int_equal(cp_store_compact(f->services.store, 1, &f->err), 0);
+    (void)snprintf(request, sizeof request, "{\"pageToken\":\"%s\"}", token);
+    refused(f, GW_ABORTED, &cp_channel_service, "ListChannels", request);
+    assert_string_equal(f->err.reason, "PAGE_TOKEN_EXPIRED");
+}
+
+static void all_parents_are_meant_by_a_dash_alone(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const wrong[] = {"-",          "/-",      "apps/-", "groups/a/-",
+                                        "groups/-/-", "groups/", ""};
+    (void)ok(f, &cp_domain_service, "ListDomains", "{\"parent\":\"groups/-\"}");
+    for (size_t i = 0; i < GW_ARRAY_LEN(wrong); i++) {
+        char request[64];
+        (void)snprintf(request, sizeof request, "{\"parent\":\"%s\"}", wrong[i]);
+        refused(f, GW_INVALID_ARGUMENT, &cp_domain_service, "ListDomains", request);
+        assert_true(violates(f, "parent"));
+    }
+}
+
+static void what_the_server_sets_cannot_be_sent(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = ok(f, &cp_group_service, "CreateApiGroup",
+                           "{\"groupId\":\"g\",\"group\":{\"debugDomain\":\"mine.example.com\","
+                           "\"createTime\":\"2001-01-01T00:00:00Z\",\"etag\":\"\\\"1\\\"\"}}");
+    ASSERT_HAS_NOT(group, "mine.example.com");
+    ASSERT_HAS_NOT(group, "2001-01-01");
+    ASSERT_HAS(group, "\"displayName\":\"g\""); /* shorter than one may choose */
+    group = ok(f, &cp_group_service, "UpdateApiGroup",
+               "{\"group\":{\"name\":\"groups/g\",\"debugDomain\":\"mine.example.com\","
+               "\"description\":\"x\"},\"updateMask\":\"*\"}");
+    ASSERT_HAS_NOT(group, "mine.example.com");
+    ASSERT_HAS(group, "." CP_DEBUG_DOMAIN_SUFFIX_DEFAULT);
+    ASSERT_HAS(group, "\"description\":\"x\"");
+    refused(f, GW_INVALID_ARGUMENT, &cp_group_service, "CreateApiGroup",
+            "{\"groupId\":\"two\",\"group\":{\"name\":\"groups/three\"}}");
+    assert_true(violates(f, "name"));
+}
+
+static void members_are_limited_by_the_setting(void **state)
+{
+    struct fixture *f = *state;
+    f->services.channel_members_max = 1;
+    create_channel(f, "orders");
+    refused(f, GW_INVALID_ARGUMENT, &cp_channel_service, "UpdateChannel",
+            "{\"channel\":{\"name\":\"channels/orders\",\"members\":[{\"host\":\"a.example\"},"
+            "{\"host\":\"b.example\"}]}}");
+    assert_true(violates(f, "members"));
+}
+
+static void what_always_exists_stays(void **state)
 {
     struct fixture *f = *state;
     ASSERT_HAS(ok(f, &cp_group_service, "ListApiGroups", "{}"), "groups/DEFAULT");
@@ -169,6 +269,12 @@ static void what_always_exists_cannot_be_deleted(void **state)
             "{\"name\":\"groups/DEFAULT\"}");
     refused(f, GW_FAILED_PRECONDITION, &cp_environment_service, "DeleteEnvironment",
             "{\"name\":\"environments/RELEASE\"}");
+    refused(f, GW_FAILED_PRECONDITION, &cp_environment_service, "UpdateEnvironment",
+            "{\"environment\":{\"name\":\"environments/RELEASE\",\"description\":\"x\"}}");
+    refused(f, GW_ALREADY_EXISTS, &cp_environment_service, "CreateEnvironment",
+            "{\"environmentId\":\"RELEASE\"}");
+    (void)ok(f, &cp_environment_service, "UpdateEnvironment", /* as `apply` of what is there does */
+             "{\"environment\":{\"name\":\"environments/RELEASE\"}}");
 }
 
 static void a_host_belongs_to_one_group(void **state)
@@ -207,11 +313,21 @@ static void a_group_has_at_most_five_domains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_created_can_be_read),  TEST(everything_that_is_wrong_is_said_at_once),
-        TEST(validate_only_writes_nothing), TEST(an_update_changes_what_its_mask_names),
-        TEST(a_stale_etag_is_aborted),      TEST(what_changes_nothing_is_not_written),
-        TEST(lists_come_in_pages),          TEST(what_always_exists_cannot_be_deleted),
-        TEST(a_host_belongs_to_one_group),  TEST(a_group_has_at_most_five_domains),
+        TEST(what_is_created_can_be_read),
+        TEST(everything_that_is_wrong_is_said_at_once),
+        TEST(validate_only_writes_nothing),
+        TEST(an_update_changes_what_its_mask_names),
+        TEST(a_stale_etag_is_aborted),
+        TEST(what_changes_nothing_is_not_written),
+        TEST(lists_come_in_pages),
+        TEST(what_always_exists_stays),
+        TEST(a_host_belongs_to_one_group),
+        TEST(a_group_has_at_most_five_domains),
+        TEST(page_tokens_are_not_trusted),
+        TEST(a_list_that_is_too_old_starts_again),
+        TEST(all_parents_are_meant_by_a_dash_alone),
+        TEST(what_the_server_sets_cannot_be_sent),
+        TEST(members_are_limited_by_the_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
