@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Agents made by hand over a real server on loopback. */
+/* house: one protocol, tested as a whole.
+ *
+ * Agents made by hand over a real server on loopback. */
 #include "controlplane/agents/session.h"
 
 #include "common/rpc/fixture.h"

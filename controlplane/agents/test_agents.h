@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of this folder share: an image filled by hand, and messages as agents send them.
+/* house: shared code of tests, not an interface.
+ *
+ * What the tests of this folder share: an image filled by hand, and messages as agents send them.
  */
 #ifndef CP_AGENTS_TEST_AGENTS_H
 #define CP_AGENTS_TEST_AGENTS_H

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests only: real etcd members on free ports with directories of their own. */
+/* house: shared code of tests, not an interface.
+ *
+ * Tests only: real etcd members on free ports with directories of their own. */
 #ifndef CP_ETCD_FIXTURE_H
 #define CP_ETCD_FIXTURE_H
 

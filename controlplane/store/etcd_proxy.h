@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests only: a TCP proxy in front of an etcd member that can lose requests and answers. */
+/* house: shared code of tests, not an interface.
+ *
+ * Tests only: a TCP proxy in front of an etcd member that can lose requests and answers. */
 #ifndef CP_ETCD_PROXY_H
 #define CP_ETCD_PROXY_H
 
