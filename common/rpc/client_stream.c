@@ -11,6 +11,7 @@ struct gw_rpc_reader {
     const ProtobufCMessageDescriptor *reply_type;
     uintptr_t pending; /* started and not come back */
     uintptr_t failed;  /* came back not ok: the stream is over */
+    bool has_received; /* what RECEIVED brought waits to be taken: it may come during a send */
 };
 
 static void start(struct gw_rpc_reader *reader, const grpc_op *ops, size_t count, uintptr_t batch)
@@ -30,6 +31,7 @@ static bool wait_for(struct gw_rpc_reader *reader, uintptr_t batch, gpr_timespec
         reader->pending &= ~done;
         if (!event.success)
             reader->failed |= done;
+        reader->has_received |= done == RECEIVED;
     }
     return true;
 }
@@ -76,12 +78,13 @@ int gw_rpc_reader_next(struct gw_rpc_reader *reader, struct gw_arena *arena, gw_
 {
     struct gw_rpc_exchange *exchange = &reader->exchange;
     gpr_timespec deadline = gw_rpc_deadline_after(timeout_ms);
-    if (!(reader->pending & RECEIVED)) {
+    if (!(reader->pending & RECEIVED) && !reader->has_received) {
         grpc_op message = gw_rpc_exchange_op_receive(exchange);
         start(reader, &message, 1, RECEIVED);
     }
     if (!wait_for(reader, RECEIVED, deadline))
         return fail_by_time(err);
+    reader->has_received = false;
     if (exchange->message) {
         grpc_byte_buffer *buffer = exchange->message;
         exchange->message = NULL;
