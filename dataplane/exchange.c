@@ -85,27 +85,15 @@ static void stop_call(struct dp_flow *flow)
         return;
     flow->calling = false;
     dp_upstream_cancel(&flow->call);
-    if (flow->downstream)
-        dp_downstream_read_body(flow->downstream, false);
+    dp_downstream_read_body(flow->downstream, false);
 }
 
-/* The caller does not get (all of) the answer. */
-static void lose_caller(struct dp_flow *flow, gw_str why)
+/* The caller does not get (all of) the answer: who has not left must see that. */
+static void cut(struct dp_flow *flow, gw_str why)
 {
-    flow->bytes_in = dp_downstream_bytes_in(flow->downstream);
-    flow->bytes_out = dp_downstream_bytes_out(flow->downstream);
-    flow->downstream = NULL;
     flow->cut = true;
     flow->fault = why;
     go(flow, DP_STATE_END);
-}
-
-/* The answer has begun and cannot be ended: the caller must see that. */
-static void cut(struct dp_flow *flow, gw_str why)
-{
-    stop_call(flow);
-    dp_downstream_abort(flow->downstream);
-    lose_caller(flow, why);
 }
 
 /* An answer of our own in place of the one that will not come. */
@@ -275,7 +263,7 @@ static void clear(struct dp_flow *flow)
     flow->state = DP_STATE_HEAD;
     flow->pinned = NULL;
     flow->chain = (struct dp_chain){0};
-    flow->called = flow->calling = flow->answered = flow->cut = false;
+    flow->called = flow->calling = flow->answered = flow->cut = flow->left = false;
     flow->call.head_ns = 0;
     flow->body_bytes = 0;
     flow->fault = GW_STR_NONE;
@@ -329,12 +317,13 @@ static void on_fault(void *request, enum dp_downstream_fault fault, ptrdiff_t er
 {
     struct dp_flow *flow = request;
     if (fault == DP_FAULT_GONE) {
-        lose_caller(flow, GW_STR("caller.gone"));
+        flow->left = true;
+        cut(flow, GW_STR("caller.gone"));
         return;
     }
     enum dp_refusal refusal = dp_answer_of_fault(fault, error, &flow->fault);
     if (flow->answered)
-        cut(flow, flow->fault);
+        cut(flow, flow->fault.len ? flow->fault : dp_refusal_row(refusal)->reason);
     else
         answer_instead(flow, refusal);
 }
@@ -368,8 +357,8 @@ static void observe(struct dp_flow *flow)
         .status = flow->answered ? x->response.head.status : 499,
         .reason = flow->fault,
         .cut = flow->cut,
-        .bytes_in = flow->bytes_in,
-        .bytes_out = flow->bytes_out,
+        .bytes_in = dp_downstream_bytes_in(flow->downstream),
+        .bytes_out = dp_downstream_bytes_out(flow->downstream),
         .duration_ns = x->worker->loop.now_ns - flow->started_ns,
     };
     if (outcome.reason.len == 0 && x->response.refusal)
@@ -383,19 +372,17 @@ static void observe(struct dp_flow *flow)
     dp_observe_exchange(x->worker->observer, x, &outcome);
 }
 
+/* The connection comes last: what filters and the log read of the request lies in its input. */
 static void end(struct dp_flow *flow)
 {
     struct dp_worker *worker = flow->x.worker;
-    struct dp_downstream *downstream = flow->downstream;
-    if (downstream) {
-        flow->bytes_in = dp_downstream_bytes_in(downstream);
-        flow->bytes_out = dp_downstream_bytes_out(downstream);
-    }
     stop_call(flow);
     dp_chain_end(&flow->chain, &flow->x);
     observe(flow);
-    if (downstream)
-        dp_downstream_finish(downstream);
+    if (!flow->left && flow->cut)
+        dp_downstream_abort(flow->downstream);
+    else if (!flow->left)
+        dp_downstream_finish(flow->downstream);
     dp_worker_unpin(flow->pinned);
     give_flow(worker, flow);
 }

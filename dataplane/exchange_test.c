@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One worker, real sockets on both sides: what a caller gets for what it sends. */
 #include "dataplane/limiter.h"
+#include "dataplane/observe/access_log.h"
 #include "dataplane/observe/agent_metrics.h"
 #include "dataplane/observe/route_stats.h"
 #include "dataplane/settings.h"
@@ -95,6 +96,9 @@ static int set_up_empty(void **state)
 {
     struct fixture *f = gw_calloc(1, sizeof *f);
     struct gw_error err = GW_ERROR_NONE;
+    struct dp_access_log *access_log;
+    if (dp_access_log_open("/dev/null", 1, &access_log, &err) < 0)
+        fail_msg("%s", err.message);
     backend_start(&f->backend);
     f->settings = (struct dp_settings){
         .listen = "127.0.0.1:0",
@@ -114,7 +118,10 @@ static int set_up_empty(void **state)
                                      dp_route_stats_table_new(1)};
     f->catalog = dp_catalog_new(&f->env);
     f->shared = (struct dp_worker_shared){
-        .settings = &f->settings, .metrics = gw_metrics_new(dp_agent_metrics, DP_METRIC_COUNT)};
+        .settings = &f->settings,
+        .metrics = gw_metrics_new(dp_agent_metrics, DP_METRIC_COUNT),
+        .access_log = access_log, /* reads all of an exchange when it ends */
+    };
     f->worker = dp_worker_new(&f->shared, 0, &err);
     if (!f->worker || dp_worker_start(f->worker, &err) < 0)
         fail_msg("%s", err.message);
@@ -149,6 +156,7 @@ static int tear_down(void **state)
     dp_endpoints_free(f->env.endpoints);
     dp_route_stats_table_free(f->env.stats);
     dp_limiter_free(f->env.limiter);
+    dp_access_log_close(f->shared.access_log);
     gw_metrics_free(f->shared.metrics);
     backend_stop(&f->backend);
     free(f);

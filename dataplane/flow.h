@@ -24,20 +24,20 @@ struct dp_pinned;
 struct dp_flow {
     struct dp_exchange x;
     enum dp_state state;
-    struct dp_downstream *downstream; /* NULL: the caller has left */
-    struct dp_pinned *pinned;         /* holds x.snapshot; NULL: none */
+    struct dp_downstream *downstream;
+    struct dp_pinned *pinned; /* holds x.snapshot; NULL: none */
     struct dp_chain chain;
     struct dp_upstream_request out;
     struct dp_upstream_call call;
     bool called;   /* call was started */
     bool calling;  /* and has not ended */
     bool answered; /* the caller has been sent a head */
-    bool cut;      /* the caller did not get all of the answer */
+    bool cut;      /* the caller does not get all of the answer */
+    bool left;     /* the caller has: downstream closes by itself */
     gw_nsec started_ns;
-    uint64_t body_bytes;          /* of the request so far */
-    uint64_t bytes_in, bytes_out; /* set at the end */
-    gw_str fault;                 /* reason word when no refusal says it; empty: none */
-    struct gw_list node;          /* of the worker's free flows */
+    uint64_t body_bytes; /* of the request so far */
+    gw_str fault;        /* reason word when no refusal says it; empty: none */
+    struct gw_list node; /* of the worker's free flows */
 };
 
 static inline struct dp_flow *dp_flow_of(struct dp_exchange *x)

@@ -27,9 +27,10 @@ void dp_downstream_leave(struct dp_downstream *d)
 {
     void *request = d->request;
     d->request = NULL;
-    close_connection(d);
-    if (request)
+    d->reading = false;
+    if (request) /* before its input goes: the handler's views are still good */
         d->server->handler->fault(request, DP_FAULT_GONE, 0);
+    close_connection(d);
 }
 
 /* The request cannot be read on: the handler answers, and the connection ends with the answer. */

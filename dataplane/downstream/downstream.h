@@ -18,7 +18,7 @@ enum dp_downstream_fault {
     DP_FAULT_BAD_BODY, /* the same */
     DP_FAULT_HEAD_TIMEOUT,
     DP_FAULT_BODY_TIMEOUT,
-    DP_FAULT_GONE, /* the caller left or takes no bytes: the connection is closed already */
+    DP_FAULT_GONE, /* the caller left or takes no bytes: forget the connection, it closes now */
 };
 
 /* The handler of requests. `request` is what begin returned. After dp_downstream_finish or _abort,

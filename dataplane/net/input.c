@@ -17,6 +17,7 @@ struct dp_block *dp_block_take(struct dp_blocks *blocks, size_t bytes)
     if (block) {
         blocks->free[class] = block->next;
         blocks->free_count[class]--;
+        gw_unpoison(block->data, block->capacity);
     } else {
         size_t capacity = class < DP_BLOCK_CLASSES ? class_bytes[class] : bytes;
         assert(capacity <= UINT32_MAX);
@@ -38,6 +39,7 @@ void dp_block_give(struct dp_blocks *blocks, struct dp_block *block)
         free(block);
         return;
     }
+    gw_poison(block->data, block->capacity); /* a view into it is a bug that shows */
     block->next = blocks->free[class];
     blocks->free[class] = block;
     blocks->free_count[class]++;
@@ -72,6 +74,7 @@ void dp_blocks_done(struct dp_blocks *blocks)
         struct dp_block *next;
         for (struct dp_block *block = blocks->free[class]; block; block = next) {
             next = block->next;
+            gw_unpoison(block->data, block->capacity);
             free(block);
         }
         blocks->free[class] = NULL;
