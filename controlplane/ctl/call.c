@@ -16,6 +16,7 @@ int cp_session_open(struct cp_session *session, const struct cp_options *options
     };
     *session = (struct cp_session){.options = options};
     gw_arena_init(&session->arena, 16 * 1024);
+    gw_map_init(&session->pending);
     return gw_rpc_client_open(&client, &session->client, err);
 }
 
@@ -23,6 +24,7 @@ void cp_session_close(struct cp_session *session)
 {
     if (session->client)
         gw_rpc_client_close(session->client);
+    gw_map_done(&session->pending);
     gw_arena_done(&session->arena);
 }
 
@@ -30,9 +32,9 @@ int cp_call(struct cp_session *session, const ProtobufCServiceDescriptor *servic
             const ProtobufCMethodDescriptor *method, const ProtobufCMessage *request,
             ProtobufCMessage **ret_reply, struct gw_error *err)
 {
-    return gw_rpc_client_call(session->client, &session->arena,
-                              cp_kind_path(service, method, &session->arena), request,
-                              method->output, session->options->timeout_ms, ret_reply, err);
+    return gw_rpc_client_call(
+        session->client, &session->arena, cp_kind_path(service, method, &session->arena), request,
+        method->output, session->options->timeout_ms + session->options->wait_ms, ret_reply, err);
 }
 
 static int method_of(const struct cp_ctl_kind *kind, const char *verb,
@@ -40,7 +42,7 @@ static int method_of(const struct cp_ctl_kind *kind, const char *verb,
 {
     *ret_method = cp_kind_method(kind, verb);
     if (!*ret_method)
-        return gw_fail(err, GW_UNIMPLEMENTED, "a %s has no %s", kind->command, verb);
+        return gw_fail(err, GW_UNIMPLEMENTED, "the kind %s has no %s", kind->command, verb);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #ifndef CP_CTL_CALL_H
 #define CP_CTL_CALL_H
 
+#include "common/map.h"
 #include "controlplane/ctl/kinds.h"
 #include "controlplane/ctl/options.h"
 
@@ -10,6 +11,7 @@ struct cp_session {
     const struct cp_options *options;
     struct gw_rpc_client *client;
     struct gw_arena arena; /* everything of one command */
+    struct gw_map pending; /* --dry-run: names that would be there by now */
 };
 
 GW_MUST_CHECK int cp_session_open(struct cp_session *session, const struct cp_options *options,

@@ -22,7 +22,7 @@ static int read_all(const char *path, struct gw_buf *out, struct gw_error *err)
     FILE *file = is_stdin ? stdin : fopen(path, "re");
     int result = 0;
     if (!file)
-        return gw_fail(err, GW_NOT_FOUND, "%s: %s", path, strerror(errno));
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s: %s", path, strerror(errno));
     for (size_t n = 1; n > 0 && result == 0;) {
         result = gw_buf_reserve(out, 64 * 1024);
         if (result < 0)

@@ -189,7 +189,7 @@ int cp_kind_name(const struct cp_ctl_kind *kind, gw_str typed, struct gw_arena *
         return 0;
     }
 bad:
-    return gw_fail(err, GW_INVALID_ARGUMENT, "\"%.*s\" is no name of a %s: it looks like %s",
+    return gw_fail(err, GW_INVALID_ARGUMENT, "\"%.*s\" is no name of kind %s: it looks like %s",
                    GW_STR_ARG(typed), kind->command, kind->pattern);
 }
 

@@ -10,8 +10,9 @@
 
 static int api_name(struct cp_session *session, gw_str *ret_name, struct gw_error *err)
 {
-    return cp_kind_name(cp_kind_find(GW_STR("api")), gw_str_from(session->options->args[0]),
-                        &session->arena, ret_name, err);
+    int result = cp_kind_name(cp_kind_find(GW_STR("api")), gw_str_from(session->options->args[0]),
+                              &session->arena, ret_name, err);
+    return result < 0 ? cp_usage(err) : 0;
 }
 
 /* "environments/X" for what was typed, RELEASE by default. */
@@ -127,7 +128,10 @@ int cp_command_history(struct cp_session *session, struct gw_error *err)
     cp_print_begin(&printer, kind, session->options->output, true, &session->arena);
     int result = cp_list(session, kind, name, environment_name(session, NULL), cp_print_resource,
                          &printer, err);
-    cp_print_end(&printer);
+    if (result < 0)
+        cp_print_abort(&printer);
+    else
+        cp_print_end(&printer);
     return result;
 }
 
@@ -137,8 +141,13 @@ static int release_name(struct cp_session *session, gw_str *ret_name, struct gw_
     const struct cp_options *options = session->options;
     const struct cp_ctl_kind *kind = cp_kind_find(GW_STR("release"));
     gw_str api;
-    if (options->to == 0)
-        return cp_kind_name(kind, gw_str_from(options->args[0]), &session->arena, ret_name, err);
+    if (options->to == 0) {
+        if (cp_kind_name(kind, gw_str_from(options->args[0]), &session->arena, ret_name, err) == 0)
+            return 0;
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "rollback needs --to NUMBER, or a release: %s",
+                      kind->pattern);
+        return cp_usage(err);
+    }
     if (api_name(session, &api, err) < 0)
         return -1;
     gw_str parent, environment;

@@ -5,8 +5,6 @@
 
 #include <stdio.h>
 
-enum { STATUS_USAGE = 2 };
-
 static void print_help(void)
 {
     puts("penstockctl manages a Penstock control plane.\n\n"
@@ -29,23 +27,21 @@ static void print_help(void)
          "  penstockctl get apis orders -o yaml");
 }
 
-static int usage(const struct gw_error *err)
+static int fail(const struct gw_error *err)
 {
     cp_print_error(err);
-    fputs("penstockctl --help says more.\n", stderr);
-    return STATUS_USAGE;
+    return cp_exit_status(err);
 }
 
 static int check_arguments(const struct cp_options *options, const struct cp_command *command,
                            struct gw_error *err)
 {
     if (!command)
-        return gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no command",
-                       options->command ? options->command : "");
-    if (options->arg_count < command->min_args || options->arg_count > command->max_args)
-        return gw_fail(err, GW_INVALID_ARGUMENT, "usage: penstockctl %s %s", command->name,
-                       command->arguments);
-    return 0;
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no command", options->command);
+    else if (options->arg_count < command->min_args || options->arg_count > command->max_args)
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "usage: penstockctl %s %s", command->name,
+                      command->arguments);
+    return err->code == GW_OK ? 0 : cp_usage(err);
 }
 
 static int run(const struct cp_options *options, const struct cp_command *command)
@@ -55,10 +51,8 @@ static int run(const struct cp_options *options, const struct cp_command *comman
     int status = -1;
     if (command->is_offline || cp_session_open(&session, options, &err) == 0)
         status = command->run(&session, &err);
-    if (status < 0) {
-        cp_print_error(&err);
-        status = cp_exit_status(&err);
-    }
+    if (status < 0)
+        status = fail(&err);
     if (!command->is_offline)
         cp_session_close(&session);
     return status;
@@ -69,14 +63,15 @@ int main(int argc, char **argv)
     struct cp_options options;
     struct gw_error err = GW_ERROR_NONE;
     if (cp_options_parse(&options, argc, argv, &err) < 0)
-        return usage(&err);
+        return fail(&err);
+    if (options.version)
+        return cp_command_version(NULL, &err);
     if (options.help || !options.command) {
         print_help();
-        return options.help ? 0 : STATUS_USAGE;
+        return options.help ? 0 : 2;
     }
     const struct cp_command *command = cp_command_find(options.command);
-    int status =
-        check_arguments(&options, command, &err) < 0 ? usage(&err) : run(&options, command);
+    int status = check_arguments(&options, command, &err) < 0 ? fail(&err) : run(&options, command);
     cp_options_done(&options);
     return status;
 }

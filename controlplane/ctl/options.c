@@ -38,7 +38,20 @@ static const struct flag flags[] = {
     {'w', "wait", "[=TIME]", NULL, "until the agents have applied it (10s when no time is given)"},
     {0, "dry-run", NULL, NULL, "check everything, write nothing"},
     {'h', "help", NULL, NULL, "this text"},
+    {0, "version", NULL, NULL, "the program's version"},
 };
+
+#define USAGE "USAGE" /* the reason of an error that no server sends */
+
+int cp_usage(struct gw_error *err)
+{
+    return gw_error_reason(err, USAGE);
+}
+
+bool cp_is_usage(const struct gw_error *err)
+{
+    return strcmp(err->reason, USAGE) == 0;
+}
 
 #define LONG_BASE 256 /* getopt value of flag i: LONG_BASE + i */
 
@@ -173,7 +186,10 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
         o->wait_ms = WAIT_DEFAULT_MS;
         return value ? set_duration(&o->wait_ms, "--wait", value, err) : 0;
     }
-    *(strcmp(name, "dry-run") == 0 ? &o->dry_run : &o->help) = true;
+    bool *switched = strcmp(name, "dry-run") == 0   ? &o->dry_run
+                     : strcmp(name, "version") == 0 ? &o->version
+                                                    : &o->help;
+    *switched = true;
     return 0;
 }
 
@@ -207,7 +223,7 @@ static void describe(struct option *longs, char *shorts)
     *shorts = '\0';
 }
 
-int cp_options_parse(struct cp_options *options, int argc, char **argv, struct gw_error *err)
+static int parse(struct cp_options *options, int argc, char **argv, struct gw_error *err)
 {
     struct option longs[GW_ARRAY_LEN(flags) + 1] = {0};
     char shorts[3 * GW_ARRAY_LEN(flags) + 2];
@@ -235,6 +251,11 @@ int cp_options_parse(struct cp_options *options, int argc, char **argv, struct g
     options->args = argv + optind;
     options->arg_count = argc - optind;
     return 0;
+}
+
+int cp_options_parse(struct cp_options *options, int argc, char **argv, struct gw_error *err)
+{
+    return parse(options, argc, argv, err) < 0 ? cp_usage(err) : 0;
 }
 
 void cp_options_done(struct cp_options *options)

@@ -22,13 +22,17 @@ struct cp_options {
     int64_t to;      /* --to N; 0: not given */
     gw_msec wait_ms; /* --wait; 0: not given */
     bool dry_run;
-    bool help;
+    bool help, version;
     const char *command; /* NULL: none was given */
     char **args;         /* words after the command; borrowed from argv */
     int arg_count;
 };
 
-/* 0; -1 with err, which is then usage: exit status 2. */
+/* Marks err as a mistake in the command line: exit status 2. Returns -1. */
+int cp_usage(struct gw_error *err);
+bool cp_is_usage(const struct gw_error *err);
+
+/* 0; -1 with err, a mistake in the command line. */
 GW_MUST_CHECK int cp_options_parse(struct cp_options *options, int argc, char **argv,
                                    struct gw_error *err);
 void cp_options_done(struct cp_options *options);

@@ -187,6 +187,12 @@ static void print_table(const struct cp_printer *printer)
     }
 }
 
+void cp_print_abort(struct cp_printer *printer)
+{
+    free(printer->cells);
+    printer->cells = NULL;
+}
+
 void cp_print_end(struct cp_printer *printer)
 {
     if (printer->output == CP_OUTPUT_JSON)
@@ -195,20 +201,26 @@ void cp_print_end(struct cp_printer *printer)
         fprintf(stderr, "No %s found.\n", printer->kind->command);
     else if (printer->output == CP_OUTPUT_TABLE)
         print_table(printer);
-    free(printer->cells);
-    printer->cells = NULL;
+    cp_print_abort(printer);
 }
 
 void cp_print_error(const struct gw_error *err)
 {
+    if (cp_is_usage(err)) {
+        fprintf(stderr, "Error: %s\npenstockctl --help says more.\n", err->message);
+        return;
+    }
     fprintf(stderr, "Error: %s (%s%s%s%s%s)\n", err->message, gw_code_name(err->code),
             err->apig[0] ? ", " : "", err->apig, err->reason[0] ? ", " : "", err->reason);
-    for (unsigned i = 0; i < err->violation_count; i++)
+    /* A single one is the message already. */
+    for (unsigned i = 0; err->violation_count > 1 && i < err->violation_count; i++)
         fprintf(stderr, "  %s: %s\n", err->violations[i].field, err->violations[i].rule);
 }
 
 int cp_exit_status(const struct gw_error *err)
 {
+    if (cp_is_usage(err))
+        return 2;
     switch (err->code) {
     case GW_OK:
         return 0;

@@ -22,6 +22,8 @@ void cp_print_begin(struct cp_printer *printer, const struct cp_ctl_kind *kind,
 void cp_print_resource(void *printer, ProtobufCMessage *resource);
 /* Writes what was held back for the widths of columns. */
 void cp_print_end(struct cp_printer *printer);
+/* The other end: an error follows. */
+void cp_print_abort(struct cp_printer *printer);
 
 /* What a column shows: several values by comma, "-" for nothing. In the arena. */
 gw_str cp_print_field(const ProtobufCMessage *message, const char *path, struct gw_arena *arena);

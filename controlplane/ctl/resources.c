@@ -15,7 +15,8 @@ static int find_kind(const char *word, const struct cp_ctl_kind **ret_kind, stru
     for (unsigned i = 0; i < cp_ctl_kind_count; i++)
         snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
                  cp_ctl_kinds[i].command);
-    return gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no kind: %s", word, list);
+    (void)gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no kind: %s", word, list);
+    return cp_usage(err);
 }
 
 /* The parent to list under: what was typed ("orders" or "groups/orders"), or "-" for all. */
@@ -29,7 +30,12 @@ static int parent_of(const struct cp_ctl_kind *kind, const char *typed, struct g
     cp_kind_split(gw_str_from(kind->pattern), &parent_pattern, &id);
     struct cp_ctl_kind parent = {.command = "parent",
                                  .pattern = gw_arena_dup(arena, parent_pattern).ptr};
-    return cp_kind_name(&parent, gw_str_from(typed ? typed : "-"), arena, ret_parent, err);
+    if (cp_kind_name(&parent, gw_str_from(typed ? typed : "-"), arena, ret_parent, err) == 0)
+        return 0;
+    if (!typed)
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s are listed under one parent: %s", kind->alias,
+                      parent.pattern);
+    return cp_usage(err);
 }
 
 /* Is the second word of get a name, or the parent of a list? As many ids as the pattern has make a
@@ -64,20 +70,27 @@ int cp_command_get(struct cp_session *session, struct gw_error *err)
         return -1;
     cp_print_begin(&printer, kind, options->output, true, &session->arena);
     result = cp_list(session, kind, parent, options->environment, cp_print_resource, &printer, err);
-    cp_print_end(&printer);
+    if (result < 0)
+        cp_print_abort(&printer);
+    else
+        cp_print_end(&printer);
     return result;
 }
 
 /* ---- files */
 
+/* The worst status of all, or -1 with err, which ends it. */
 static int each_document(struct cp_session *session, bool is_reverse,
                          int (*fn)(struct cp_session *, const struct cp_document *,
                                    struct gw_error *),
                          struct gw_error *err)
 {
     const struct cp_options *options = session->options;
-    if (options->file_count == 0)
-        return gw_fail(err, GW_INVALID_ARGUMENT, "%s needs -f FILE", options->command);
+    int worst = 0;
+    if (options->file_count == 0) {
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s needs -f FILE", options->command);
+        return cp_usage(err);
+    }
     for (unsigned i = 0; i < options->file_count; i++) {
         struct cp_document *documents;
         size_t count;
@@ -86,14 +99,16 @@ static int each_document(struct cp_session *session, bool is_reverse,
             return -1;
         for (size_t j = 0; j < count; j++) {
             const struct cp_document *document = &documents[is_reverse ? count - 1 - j : j];
-            if (fn(session, document, err) < 0) {
+            int status = fn(session, document, err);
+            worst = GW_MAX(worst, status);
+            if (status < 0) {
                 fprintf(stderr, "%.*s: %.*s\n", GW_STR_ARG(document->origin),
                         GW_STR_ARG(document->name));
                 return -1;
             }
         }
     }
-    return 0;
+    return worst;
 }
 
 static void report(const struct cp_session *session, const struct cp_document *document,
@@ -125,13 +140,40 @@ static void print_result(struct cp_session *session, const struct cp_document *d
     cp_print_end(&printer);
 }
 
+/* A dry run cannot check what needs something that the same files would have created: the error
+ * then names that. */
+static bool is_pending(const struct cp_session *session, const struct gw_error *err)
+{
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&session->pending, e));) {
+        const char *at = strstr(err->message, e->value);
+        if (at && !strchr("/-_.", at[e->key.len]))
+            return true;
+    }
+    return false;
+}
+
+static void mark_pending(struct cp_session *session, const struct cp_document *document)
+{
+    if (session->options->dry_run) {
+        gw_str name = gw_arena_dup(&session->arena, document->name);
+        (void)gw_map_put(&session->pending, name, (void *)(uintptr_t)name.ptr); /* once more */
+    }
+}
+
 static int create_one(struct cp_session *session, const struct cp_document *document,
                       struct gw_error *err)
 {
     ProtobufCMessage *created;
-    if (cp_create(session, document->kind, document->resource, &created, err) < 0)
+    int result = cp_create(session, document->kind, document->resource, &created, err);
+    if (result < 0 && !is_pending(session, err))
         return -1;
-    print_result(session, document, created, "created");
+    mark_pending(session, document);
+    if (result == 0) {
+        print_result(session, document, created, "created");
+        return 0;
+    }
+    report(session, document, "not checked, it needs what this would create");
+    *err = GW_ERROR_NONE;
     return 0;
 }
 
@@ -195,18 +237,35 @@ static int delete_one(struct cp_session *session, const struct cp_document *docu
     return 0;
 }
 
+/* Of files: what is gone already does not keep the rest. */
+static int delete_document(struct cp_session *session, const struct cp_document *document,
+                           struct gw_error *err)
+{
+    int result = delete_one(session, document, err);
+    if (result == 0 || err->code != GW_NOT_FOUND)
+        return result;
+    int status = cp_exit_status(err);
+    fprintf(stderr, "%.*s: ", GW_STR_ARG(document->origin));
+    cp_print_error(err);
+    *err = GW_ERROR_NONE;
+    return status;
+}
+
 int cp_command_delete(struct cp_session *session, struct gw_error *err)
 {
     const struct cp_options *options = session->options;
     struct cp_document document = {0};
     if (options->arg_count == 0)
-        return each_document(session, true, delete_one, err);
-    if (options->arg_count != 2)
-        return gw_fail(err, GW_INVALID_ARGUMENT, "delete needs KIND NAME, or -f FILE");
-    if (find_kind(options->args[0], &document.kind, err) < 0 ||
-        cp_kind_name(document.kind, gw_str_from(options->args[1]), &session->arena, &document.name,
-                     err) < 0)
+        return each_document(session, true, delete_document, err);
+    if (options->arg_count != 2) {
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "delete needs KIND NAME, or -f FILE");
+        return cp_usage(err);
+    }
+    if (find_kind(options->args[0], &document.kind, err) < 0)
         return -1;
+    if (cp_kind_name(document.kind, gw_str_from(options->args[1]), &session->arena, &document.name,
+                     err) < 0)
+        return cp_usage(err);
     return delete_one(session, &document, err);
 }
 
@@ -216,6 +275,9 @@ int cp_command_agents(struct cp_session *session, struct gw_error *err)
     struct cp_printer printer;
     cp_print_begin(&printer, kind, session->options->output, true, &session->arena);
     int result = cp_list(session, kind, GW_STR(""), NULL, cp_print_resource, &printer, err);
-    cp_print_end(&printer);
+    if (result < 0)
+        cp_print_abort(&printer);
+    else
+        cp_print_end(&printer);
     return result;
 }
