@@ -79,13 +79,19 @@ void dp_exchange_resume(struct dp_exchange *x, enum dp_verdict verdict)
     run(flow);
 }
 
+/* Nobody takes the rest of the request's body. */
+static void forget_call(struct dp_flow *flow)
+{
+    flow->calling = false;
+    dp_downstream_read_body(flow->downstream, false);
+}
+
 static void stop_call(struct dp_flow *flow)
 {
     if (!flow->calling)
         return;
-    flow->calling = false;
     dp_upstream_cancel(&flow->call);
-    dp_downstream_read_body(flow->downstream, false);
+    forget_call(flow);
 }
 
 /* The caller does not get (all of) the answer: who has not left must see that. */
@@ -129,7 +135,7 @@ static void on_answer_body(struct dp_upstream_call *call, gw_str data, bool last
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
     dp_downstream_send_body(flow->downstream, data);
     if (last) {
-        flow->calling = false;
+        forget_call(flow);
         dp_downstream_send_end(flow->downstream, dp_upstream_trailers(call));
     } else if (dp_downstream_pending(flow->downstream) >= DP_CONN_HIGH_WATER) {
         dp_upstream_read_body(call, false);
@@ -139,7 +145,7 @@ static void on_answer_body(struct dp_upstream_call *call, gw_str data, bool last
 static void on_failure(struct dp_upstream_call *call, enum dp_upstream_failure failure)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
-    flow->calling = false;
+    forget_call(flow);
     if (flow->answered)
         cut(flow, GW_STR("upstream.cut"));
     else

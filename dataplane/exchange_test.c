@@ -242,6 +242,25 @@ static void pipelined_requests_are_answered_in_order(void **state)
     assert_string_equal(f->answer.body, "2");
 }
 
+/* A backend that streams what it gets answers before it has all of the request. */
+static void both_bodies_flow_at_once(void **state)
+{
+    enum { BYTES = 1024 * 1024, STEP = 64 * 1024 };
+    struct fixture *f = *state;
+    char *step = gw_calloc(1, STEP), *got = gw_calloc(1, STEP);
+    say(f, "POST /stream HTTP/1.1\r\n" HOST "Content-Length: 1048576\r\n\r\n");
+    for (size_t at = 0; at < BYTES; at += STEP) {
+        memset(step, (int)('a' + at / STEP), STEP);
+        assert_true(send_bytes(f->fd, step, STEP));
+        if (at == 0)
+            assert_true(receive_head(f->fd, &f->answer));
+        assert_int_equal(recv(f->fd, got, STEP, MSG_WAITALL), STEP);
+        assert_memory_equal(got, step, STEP);
+    }
+    free(step);
+    free(got);
+}
+
 static void large_answers_stream(void **state)
 {
     struct fixture *f = *state;
@@ -382,6 +401,7 @@ int main(void)
                                         tear_down),
         TEST(refusals_are_json_with_a_request_id),
         TEST(pipelined_requests_are_answered_in_order),
+        TEST(both_bodies_flow_at_once),
         TEST(large_answers_stream),
         TEST(chunks_and_trailers_pass),
         TEST(a_cut_answer_is_seen_as_cut),

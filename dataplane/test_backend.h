@@ -68,14 +68,11 @@ static inline bool receive_head(int fd, struct received *ret)
     return false;
 }
 
-static inline bool receive(int fd, struct received *ret)
+static inline bool receive_body(int fd, struct received *ret)
 {
-    ret->body = NULL;
-    ret->body_len = 0;
-    if (!receive_head(fd, ret))
-        return false;
     size_t length = length_in(ret->head);
     ret->body = gw_calloc(1, length + 1);
+    ret->body_len = 0;
     while (ret->body_len < length) {
         ssize_t n = recv(fd, ret->body + ret->body_len, length - ret->body_len, 0);
         if (n <= 0)
@@ -83,6 +80,27 @@ static inline bool receive(int fd, struct received *ret)
         ret->body_len += (size_t)n;
     }
     return true;
+}
+
+static inline bool receive(int fd, struct received *ret)
+{
+    ret->body = NULL;
+    return receive_head(fd, ret) && receive_body(fd, ret);
+}
+
+/* What comes of a body goes back at once, before the rest has come. */
+static inline bool stream_back(int fd, const char *head)
+{
+    char bytes[64 * 1024];
+    size_t left = length_in(head);
+    int n = snprintf(bytes, sizeof bytes, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", left);
+    bool is_sent = send_bytes(fd, bytes, (size_t)n);
+    while (is_sent && left > 0) {
+        ssize_t got = recv(fd, bytes, sizeof bytes, 0);
+        is_sent = got > 0 && send_bytes(fd, bytes, (size_t)got);
+        left -= is_sent ? (size_t)got : 0;
+    }
+    return is_sent;
 }
 
 struct backend {
@@ -131,9 +149,12 @@ static inline void *serve_connection(void *arg)
     struct backend_connection *c = arg;
     struct received *request = gw_calloc(1, sizeof *request);
     bool goes_on = true;
-    while (goes_on && receive(c->fd, request)) {
+    while (goes_on && receive_head(c->fd, request)) {
         atomic_fetch_add(&c->backend->requests, 1);
-        goes_on = answer(c->backend, c->fd, request);
+        if (strstr(request->head, "/stream "))
+            goes_on = stream_back(c->fd, request->head);
+        else
+            goes_on = receive_body(c->fd, request) && answer(c->backend, c->fd, request);
         free(request->body);
         request->body = NULL;
     }

@@ -86,7 +86,8 @@ static void pump_body(struct dp_downstream *d)
             return;
         }
         if (n == 0) {
-            dp_loop_arm(d->server->loop, &d->timer, d->server->limits.body_timeout_ms);
+            if (!d->conn.blocked)
+                dp_loop_arm(d->server->loop, &d->timer, d->server->limits.body_timeout_ms);
             return;
         }
         dp_input_consume(&d->conn.input, (size_t)n);
@@ -313,7 +314,8 @@ void dp_downstream_read_body(struct dp_downstream *d, bool on)
             dp_timer_stop(&d->timer);
         return;
     }
-    if (d->framing.expect_continue && !d->continued && dp_input_view(&d->conn.input).len == 0)
+    bool is_awaited = d->framing.expect_continue && !d->continued && !d->head_sent;
+    if (is_awaited && dp_input_view(&d->conn.input).len == 0)
         dp_conn_send(&d->conn, GW_STR("HTTP/1.1 100 Continue\r\n\r\n"));
     d->continued = true;
     if (!d->conn.blocked)

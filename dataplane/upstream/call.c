@@ -12,7 +12,7 @@ enum dp_call_state {
     DP_CALL_FAILING,    /* an attempt failed within a function of the owner's: the task tells it */
     DP_CALL_SENDING,    /* the answer's head: once the request is out, or while the backend takes
                            nothing of it */
-    DP_CALL_ANSWERING   /* the rest of the body: between two reads */
+    DP_CALL_ANSWERING   /* more of the answer's body; the request's may still be on its way */
 };
 
 void dp_call_end(struct dp_upstream_call *call)
@@ -108,18 +108,18 @@ static bool has_room(const struct dp_upstream_call *call)
 
 static void update_wants_body(struct dp_upstream_call *call)
 {
-    set_wants_body(call, !call->body_complete && has_room(call));
+    set_wants_body(call, !call->body_complete && !call->link->send_failed && has_room(call));
 }
 
 void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
                            const struct dp_headers *trailers)
 {
-    if (call->state == DP_CALL_ENDED || call->state == DP_CALL_ANSWERING || call->body_complete)
+    if (call->state == DP_CALL_ENDED || call->body_complete)
         return;
     call->body_complete = last;
     if (last)
         call->request_trailers = trailers;
-    if (call->state != DP_CALL_SENDING) {
+    if (call->state != DP_CALL_SENDING && call->state != DP_CALL_ANSWERING) {
         keep_body(call, data); /* there is no connection yet */
         return;
     }
@@ -311,21 +311,42 @@ void dp_call_connect_failed(struct dp_upstream_call *call)
     connect_failed(call, DP_FAILURE_CONNECT);
 }
 
+/* Between two reads of the answer; but who has the turn while the backend takes all that the caller
+ * sends is the caller. */
+static void watch_answer(struct dp_upstream_call *call)
+{
+    const struct dp_upstream_link *link = call->link;
+    if (call->wants_answer && (call->body_complete || link->conn.blocked || link->send_failed))
+        arm(call, call->request->timeout_ms);
+    else
+        dp_timer_stop(&call->timer);
+}
+
 void dp_call_drained(struct dp_upstream_call *call)
 {
-    if (!call->body_complete) {
-        dp_timer_stop(&call->timer);
-        update_wants_body(call);
-    } else if (call->sent_ns == 0) {
+    if (call->body_complete && call->sent_ns == 0) {
         call->sent_ns = call->upstreams->options.loop->now_ns;
         arm(call, call->request->timeout_ms);
+    } else if (!call->body_complete) {
+        dp_timer_stop(&call->timer);
     }
+    if (call->state == DP_CALL_ANSWERING)
+        watch_answer(call);
+    update_wants_body(call);
 }
 
 void dp_call_stalled(struct dp_upstream_call *call)
 {
-    arm(call, call->request->timeout_ms);
+    if (call->state == DP_CALL_ANSWERING)
+        watch_answer(call);
+    else
+        arm(call, call->request->timeout_ms);
     update_wants_body(call);
+}
+
+void dp_call_send_failed(struct dp_upstream_call *call)
+{
+    dp_loop_later(call->upstreams->options.loop, &call->task);
 }
 
 static bool is_retryable_status(unsigned status)
@@ -335,7 +356,6 @@ static bool is_retryable_status(unsigned status)
 
 void dp_call_answered(struct dp_upstream_call *call)
 {
-    struct dp_upstream_link *link = call->link;
     if (is_retryable_status(call->head.status) && take_retry(call, DP_FAILURE_STATUS)) {
         try_again(call);
         return;
@@ -343,14 +363,13 @@ void dp_call_answered(struct dp_upstream_call *call)
     call->head_ns = call->upstreams->options.loop->now_ns;
     call->state = DP_CALL_ANSWERING;
     dp_timer_stop(&call->timer);
-    set_wants_body(call, false);
-    if (link->call)
-        call->events->head(call);
+    forget_body(call);
+    call->events->head(call);
 }
 
 void dp_call_starved(struct dp_upstream_call *call)
 {
-    arm(call, call->request->timeout_ms);
+    watch_answer(call);
 }
 
 void dp_call_cut(struct dp_upstream_call *call, enum dp_upstream_failure failure)
@@ -360,6 +379,13 @@ void dp_call_cut(struct dp_upstream_call *call, enum dp_upstream_failure failure
 
 /* ---- the owner's side */
 
+static void go_on(struct dp_upstream_call *call)
+{
+    struct dp_upstream_link *link = call->link;
+    update_wants_body(call);
+    dp_link_pump(link); /* nothing when the owner has left */
+}
+
 static void on_task(struct dp_task *task)
 {
     struct dp_upstream_call *call = gw_container_of(task, struct dp_upstream_call, task);
@@ -368,7 +394,7 @@ static void on_task(struct dp_task *task)
     else if (call->state == DP_CALL_SENDING)
         update_wants_body(call);
     else if (call->state == DP_CALL_ANSWERING)
-        dp_link_pump(call->link);
+        go_on(call);
 }
 
 static void on_timeout(struct dp_timer *timer)

@@ -197,14 +197,14 @@ static void on_connected(struct dp_conn *conn)
 static void on_drained(struct dp_conn *conn)
 {
     struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
-    if (link->phase == DP_LINK_HEAD)
+    if (link->call)
         dp_call_drained(link->call);
 }
 
 static void on_stalled(struct dp_conn *conn)
 {
     struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
-    if (link->phase == DP_LINK_HEAD)
+    if (link->call)
         dp_call_stalled(link->call);
 }
 
@@ -212,6 +212,7 @@ static void on_stalled(struct dp_conn *conn)
 static void on_send_failed(struct dp_upstream_link *link)
 {
     link->send_failed = true;
+    dp_call_send_failed(link->call);
     if (link->ended || is_full(link))
         return;
     ptrdiff_t n = dp_conn_read(&link->conn, expected_bytes(link));

@@ -51,6 +51,8 @@ void dp_call_connect_failed(struct dp_upstream_call *call);
 /* All that was given to the link has left; or the backend takes less than is given. */
 void dp_call_drained(struct dp_upstream_call *call);
 void dp_call_stalled(struct dp_upstream_call *call);
+/* The backend takes no more of the request. */
+void dp_call_send_failed(struct dp_upstream_call *call);
 /* The attempt has failed before the head was told. */
 void dp_call_attempt_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure);
 /* call->head is there: tells it, or tries again. */

@@ -384,8 +384,10 @@ static inline void on_body(struct dp_upstream_call *call, gw_str data, bool last
     assert_int_equal(c->ends, 0);
     assert_true(last || data.len > 0);
     assert_int_equal(gw_buf_append(&c->body, data), 0);
-    if (last)
+    if (last) {
+        c->wants = false;
         c->ends++;
+    }
     if (c->cancel_in_body) {
         dp_upstream_cancel(call);
         c->ends++;
@@ -397,6 +399,7 @@ static inline void on_call_failed(struct dp_upstream_call *call, enum dp_upstrea
     struct caller *c = caller_of(call);
     assert_int_equal(c->ends, 0);
     c->failure = (int)failure;
+    c->wants = false;
     c->ends++;
 }
 

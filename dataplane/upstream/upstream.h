@@ -57,7 +57,9 @@ struct dp_upstream_call;
 /* None is called from within dp_upstream_start, _send_body or _read_body; none after the call has
  * ended: that is after body(last), failed, or dp_upstream_cancel. */
 struct dp_upstream_events {
-    /* Starts or stops the flow of the request's body into dp_upstream_send_body. */
+    /* Starts or stops the flow of the request's body into dp_upstream_send_body. It may go on
+     * beside the answer's, as with a backend that streams what it gets; it is over with the call,
+     * and that is not told. */
     void (*want_body)(struct dp_upstream_call *call, bool on);
     /* call->head and call->framing are there; their views stay good until the call ends. 1xx heads
      * are not told. */
@@ -104,8 +106,8 @@ void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *
                        const struct dp_upstream_request *request,
                        const struct dp_upstream_events *events, struct gw_arena *arena);
 /* More of the request's body, in order; trailers only with last, may be NULL, and are borrowed
- * until the call ends. Ignored once the backend has answered early or the call has failed. A body
- * of LENGTH 0 is complete without it. */
+ * until the call ends. Ignored once the call has ended: a backend may answer without reading it
+ * all. A body of LENGTH 0 is complete without it. */
 void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
                            const struct dp_headers *trailers);
 /* Starts or stops the flow of the answer's body; off at first. */
