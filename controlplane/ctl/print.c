@@ -212,8 +212,7 @@ void cp_print_error(const struct gw_error *err)
     }
     fprintf(stderr, "Error: %s (%s%s%s%s%s)\n", err->message, gw_code_name(err->code),
             err->apig[0] ? ", " : "", err->apig, err->reason[0] ? ", " : "", err->reason);
-    /* A single one is the message already. */
-    for (unsigned i = 0; err->violation_count > 1 && i < err->violation_count; i++)
+    for (unsigned i = 0; i < err->violation_count; i++)
         fprintf(stderr, "  %s: %s\n", err->violations[i].field, err->violations[i].rule);
 }
 
