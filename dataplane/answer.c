@@ -83,6 +83,8 @@ void dp_answer_take(struct dp_flow *flow)
 enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure)
 {
     switch (failure) {
+    case DP_FAILURE_NO_MEMBER:
+        return DP_REFUSE_NO_MEMBER;
     case DP_FAILURE_UNRESOLVED:
         return DP_REFUSE_BACKEND_UNRESOLVED;
     case DP_FAILURE_TIMEOUT:

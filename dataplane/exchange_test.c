@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One worker, real sockets on both sides: what a caller gets for what it sends. */
+#include "dataplane/flow.h"
 #include "dataplane/limiter.h"
 #include "dataplane/observe/access_log.h"
 #include "dataplane/observe/agent_metrics.h"
@@ -301,6 +302,23 @@ static void garbage_is_a_bad_gateway(void **state)
     hear(f, "200");
 }
 
+/* Catalogue 8.6, D-37. */
+static void each_failure_of_a_backend_has_its_code(void **state)
+{
+    (void)state;
+    static const char *const codes[DP_FAILURE_COUNT] = {
+        [DP_FAILURE_NO_MEMBER] = "APIG.0610",       [DP_FAILURE_UNRESOLVED] = "APIG.0605",
+        [DP_FAILURE_CONNECT] = "APIG.0202",         [DP_FAILURE_STALE] = "APIG.0202",
+        [DP_FAILURE_RESET] = "APIG.0202",           [DP_FAILURE_PROTOCOL] = "APIG.0202",
+        [DP_FAILURE_CONNECT_TIMEOUT] = "APIG.0203", [DP_FAILURE_TIMEOUT] = "APIG.0203",
+        [DP_FAILURE_STATUS] = "APIG.0202", /* cannot be: that answer goes to the caller */
+    };
+    for (unsigned i = 0; i < DP_FAILURE_COUNT; i++) {
+        enum dp_refusal refusal = dp_answer_of_failure((enum dp_upstream_failure)i);
+        assert_string_equal(dp_refusal_row(refusal)->code.ptr, codes[i]);
+    }
+}
+
 static void what_cannot_be_read_is_answered_and_closed(void **state)
 {
     struct fixture *f = *state;
@@ -406,6 +424,7 @@ int main(void)
         TEST(chunks_and_trailers_pass),
         TEST(a_cut_answer_is_seen_as_cut),
         TEST(garbage_is_a_bad_gateway),
+        cmocka_unit_test(each_failure_of_a_backend_has_its_code),
         TEST(what_cannot_be_read_is_answered_and_closed),
         TEST(bodies_have_a_limit),
         TEST(slow_callers_are_told),

@@ -38,16 +38,13 @@
     X(THROTTLED, 429, "APIG.0308", "The throttling threshold has been reached.",                   \
       "throttle.exceeded")                                                                         \
     X(RECURSION, 500, "APIG.0612", "An API cannot call itself.", "upstream.recursion")             \
-    X(BACKEND_DENIED, 403, "APIG.0404", "Access to the backend IP address has been denied.",       \
-      "upstream.address_denied")                                                                   \
     X(BACKEND_UNRESOLVED, 500, "APIG.0605", "Domain name resolution failed.",                      \
       "upstream.unresolved")                                                                       \
     X(NO_MEMBER, 502, "APIG.0610", "No backend available.", "upstream.no_member")                  \
     X(BACKEND_UNAVAILABLE, 502, "APIG.0202", "Backend unavailable", "upstream.connect")            \
     X(BACKEND_PROTOCOL, 502, "APIG.0202", "Backend unavailable", "upstream.protocol")              \
     X(BACKEND_TIMEOUT, 504, "APIG.0203", "Backend timeout", "upstream.timeout")                    \
-    X(NOT_READY, 503, "APIG.0606", "Failed to load the API configurations.", "agent.no_snapshot")  \
-    X(INTERNAL, 500, "APIG.0601", "Internal server error.", "agent.internal")
+    X(NOT_READY, 503, "APIG.0606", "Failed to load the API configurations.", "agent.no_snapshot")
 
 enum dp_refusal {
     DP_REFUSAL_NONE,

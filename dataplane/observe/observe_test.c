@@ -211,7 +211,7 @@ static void long_texts_are_cut_and_the_worst_line_fits(void **state)
     x.request.request_id = x.request.head.method_name = text;
     route.group = route.api_id = route.api_name = route.environment = app.id = text;
     x.auth_type = outcome.reason = outcome.upstream = text;
-    x.response.refusal = DP_REFUSE_INTERNAL;
+    x.response.refusal = DP_REFUSE_RECURSION;
     outcome.bytes_in = outcome.bytes_out = UINT64_MAX;
     outcome.duration_ns = outcome.upstream_ns = INT64_MAX;
     outcome.attempts = UINT32_MAX;

@@ -439,7 +439,7 @@ void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *
     if (pick_member(call))
         begin_attempt(call);
     else
-        fail_later(call, DP_FAILURE_UNRESOLVED);
+        fail_later(call, DP_FAILURE_NO_MEMBER);
 }
 
 void dp_upstream_read_body(struct dp_upstream_call *call, bool on)

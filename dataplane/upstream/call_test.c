@@ -60,7 +60,7 @@ static void without_members_or_addresses_it_fails(void **state)
     struct backend b;
     bench_init(&bench, (struct dp_upstreams_options){0});
     backend_start(&b, refuse_all);
-    get_fails(&bench, DP_FAILURE_UNRESOLVED, 0);
+    get_fails(&bench, DP_FAILURE_NO_MEMBER, 0);
     bench_member(&bench, "not a name", 80);
     get_fails(&bench, DP_FAILURE_UNRESOLVED, 0);
     assert_int_equal(stats_of(&bench)->connects, 0);

@@ -8,6 +8,7 @@
 
 /* How an attempt ended without an answer for the caller. */
 enum dp_upstream_failure {
+    DP_FAILURE_NO_MEMBER,  /* the channel is empty */
     DP_FAILURE_UNRESOLVED, /* the name has no address */
     DP_FAILURE_CONNECT,    /* refused, unreachable, out of ports: nothing was sent */
     DP_FAILURE_CONNECT_TIMEOUT,
