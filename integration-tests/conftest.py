@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from lib.certificates import Authority  # noqa: E402
 from lib.gateway import Gateway  # noqa: E402
 from lib.servers import Agent, ControlPlane, Echo, Etcd, Nginx  # noqa: E402
 
@@ -30,6 +31,11 @@ def echo():
     backend = Echo()
     yield backend
     backend.stop()
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    return Authority(tmp_path)
 
 
 @pytest.fixture

@@ -1,34 +1,14 @@
 """What dies and what goes on: nothing is refused for the sake of configuration (design.md 6)."""
 import base64
-import re
 import signal
-import subprocess
 import threading
 
 import pytest
 
 from lib.gateway import Gateway
+from lib.load import Load
 from lib.servers import Agent, ControlPlane, Etcd
 from lib.wait import until
-
-
-class Load:
-    """wrk over the agent; every answer that is not 2xx, and every socket error, is a failure."""
-
-    def __init__(self, gateway, seconds, connections=16):
-        self.process = subprocess.Popen(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"Host: {gateway.host}",
-             f"http://127.0.0.1:{gateway.agent.port}/"], stdout=subprocess.PIPE, text=True)
-
-    def is_running(self):
-        return self.process.poll() is None
-
-    def finish(self):
-        report = self.process.communicate(timeout=120)[0]
-        assert "Non-2xx" not in report and "Socket errors" not in report, report
-        requests = int(re.search(r"(\d+) requests in", report).group(1))
-        assert requests > 0
-        return requests
 
 
 def mock(text):
@@ -100,8 +80,7 @@ def test_two_hundred_publishes_under_load(gateway, nginx):
     assert load.is_running()
     gateway.settle()
     assert gateway.call("/b").body == b"200"
-    load.process.send_signal(signal.SIGINT)
-    load.finish()
+    load.end()
 
 
 def test_sigterm_drains_without_losing_a_request(gateway, echo):

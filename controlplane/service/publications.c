@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where APIs are published, as Api.publications shows it. */
 #include "common/map.h"
+#include "common/message.h"
 #include "controlplane/agents/registry.h"
 #include "controlplane/service/apis.h"
 #include "controlplane/service/history.h"
@@ -35,29 +36,32 @@ static void add_refusals(const struct cp_call *call, const cp_api *api, cp_publi
         cp_registry_refusals(call->services->registry, call->arena, route, &publication->refusals);
 }
 
-static int show(struct view *view, const struct cp_kv *kv, struct gw_error *err)
+static void show(struct view *view, const struct cp_kv *kv)
 {
     gw_str name;
     struct cp_stored stored;
     struct gw_arena *arena = view->call->arena;
     if (!cp_key_parse(arena, kv->key, &name))
-        return 0;
+        return;
     cp_api *api = gw_map_get(&view->apis, cp_name_parent(name));
     if (!api)
-        return 0;
-    if (cp_unpack(view->call, CP_KIND_PUBLICATION, kv, &stored, err) < 0)
-        return -1;
+        return;
+    struct gw_error why = GW_ERROR_NONE;
+    bool is_whole = cp_unpack(view->call, CP_KIND_PUBLICATION, kv, &stored, &why) == 0;
+    if (!is_whole) /* is shown by name, with the refusal that says so */
+        stored.message = gw_message_new(arena, CP_TYPE(publication));
     cp_publication *publication = (cp_publication *)stored.message;
-    if (!*publication->release)
-        return 0; /* taken offline */
-    publication->revision = stored.mod_revision;
+    if (is_whole && !*publication->release)
+        return; /* taken offline */
+    if (!is_whole)
+        publication->name = (char *)(uintptr_t)gw_arena_dup(arena, name).ptr;
+    publication->revision = kv->mod_revision;
     add_refusals(view->call, api, publication);
     cp_publication **all = GW_ARENA_ARRAY(arena, cp_publication *, api->n_publications + 1);
     if (api->n_publications > 0)
         memcpy(all, api->publications, api->n_publications * sizeof *all);
     all[api->n_publications++] = publication;
     api->publications = all;
-    return 0;
 }
 
 int cp_show_publications(const struct cp_call *call, const char *parent, cp_api **apis,
@@ -75,7 +79,7 @@ int cp_show_publications(const struct cp_call *call, const char *parent, cp_api 
     while (page.more && result == 0) {
         result = cp_store_list(call->services->store, &range, call->arena, &page, err);
         for (size_t i = 0; result == 0 && i < page.count; i++)
-            result = show(&view, &page.kvs[i], err);
+            show(&view, &page.kvs[i]);
         if (result < 0 || page.count == 0)
             break;
         range.at_revision = page.at.revision;

@@ -187,17 +187,21 @@ static int read_page(const struct cp_call *call, const struct listing *listing,
     return gw_error_reason(err, "PAGE_TOKEN_EXPIRED");
 }
 
+/* A value that cannot be read must not hide the others: of it, the name and the etag are shown. */
 static int unpack_item(const struct cp_call *call, const struct cp_resource_rules *rules,
-                       const struct cp_kv *kv, ProtobufCMessage **ret_item, struct gw_error *err)
+                       const struct cp_kv *kv, gw_str name, ProtobufCMessage **ret_item,
+                       struct gw_error *err)
 {
-    struct cp_stored stored = {.mod_revision = kv->mod_revision};
-    const struct cp_kind *kind = cp_kind_get(rules->kind);
+    struct cp_stored stored;
     struct gw_error why = GW_ERROR_NONE;
-    if (gw_message_unpack(call->arena, kind->type, kv->value, &stored.message, &why) < 0)
-        return gw_fail(err, GW_INTERNAL, "the %s stored as %.*s cannot be read: %s", kind->noun,
-                       (int)kv->key.len, kv->key.ptr, why.message);
-    *ret_item = stored.message;
-    return present(call, rules, &stored, err);
+    if (cp_unpack(call, rules->kind, kv, &stored, &why) == 0) {
+        *ret_item = stored.message;
+        return present(call, rules, &stored, err);
+    }
+    *ret_item = gw_message_new(call->arena, cp_kind_get(rules->kind)->type);
+    gw_message_set_text(*ret_item, "name", (char *)(uintptr_t)gw_arena_dup(call->arena, name).ptr);
+    cp_set_etag(call->arena, *ret_item, kv->mod_revision);
+    return 0;
 }
 
 int cp_resource_list(const struct cp_call *call, const struct cp_resource_rules *rules,
@@ -212,16 +216,20 @@ int cp_resource_list(const struct cp_call *call, const struct cp_resource_rules 
     ProtobufCMessage *reply = gw_message_new(call->arena, rules->list_reply);
     const ProtobufCFieldDescriptor *field = cp_field(reply, rules->list_field);
     ProtobufCMessage **items = GW_ARENA_ARRAY(call->arena, ProtobufCMessage *, page.count + 1);
-    size_t count = 0, bytes = 0;
-    for (; count < page.count && bytes < CP_PAGE_BYTES_MAX; count++) {
-        if (unpack_item(call, rules, &page.kvs[count], &items[count], err) < 0)
+    size_t taken = 0, count = 0, bytes = 0;
+    for (; taken < page.count && bytes < CP_PAGE_BYTES_MAX; taken++) {
+        const struct cp_kv *kv = &page.kvs[taken];
+        gw_str name;
+        if (!cp_key_parse(call->arena, kv->key, &name))
+            continue; /* not ours */
+        if (unpack_item(call, rules, kv, name, &items[count++], err) < 0)
             return -1;
-        bytes += page.kvs[count].value.len;
+        bytes += kv->value.len;
     }
     *(size_t *)gw_message_quantifier(reply, field) = count;
     *(ProtobufCMessage ***)gw_message_at(reply, field) = items;
-    if (count < page.count || page.more) {
-        struct page_token token = {listing.prefix_hash, page.at.revision, page.kvs[count - 1].key};
+    if (taken < page.count || page.more) {
+        struct page_token token = {listing.prefix_hash, page.at.revision, page.kvs[taken - 1].key};
         gw_message_set_text(reply, "next_page_token", write_token(call->arena, &token));
     }
     *ret_reply = reply;

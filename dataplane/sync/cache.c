@@ -171,28 +171,21 @@ static int unpack_all(struct gw_arena *arena, gw_str bytes,
     return 0;
 }
 
-int dp_cache_load(const char *dir, struct gw_arena *arena,
+int dp_cache_load(const char *dir, unsigned age, struct gw_arena *arena,
                   Penstock__Agent__V1__Update ***ret_updates, size_t *ret_count,
                   struct gw_error *err)
 {
-    static const char *const suffixes[] = {"", ".old"};
+    char path[PATH_MAX + 64];
+    struct gw_buf bytes;
+    gw_buf_init(&bytes, DP_CACHE_BYTES_MAX);
+    path_of(path, sizeof(path), dir, age == 0 ? "" : ".old");
+    int result = read_file(path, &bytes);
     int found = 0;
-    for (size_t i = 0; i < GW_ARRAY_LEN(suffixes); i++) {
-        char path[PATH_MAX + 64];
-        struct gw_buf bytes;
-        gw_buf_init(&bytes, DP_CACHE_BYTES_MAX);
-        path_of(path, sizeof(path), dir, suffixes[i]);
-        int result = read_file(path, &bytes);
-        bool whole = result == 0 && is_whole(gw_buf_view(&bytes));
-        if (result != -ENOENT && !whole)
-            found = gw_fail(err, GW_INTERNAL, "%s: %s", path,
-                            result < 0 ? strerror(-result) : "damaged, its checksum does not hold");
-        if (whole)
-            found =
-                unpack_all(arena, gw_buf_view(&bytes), ret_updates, ret_count, err) == 0 ? 1 : -1;
-        gw_buf_done(&bytes);
-        if (found == 1)
-            return 1;
-    }
+    if (result == 0 && is_whole(gw_buf_view(&bytes)))
+        found = unpack_all(arena, gw_buf_view(&bytes), ret_updates, ret_count, err) == 0 ? 1 : -1;
+    else if (result != -ENOENT)
+        found = gw_fail(err, GW_INTERNAL, "%s: %s", path,
+                        result < 0 ? strerror(-result) : "damaged, its checksum does not hold");
+    gw_buf_done(&bytes);
     return found;
 }

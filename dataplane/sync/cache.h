@@ -23,9 +23,11 @@ void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Upd
 /* Makes the file the current one; frees the writer, also on failure. */
 GW_MUST_CHECK int dp_cache_finish(struct dp_cache_writer *writer, struct gw_error *err);
 
-/* Reads the current file, or, when that is missing or damaged, the one before. 1: *ret_updates are
- * the messages, in the arena. 0: there is none. -1 with err: there are files, and none is whole. */
-GW_MUST_CHECK int dp_cache_load(const char *dir, struct gw_arena *arena,
+#define DP_CACHE_FILES 2 /* ages: 0 is the current file, 1 the one before */
+
+/* Reads the file of that age. 1: *ret_updates are the messages, in the arena. 0: there is none.
+ * -1 with err: there is one, and it is not whole. */
+GW_MUST_CHECK int dp_cache_load(const char *dir, unsigned age, struct gw_arena *arena,
                                 Penstock__Agent__V1__Update ***ret_updates, size_t *ret_count,
                                 struct gw_error *err);
 

@@ -172,27 +172,35 @@ static void on_save(struct ev_loop *loop, ev_timer *timer, int events)
     save_cache(timer->data);
 }
 
-static void load_cache(struct dp_sync *sync)
+/* True: what the file of that age holds is served. */
+static bool load_file(struct dp_sync *sync, unsigned age)
 {
     struct gw_error err = GW_ERROR_NONE;
     struct gw_arena arena;
     Penstock__Agent__V1__Update **updates;
     size_t count = 0;
     gw_arena_init(&arena, 64 * 1024);
-    int result = dp_cache_load(sync->options->cache_dir, &arena, &updates, &count, &err);
-    if (result == 1 && count > 0)
-        result = apply(sync, updates, count, &arena, &err) == 0 ? 2 : -1;
-    if (result < 0)
-        gw_log(GW_LOG_ERROR, "sync",
-               "the snapshot on disk is of no use, waiting for the control plane",
-               gw_kv_error(&err));
-    else if (result == 2)
-        gw_log(GW_LOG_INFO, "sync", "serving the snapshot on disk",
-               gw_kv_int("revision", dp_snapshot_revision(sync->current)),
-               gw_kv_int("routes", dp_snapshot_route_count(sync->current)));
-    sync->status.revision = sync->current ? dp_snapshot_revision(sync->current) : 0;
-    sync->status.cached_revision = sync->status.revision;
+    int result = dp_cache_load(sync->options->cache_dir, age, &arena, &updates, &count, &err);
+    bool serves = result == 1 && count > 0 && apply(sync, updates, count, &arena, &err) == 0;
+    if (err.code != GW_OK)
+        gw_log(GW_LOG_ERROR, "sync", "a snapshot on disk is of no use", gw_kv_error(&err));
     gw_arena_done(&arena);
+    return serves;
+}
+
+static void load_cache(struct dp_sync *sync)
+{
+    unsigned age = 0;
+    while (age < DP_CACHE_FILES && !load_file(sync, age))
+        age++;
+    if (age == DP_CACHE_FILES) {
+        gw_log(GW_LOG_INFO, "sync", "no snapshot on disk, waiting for the control plane");
+        return;
+    }
+    sync->status.revision = dp_snapshot_revision(sync->current);
+    gw_log(GW_LOG_INFO, "sync", "serving the snapshot on disk",
+           gw_kv_int("revision", sync->status.revision),
+           gw_kv_int("routes", dp_snapshot_route_count(sync->current)));
 }
 
 /* ---- events of the client */

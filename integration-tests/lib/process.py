@@ -33,6 +33,10 @@ class Process:
         self.log, self.popen = self.folder / f"{name}.log", None
 
     def start(self):
+        """Subclasses wait until it serves; launch() is without waiting."""
+        return self.launch()
+
+    def launch(self):
         with open(self.log, "ab") as log:
             self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                           cwd=self.folder)

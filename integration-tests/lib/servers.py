@@ -1,4 +1,5 @@
 """The servers of the scenarios: etcd, control plane, agent, nginx, and a backend that records."""
+import base64
 import http.server
 import json
 import signal
@@ -16,21 +17,64 @@ class Etcd(Process):
         status = super().stop(seconds)
         return 0 if status == -signal.SIGTERM else status
 
-    def __init__(self, folder, name="etcd", extra=()):
-        self.port, self.peer_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, folder, name="etcd", extra=(), tls=None):
+        """tls: its authority's file, its own certificate, and the one that penstock comes with."""
+        self.port, self.peer_port, self.health_port = free_port(), free_port(), free_port()
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.store = f"etcd:{self.url}"
-        peer = f"http://127.0.0.1:{self.peer_port}"
+        self.flags = ()  # of etcdctl toward it
+        peer, health = f"http://127.0.0.1:{self.peer_port}", f"http://127.0.0.1:{self.health_port}"
+        if tls:
+            ca, server, client = tls
+            extra = [*extra, "--client-cert-auth", "--trusted-ca-file", ca, "--cert-file", server.cert,
+                     "--key-file", server.key]
+            self.flags = ("--cacert", ca, "--cert", client.cert, "--key", client.key)
         super().__init__(name, [
             "/usr/bin/etcd", "--name", name, "--data-dir", f"{folder}/{name}.data",
-            "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
+            "--listen-client-urls", self.url, "--advertise-client-urls", self.url, "--listen-metrics-urls", health,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", f"{name}={peer}", "--log-level", "warn",
             "--experimental-watch-progress-notify-interval=1s", *extra], folder)
 
     def start(self):
         super().start()
-        return self.wait_http(f"{self.url}/health")
+        return self.wait_http(f"http://127.0.0.1:{self.health_port}/health")
+
+    def ctl(self, *words, stdin=b""):
+        done = subprocess.run(["/usr/bin/etcdctl", "--endpoints", self.url, *map(str, self.flags), *words],
+                              input=stdin, capture_output=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def put(self, key, value):
+        """Past the API: whatever bytes."""
+        self.ctl("put", key, stdin=value)
+
+    def edit(self, prefix, old, new):
+        """Replaces bytes in the values below the prefix; of one length, so that messages stay whole."""
+        assert len(old) == len(new)
+        found = [(base64.b64decode(kv["key"]).decode(), base64.b64decode(kv["value"]))
+                 for kv in json.loads(self.ctl("get", "--prefix", prefix, "-w", "json"))["kvs"]]
+        edited = [(key, value.replace(old, new)) for key, value in found if old in value]
+        assert edited
+        for key, value in edited:
+            self.put(key, value)
+
+    def compact(self):
+        status = json.loads(self.ctl("endpoint", "status", "-w", "json"))[0]["Status"]
+        self.ctl("compact", "--physical", str(status["header"]["revision"]))
+
+    def take_over(self, other):
+        """Starts next with the data of another one, that has ended, on the own address."""
+        self.command = [word.replace(other.url, self.url) for word in other.command]
+        self.health_port = other.health_port
+
+
+class Nowhere:
+    """In the place of a control plane: an address to connect to, by default one where nobody listens."""
+
+    def __init__(self, address="127.0.0.1:1"):
+        self.address = address
 
 
 class ControlPlane(Process):

@@ -1,0 +1,32 @@
+"""Callers while something else happens."""
+import re
+import signal
+import subprocess
+
+
+class Load:
+    """wrk over the agent; every answer that is not 2xx, and every socket error, is a failure."""
+
+    def __init__(self, gateway, seconds, connections=16, path="/", headers=()):
+        words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"Host: {gateway.host}"]
+        for header in headers:
+            words += ["-H", header]
+        self.process = subprocess.Popen([*words, f"http://127.0.0.1:{gateway.agent.port}{path}"],
+                                        stdout=subprocess.PIPE, text=True)
+
+    def is_running(self):
+        return self.process.poll() is None
+
+    def finish(self):
+        """Waits for its end; the number of requests."""
+        report = self.process.communicate(timeout=120)[0]
+        assert "Non-2xx" not in report and "Socket errors" not in report, report
+        requests = int(re.search(r"(\d+) requests in", report).group(1))
+        assert requests > 0
+        return requests
+
+    def end(self):
+        """Ends it now, while it must still be running."""
+        assert self.is_running(), "the load ended too early"
+        self.process.send_signal(signal.SIGINT)
+        return self.finish()
