@@ -20,6 +20,9 @@
 /* Clients may ping this often on idle connections without being sent away. */
 #define PING_INTERVAL_MIN_MS 500
 #define HANDSHAKE_TIMEOUT_MS 10000
+/* Connections without calls may hang up by themselves for so long after GOAWAY; some clients only
+ * look at their sockets while they call. */
+#define GOODBYE_MS 200
 
 static void *run_events(void *arg)
 {
@@ -220,18 +223,36 @@ static bool is_quiet(const struct gw_rpc_server *server)
     return server->is_shut && server->open == 0 && server->armed == 0;
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/* With the lock held: until it is quiet, or the calls have had their time. */
+static void wait_for_calls(struct gw_rpc_server *server, gw_msec grace_ms)
+{
+    struct timespec deadline = after(grace_ms);
+    bool is_idle = false;
+    for (int expired = 0; !is_quiet(server) && !expired;) {
+        if (!is_idle && server->open == 0 && server->armed == 0) {
+            struct timespec goodbye = after(GOODBYE_MS);
+            is_idle = true;
+            if (is_before(&goodbye, &deadline))
+                deadline = goodbye;
+        }
+        expired = pthread_cond_timedwait(&server->changed, &server->lock, &deadline);
+    }
+}
+
 void gw_rpc_server_stop(struct gw_rpc_server *server, gw_msec grace_ms)
 {
     if (!server)
         return;
-    struct timespec deadline = after(grace_ms);
     shut_core(server);
     pthread_mutex_lock(&server->lock);
     server->stopping = true;
     gw_rpc_streams_drain(server);
-    int expired = 0;
-    while (!is_quiet(server) && !expired)
-        expired = pthread_cond_timedwait(&server->changed, &server->lock, &deadline);
+    wait_for_calls(server, grace_ms);
     if (!is_quiet(server)) {
         pthread_mutex_unlock(&server->lock);
         grpc_server_cancel_all_calls(server->core);

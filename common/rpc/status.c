@@ -25,12 +25,13 @@ static any *wrap(struct gw_arena *arena, const char *type_url, const ProtobufCMe
     return wrapped;
 }
 
+/* Every error has one; where nothing better is known, the reason is the code's own name. */
 static any *encode_info(struct gw_arena *arena, const struct gw_error *err)
 {
     error_info info = GOOGLE__RPC__ERROR_INFO__INIT;
     Google__Rpc__ErrorInfo__MetadataEntry apig = GOOGLE__RPC__ERROR_INFO__METADATA_ENTRY__INIT;
     Google__Rpc__ErrorInfo__MetadataEntry *entries[] = {&apig};
-    info.reason = (char *)err->reason;
+    info.reason = (char *)(err->reason[0] ? err->reason : gw_code_name(err->code));
     info.domain = DOMAIN;
     if (err->apig[0]) {
         apig.key = APIG_CODE;
@@ -64,8 +65,7 @@ static gw_str encode_details(struct gw_arena *arena, const struct gw_error *err,
     status.code = (int32_t)err->code;
     status.message = (char *)err->message;
     status.details = details;
-    if (err->reason[0] || err->apig[0])
-        details[status.n_details++] = encode_info(arena, err);
+    details[status.n_details++] = encode_info(arena, err);
     if (count)
         details[status.n_details++] = encode_violations(arena, err, count);
     return gw_message_pack(arena, &status.base);
@@ -79,8 +79,6 @@ void gw_rpc_status_init(struct gw_rpc_status *status, const struct gw_error *err
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     status->code = (grpc_status_code)err->code;
     status->message = grpc_slice_from_copied_string(err->message);
-    if (!err->reason[0] && !err->apig[0] && !err->violation_count)
-        return;
     unsigned count = err->violation_count;
     gw_str details = encode_details(&arena, err, count);
     while (details.len > GW_RPC_DETAILS_MAX_BYTES && count > 1)
@@ -109,7 +107,8 @@ grpc_op gw_rpc_status_op(struct gw_rpc_status *status)
 
 static void decode_info(const error_info *info, struct gw_error *err)
 {
-    (void)gw_error_reason(err, info->reason); /* returns -1 for its callers' convenience */
+    if (strcmp(info->reason, gw_code_name(err->code)) != 0) /* else it adds nothing */
+        (void)gw_error_reason(err, info->reason);
     for (size_t i = 0; i < info->n_metadata; i++)
         if (strcmp(info->metadata[i]->key, APIG_CODE) == 0)
             (void)gw_error_apig(err, info->metadata[i]->value);

@@ -174,7 +174,7 @@ static void sleep_until(struct cp_registry *registry, gw_msec deadline_ms)
 void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int64_t revision,
                       gw_str resource, gw_msec deadline_ms, cp_rollout *ret_rollout)
 {
-    gw_msec begin_ms = gw_clock_monotonic_ms();
+    gw_nsec begin_ns = gw_clock_monotonic_ns();
     struct wait wait = {.revision = revision, .resource = resource};
     pthread_mutex_lock(&registry->lock);
     begin(registry, arena, &wait);
@@ -190,14 +190,14 @@ void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int6
     ret_rollout->n_refusals = collect_refusals(registry, arena, resource, &ret_rollout->refusals);
     pthread_mutex_unlock(&registry->lock);
 
-    gw_msec spent_ms = gw_clock_monotonic_ms() - begin_ms;
+    gw_nsec spent_ns = gw_clock_monotonic_ns() - begin_ns;
     ret_rollout->revision = revision;
     ret_rollout->agents = (int32_t)wait.total;
     ret_rollout->applied = (int32_t)wait.applied;
     ret_rollout->duration = GW_ARENA_NEW(arena, cp_duration);
     google__protobuf__duration__init(ret_rollout->duration);
-    ret_rollout->duration->seconds = spent_ms / 1000;
-    ret_rollout->duration->nanos = (int32_t)(spent_ms % 1000) * 1000000;
+    ret_rollout->duration->seconds = spent_ns / 1000000000;
+    ret_rollout->duration->nanos = (int32_t)(spent_ns % 1000000000);
 }
 
 void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *ret_stats)

@@ -187,9 +187,9 @@ static void test_history_comes_in_pages(void **state)
         ok(f, &cp_release_service, "ListReleases", "{\"parent\": \"" API "\", \"pageSize\": 3}");
     assert_int_equal(count(answer, "\"number\""), 3);
     ASSERT_HAS(answer, "RELEASE-5\"");
-    char token[32];
+    char token[64];
     assert_int_equal(
-        sscanf(strstr(answer, "\"nextPageToken\":"), "\"nextPageToken\":\"%31[0-9]", token), 1);
+        sscanf(strstr(answer, "\"nextPageToken\":"), "\"nextPageToken\":\"%63[0-9a-f.]", token), 1);
     answer = ok(f, &cp_release_service, "ListReleases",
                 format("{\"parent\": \"" API "\", \"pageSize\": 3, \"pageToken\": \"%s\"}", token));
     assert_int_equal(count(answer, "\"number\""), 2);

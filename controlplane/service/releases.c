@@ -58,22 +58,38 @@ static int check_request(const struct cp_call *call, const list_request *request
     return cp_get(call, CP_KIND_API, request->parent, &api, err);
 }
 
-/* A page token is the revision of the last release that was shown. */
+/* Which list a page token is of. */
+static uint64_t hash_of(const list_request *request)
+{
+    return gw_str_hash(gw_str_from(request->parent)) * 31 +
+           gw_str_hash(gw_str_from(request->environment));
+}
+
+/* "LIST.REVISION" in hex: the list that it is of, and the last release that was shown. */
+static int read_token(const list_request *request, int64_t *ret_before, struct gw_error *err)
+{
+    char *end;
+    uint64_t hash = strtoull(request->page_token, &end, 16);
+    *ret_before = *end == '.' ? strtoll(end + 1, &end, 16) : 0;
+    if (hash != hash_of(request) || *ret_before <= 0 || *end != '\0')
+        return gw_fail_field(err, "page_token", "is none of this list");
+    return 0;
+}
+
 static int read_listing(const struct cp_call *call, const list_request *request,
                         struct listing *ret, struct gw_error *err)
 {
-    uint64_t before = INT64_MAX;
+    int64_t before = INT64_MAX;
     *ret = (struct listing){.page_size = CP_PAGE_SIZE_DEFAULT};
     if (request->page_size > 0)
         ret->page_size = (size_t)GW_MIN(request->page_size, CP_PAGE_SIZE_MAX);
-    if (*request->page_token &&
-        gw_str_to_u64(gw_str_from(request->page_token), INT64_MAX, &before) < 0)
-        return gw_fail_field(err, "page_token", "is none of this list");
+    if (*request->page_token && read_token(request, &before, err) < 0)
+        return -1;
     if (cp_history_list(call, request->parent, *request->environment ? request->environment : NULL,
                         &ret->past, &ret->count, err) < 0)
         return -1;
     qsort(ret->past, ret->count, sizeof *ret->past, newest_first);
-    while (ret->at < ret->count && ret->past[ret->at].revision >= (int64_t)before)
+    while (ret->at < ret->count && ret->past[ret->at].revision >= before)
         ret->at++;
     return 0;
 }
@@ -113,9 +129,10 @@ static int list_releases(const struct cp_call *call, const ProtobufCMessage *req
         read_page(call, &listing, reply, err) < 0)
         return -1;
     if (listing.at < listing.count)
-        reply->next_page_token = (char *)(uintptr_t)gw_arena_printf(
-                                     call->arena, "%" PRId64, listing.past[listing.at - 1].revision)
-                                     .ptr;
+        reply->next_page_token =
+            (char *)(uintptr_t)gw_arena_printf(call->arena, "%" PRIx64 ".%" PRIx64, hash_of(asked),
+                                               (uint64_t)listing.past[listing.at - 1].revision)
+                .ptr;
     *ret_reply = &reply->base;
     return 0;
 }
