@@ -191,6 +191,13 @@ static bool is_closed(struct fixture *f)
     return recv(f->fd, &byte, 1, 0) <= 0;
 }
 
+static void wait_for(atomic_int *counter, int value)
+{
+    for (int i = 0; i < TEST_TIMEOUT_S * 1000 && atomic_load(counter) < value; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(counter), value);
+}
+
 static void a_request_goes_to_the_backend_and_back(void **state)
 {
     struct fixture *f = *state;
@@ -241,6 +248,26 @@ static void pipelined_requests_are_answered_in_order(void **state)
     assert_string_equal(f->answer.body, "mocked");
     hear(f, "200");
     assert_string_equal(f->answer.body, "2");
+}
+
+/* A caller may say with a FIN that these were all its requests. */
+static void a_caller_that_half_closes_gets_its_answers(void **state)
+{
+    struct fixture *f = *state;
+    say(f, "POST /wait HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n1"
+           "GET /mock HTTP/1.1\r\n" HOST "\r\n"
+           "POST /last HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n2");
+    shutdown(f->fd, SHUT_WR);
+    wait_for(&f->backend.waiting, 1);
+    usleep(50 * 1000); /* the agent sees the FIN while the first request is under way */
+    atomic_store(&f->backend.release, true);
+    hear(f, "200");
+    assert_string_equal(f->answer.body, "1");
+    hear(f, "200");
+    assert_string_equal(f->answer.body, "mocked");
+    hear(f, "200");
+    assert_string_equal(f->answer.body, "2");
+    assert_true(is_closed(f));
 }
 
 /* A backend that streams what it gets answers before it has all of the request. */
@@ -356,13 +383,6 @@ static void slow_callers_are_told(void **state)
     assert_true(is_closed(f));
 }
 
-static void wait_for(atomic_int *counter, int value)
-{
-    for (int i = 0; i < TEST_TIMEOUT_S * 1000 && atomic_load(counter) < value; i++)
-        usleep(1000);
-    assert_int_equal(atomic_load(counter), value);
-}
-
 static void a_caller_that_leaves_frees_the_backend(void **state)
 {
     struct fixture *f = *state;
@@ -419,6 +439,7 @@ int main(void)
                                         tear_down),
         TEST(refusals_are_json_with_a_request_id),
         TEST(pipelined_requests_are_answered_in_order),
+        TEST(a_caller_that_half_closes_gets_its_answers),
         TEST(both_bodies_flow_at_once),
         TEST(large_answers_stream),
         TEST(chunks_and_trailers_pass),

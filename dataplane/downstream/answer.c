@@ -104,8 +104,11 @@ static bool may_discard_rest(const struct dp_downstream *d)
 void dp_downstream_send_head(struct dp_downstream *d, const struct dp_downstream_answer *answer)
 {
     struct dp_h1_framing framing = {.kind = answer->kind, .length = answer->length, .minor = 1};
-    framing.keep_alive = d->framing.keep_alive && !answer->close && !d->broken &&
+    bool is_last = d->half_closed && dp_input_view(&d->conn.input).len == 0;
+    framing.keep_alive = d->framing.keep_alive && !answer->close && !d->broken && !is_last &&
                          !d->server->draining && may_discard_rest(d);
+    if (d->half_closed)
+        dp_timer_stop(&d->timer);
     dp_h1_framing_for_reader(&framing, d->framing.minor);
     d->keep_alive = framing.keep_alive;
     d->out_kind = framing.kind;

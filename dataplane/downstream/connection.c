@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define LINGER_MS 2000
+#define HALF_CLOSED_MS 5000
 #define LINGER_BYTES (1024 * 1024) /* read and dropped after the last answer; then it closes */
 
 static void close_connection(struct dp_downstream *d)
@@ -48,7 +49,7 @@ static void begin_head(struct dp_downstream *d)
     d->phase = DP_PHASE_HEAD;
     d->bytes_in = d->bytes_out = 0;
     d->head_sent = d->answer_done = d->broken = d->reading = d->continued = false;
-    d->keep_alive = false;
+    d->keep_alive = d->half_closed = false;
     d->framing = (struct dp_h1_framing){.minor = 1};
     d->body = (struct dp_h1_body){.done = true};
     d->request = server->handler->begin(d, &d->head, &d->arena);
@@ -180,6 +181,16 @@ static size_t expected_bytes(const struct dp_downstream *d)
     return d->body.kind == DP_BODY_LENGTH ? (size_t)d->body.left : DP_BLOCK_BODY;
 }
 
+/* FIN behind a whole request: either the caller has left, or it has said all that it wants to say
+ * and waits for the answer. One that begins soon goes out; if nobody is there, writing tells. */
+static void hear_end(struct dp_downstream *d)
+{
+    dp_conn_pause(&d->conn);
+    d->half_closed = true;
+    if (!d->head_sent)
+        dp_loop_arm(d->server->loop, &d->timer, HALF_CLOSED_MS);
+}
+
 static void on_readable(struct dp_conn *conn)
 {
     struct dp_downstream *d = gw_container_of(conn, struct dp_downstream, conn);
@@ -195,6 +206,8 @@ static void on_readable(struct dp_conn *conn)
     ptrdiff_t n = dp_conn_read(conn, expected_bytes(d));
     if (n > 0)
         advance(d);
+    else if (n == 0 && d->phase == DP_PHASE_REQUEST && d->body.done)
+        hear_end(d);
     else if (n != -EAGAIN)
         dp_downstream_leave(d);
 }
@@ -238,6 +251,8 @@ static void on_request_timeout(struct dp_downstream *d)
     struct dp_server_stats *stats = &d->server->stats;
     if (d->conn.blocked) {
         stats->write_timeouts++;
+        dp_downstream_leave(d);
+    } else if (d->half_closed) {
         dp_downstream_leave(d);
     } else {
         stats->body_timeouts++;
@@ -336,13 +351,20 @@ static void linger(struct dp_downstream *d)
     dp_loop_arm(d->server->loop, &d->timer, LINGER_MS);
 }
 
+/* What comes in after a close is answered by a reset, which may overtake the answer. */
+static bool may_say_more(const struct dp_downstream *d)
+{
+    bool is_over = d->body.done && !d->broken && dp_input_view(&d->conn.input).len == 0;
+    return !d->half_closed && (!is_over || d->framing.keep_alive);
+}
+
 void dp_downstream_finish(struct dp_downstream *d)
 {
     d->request = NULL;
     d->reading = false;
     dp_timer_stop(&d->timer);
     if (!d->keep_alive) {
-        if (d->broken || !d->body.done || dp_input_view(&d->conn.input).len > 0)
+        if (may_say_more(d))
             linger(d);
         else
             close_connection(d);

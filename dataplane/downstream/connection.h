@@ -33,8 +33,9 @@ struct dp_downstream {
     bool reading;   /* the handler wants the body */
     bool continued; /* 100 was sent, or there is no need */
     bool head_sent, answer_done;
-    bool keep_alive; /* after this answer; decided with its head */
-    bool broken;     /* where the next request starts is not known */
+    bool keep_alive;  /* after this answer; decided with its head */
+    bool broken;      /* where the next request starts is not known */
+    bool half_closed; /* FIN came behind the request */
     uint16_t local_port;
     uint8_t peer_text_len;
     uint32_t linger_left;
