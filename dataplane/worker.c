@@ -279,11 +279,6 @@ gw_msec dp_worker_stalled_ms(const struct dp_worker *worker)
     return GW_MAX(0, gw_clock_monotonic_ms() - atomic_load(&worker->turned_ms));
 }
 
-bool dp_worker_is_ready(const struct dp_worker *worker)
-{
-    return dp_worker_revision(worker) >= 0;
-}
-
 int64_t dp_worker_revision(const struct dp_worker *worker)
 {
     return atomic_load(&worker->revision);

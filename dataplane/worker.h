@@ -32,10 +32,8 @@ void dp_worker_post_snapshot(struct dp_worker *worker, struct dp_snapshot *snaps
 /* Any thread. Listeners close after grace_ms, answers say Connection: close, and the loop ends when
  * the last connection has, at the latest timeout_ms later. */
 void dp_worker_drain(struct dp_worker *worker, gw_msec grace_ms, gw_msec timeout_ms);
-/* Any thread: milliseconds since the loop last turned (it turns at least once a second), and
- * whether it has a snapshot. */
+/* Any thread: milliseconds since the loop last turned (it turns at least once a second). */
 gw_msec dp_worker_stalled_ms(const struct dp_worker *worker);
-bool dp_worker_is_ready(const struct dp_worker *worker);
 /* Any thread: revision that new requests are answered with; -1: none yet. */
 int64_t dp_worker_revision(const struct dp_worker *worker);
 

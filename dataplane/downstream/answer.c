@@ -52,11 +52,6 @@ uint64_t dp_downstream_bytes_out(const struct dp_downstream *d)
     return d->bytes_out;
 }
 
-bool dp_downstream_body_is_done(const struct dp_downstream *d)
-{
-    return d->body.done;
-}
-
 const struct dp_headers *dp_downstream_trailers(const struct dp_downstream *d)
 {
     return &d->body.trailers;
@@ -81,15 +76,6 @@ static void send_written(struct dp_downstream *d, int result)
         gw_panic("an answer's head does not fit the scratch buffer");
     put(d, gw_buf_view(scratch));
     gw_buf_clear(scratch);
-}
-
-void dp_downstream_send_interim(struct dp_downstream *d, const struct dp_response_head *head)
-{
-    struct dp_h1_framing framing = {.kind = DP_BODY_NONE, .minor = 1, .keep_alive = true};
-    if (d->framing.minor == 0 || d->head_sent)
-        return;
-    send_written(d, dp_h1_write_response(&d->server->loop->scratch, head->status, head->reason,
-                                         &head->headers, &framing));
 }
 
 /* What is left of the request's body is worth reading for the sake of the connection. */

@@ -85,17 +85,12 @@ const struct dp_h1_framing *dp_downstream_framing(const struct dp_downstream *do
 /* Bytes of the request so far, head and framing included; of the answer likewise. */
 uint64_t dp_downstream_bytes_in(const struct dp_downstream *downstream);
 uint64_t dp_downstream_bytes_out(const struct dp_downstream *downstream);
-/* The body has been read to its end (there may be none). */
-bool dp_downstream_body_is_done(const struct dp_downstream *downstream);
 const struct dp_headers *dp_downstream_trailers(const struct dp_downstream *downstream);
 
 /* Starts or stops the flow of the body. The first start tells a caller who waits for it to
  * continue (100). Data comes later, never from within this call. */
 void dp_downstream_read_body(struct dp_downstream *downstream, bool on);
 
-/* An interim answer (103); dropped for HTTP/1.0. */
-void dp_downstream_send_interim(struct dp_downstream *downstream,
-                                const struct dp_response_head *head);
 /* The head of the answer; kind and length say what follows: LENGTH, CHUNKED (length not known) or
  * NONE (there cannot be a body). close: the last answer on this connection. */
 struct dp_downstream_answer {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AppCode: the caller shows a secret in X-Apig-AppCode (catalogue 5.1, D-13). Agents know only the
- * SHA-256 of the codes. The header never reaches the backend. */
+ * SHA-256 of the codes. What identifies the caller to the gateway does not reach the backend. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"
 #include "dataplane/sha256.h"
@@ -72,6 +72,7 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf_ptr, v
         return refuse(x, DP_REFUSE_AUTH_UNKNOWN);
     x->auth_type = GW_STR("app_code");
     (void)dp_headers_remove(headers, DP_HEADER_X_APIG_APPCODE); /* it is one, as counted */
+    (void)dp_headers_remove(headers, DP_HEADER_AUTHORIZATION);  /* D-30; mostly it is not there */
     return DP_NEXT;
 }
 

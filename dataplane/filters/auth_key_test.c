@@ -67,10 +67,13 @@ static void a_known_code_is_taken_and_hidden(void **state)
     struct fixture f;
     init(&f, true, false);
     f.x.request.tls = true;
-    assert_int_equal(call_with(&f, "the code"), DP_REFUSAL_NONE);
+    show(&f, "the code");
+    dp_headers_add_id(&f.x.request.head.headers, DP_HEADER_AUTHORIZATION, GW_STR("Basic eDp5"));
+    assert_int_equal(fixture_request(&f), DP_REFUSAL_NONE);
     assert_ptr_equal(f.x.app, &shop);
     assert_true(gw_str_eq(f.x.auth_type, GW_STR("app_code")));
     assert_null(dp_headers_get(&f.x.request.head.headers, DP_HEADER_X_APIG_APPCODE));
+    assert_null(dp_headers_get(&f.x.request.head.headers, DP_HEADER_AUTHORIZATION)); /* D-30 */
     fixture_done(&f);
 }
 

@@ -20,6 +20,7 @@ enum dp_verdict dp_exchange_reply(struct dp_exchange *x, unsigned status, gw_str
     x->response = (struct dp_response){.origin = DP_ORIGIN_LOCAL, .body = body};
     x->response.head.status = status;
     dp_headers_init(&x->response.head.headers, &x->arena);
+    dp_headers_add(&x->response.head.headers, GW_STR("Server"), GW_STR("api-gateway"));
     return DP_REPLY;
 }
 

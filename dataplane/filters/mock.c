@@ -95,8 +95,11 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf_ptr, v
     (void)scratch;
     const struct mock *conf = conf_ptr;
     enum dp_verdict verdict = dp_exchange_reply(x, conf->status, conf->body);
+    struct dp_headers *headers = &x->response.head.headers;
+    for (unsigned i = 0; i < conf->header_count; i++) /* Server, say: the mock's own counts */
+        (void)dp_headers_remove_named(headers, conf->headers[i].name); /* mostly not there */
     for (unsigned i = 0; i < conf->header_count; i++)
-        dp_headers_add(&x->response.head.headers, conf->headers[i].name, conf->headers[i].value);
+        dp_headers_add(headers, conf->headers[i].name, conf->headers[i].value);
     return verdict;
 }
 

@@ -68,6 +68,17 @@ static void its_own_content_type_stands(void **state)
     fixture_done(&f);
 }
 
+static void its_own_server_is_the_only_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    init(&f, 200, "hello");
+    assert_int_equal(compile_with_header(&f, "server", "theirs"), 0);
+    assert_int_equal(f.filter->on_request(&f.x, f.conf, f.scratch), DP_REPLY);
+    assert_string_equal(fixture_header(&f, "Server"), "theirs");
+    fixture_done(&f);
+}
+
 static void bad_definitions_are_refused(void **state)
 {
     (void)state;
@@ -106,6 +117,7 @@ int main(void)
         cmocka_unit_test(applies_to_mocks_only),
         cmocka_unit_test(answers_as_defined),
         cmocka_unit_test(its_own_content_type_stands),
+        cmocka_unit_test(its_own_server_is_the_only_one),
         cmocka_unit_test(bad_definitions_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
