@@ -157,6 +157,20 @@ def test_a_broken_release_is_refused_alone(cluster):
     assert not any(agent.get("refusals") for agent in cluster.controlplane.list("agents"))
 
 
+def test_a_refusal_is_remembered_by_whoever_restarts(cluster):
+    cluster.publish(cluster.api("g/b", "/good-path", backend=mock("good")))
+    cluster.etcd.edit("/penstock/v1/releases/g/b/", b"/good-path", b"bad path {")
+
+    def is_shown():
+        return "groups/g/apis/b@RELEASE" in cluster.controlplane.ctl("agents").stdout
+    until(is_shown, "the refusal to show")
+    for restarted in (cluster.agent, cluster.controlplane):
+        restarted.stop()
+        restarted.start()
+        until(is_shown, "the refusal to show again")
+        assert cluster.call("/good-path").body == b"good"
+
+
 def test_a_broken_channel_is_refused_alone(cluster):
     cluster.controlplane.apply({"kind": "Channel", "name": "channels/chan", "port": cluster.backend.port,
                                 "members": [{"host": "127.0.0.1", "weight": 1}]})

@@ -28,6 +28,7 @@ struct cp_session {
     char cluster_id[CP_CLUSTER_MAX];
     int64_t revision;
     int64_t acked_revision; /* of cluster_id */
+    int64_t hello_revision; /* what it had when it came */
     gw_msec hello_ms;
     struct cp_delta *delta; /* a reference; NULL: between updates */
     size_t next_chunk;
@@ -185,7 +186,7 @@ static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw
     session->is_greeted = true;
     session->kinds = kinds;
     memcpy(session->cluster_id, hello->cluster_id, strlen(hello->cluster_id) + 1);
-    session->revision = hello->revision;
+    session->revision = session->hello_revision = hello->revision;
     session->hello_ms = gw_clock_monotonic_ms();
     pthread_mutex_unlock(&session->lock);
     gw_log(GW_LOG_INFO, COMPONENT, "agent connected", gw_kv_text("agent", hello->agent_id),
@@ -209,9 +210,11 @@ static gw_msec latency_of(const struct cp_session *session, int64_t revision)
 static int on_ack(struct cp_session *session, const cp_ack *ack, struct gw_error *err)
 {
     pthread_mutex_lock(&session->lock);
-    /* Of another cluster: it was under way when this one began, and says nothing any more. */
-    bool is_current = strcmp(ack->cluster_id, session->cluster_id) == 0;
     bool is_sent = ack->revision >= 0 && ack->revision <= session->revision;
+    /* Of another cluster, or of the state before a restored backup: it was under way when this one
+     * began, and says nothing any more. */
+    bool is_current = strcmp(ack->cluster_id, session->cluster_id) == 0 &&
+                      (is_sent || ack->revision != session->hello_revision);
     bool is_forward = ack->revision >= session->acked_revision;
     gw_msec latency_ms = -1;
     if (is_current && is_sent && is_forward) {

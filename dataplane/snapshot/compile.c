@@ -524,13 +524,25 @@ int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_update *update,
     return 0;
 }
 
-void dp_catalog_each(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg)
+/* The good forms, or those that wait. */
+static void each_form(const struct dp_catalog *catalog, bool good, dp_catalog_fn *fn, void *arg)
 {
     for (unsigned kind = 0; kind < DP_KINDS; kind++) {
         for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->entries[kind], e));) {
             const struct dp_entry *entry = e->value;
-            if (entry->good && !fn(arg, gw_str_n(entry->good->bytes, entry->good->len)))
+            const struct dp_form *form = good ? entry->good : entry->next;
+            if (form && !fn(arg, gw_str_n(form->bytes, form->len)))
                 return;
         }
     }
+}
+
+void dp_catalog_each(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg)
+{
+    each_form(catalog, true, fn, arg);
+}
+
+void dp_catalog_each_refused(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg)
+{
+    each_form(catalog, false, fn, arg);
 }

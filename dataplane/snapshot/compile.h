@@ -80,9 +80,10 @@ gw_str dp_catalog_cluster_id(const struct dp_catalog *catalog);
 int64_t dp_catalog_revision(const struct dp_catalog *catalog);
 
 /* Every resource's last good form, packed (penstock.agent.v1.Resource): what a cache on disk needs
- * to make the same snapshot again. fn returns false to stop. Refused forms are not among them: an
- * agent that starts from a cache written while something was refused says Hello with revision 0. */
+ * to make the same snapshot again. fn returns false to stop. Refused forms are not among them. */
 typedef bool dp_catalog_fn(void *arg, gw_str packed_resource);
 void dp_catalog_each(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg);
+/* Every newest form that is refused. */
+void dp_catalog_each_refused(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "common/arena.h"
 #include "common/error.h"
+#include "dataplane/snapshot/compile.h"
 
 #include "penstock/agent/v1/agent.pb-c.h"
 
@@ -22,6 +23,10 @@ GW_MUST_CHECK int dp_cache_begin(const char *dir, struct dp_cache_writer **ret_w
 void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Update *update);
 /* Makes the file the current one; frees the writer, also on failure. */
 GW_MUST_CHECK int dp_cache_finish(struct dp_cache_writer *writer, struct gw_error *err);
+
+/* All of what the catalog holds, refused forms too. */
+GW_MUST_CHECK int dp_cache_save(const char *dir, const struct dp_catalog *catalog,
+                                struct gw_error *err);
 
 #define DP_CACHE_FILES 2 /* ages: 0 is the current file, 1 the one before */
 

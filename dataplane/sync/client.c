@@ -94,16 +94,21 @@ static int send_message(struct dp_client *client, gw_str bytes, struct gw_error 
     return 0;
 }
 
+static int send_ack(struct dp_client *client, Penstock__Agent__V1__Ack *ack, struct gw_error *err)
+{
+    Penstock__Agent__V1__AgentMessage message = PENSTOCK__AGENT__V1__AGENT_MESSAGE__INIT;
+    message.kind_case = PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_ACK;
+    message.ack = ack;
+    return send_message(client, gw_message_pack(&client->pending, &message.base), err);
+}
+
 static int apply_update(struct dp_client *client, struct gw_error *err)
 {
     Penstock__Agent__V1__Ack ack = PENSTOCK__AGENT__V1__ACK__INIT;
-    Penstock__Agent__V1__AgentMessage message = PENSTOCK__AGENT__V1__AGENT_MESSAGE__INIT;
     if (client->events->on_update(client->user, client->chunks, client->chunk_count,
                                   &client->pending, &ack, err) < 0)
         return -1;
-    message.kind_case = PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_ACK;
-    message.ack = &ack;
-    int result = send_message(client, gw_message_pack(&client->pending, &message.base), err);
+    int result = send_ack(client, &ack, err);
     forget_update(client);
     client->backoff_ms = BACKOFF_MIN_MS; /* it works: a later failure starts from the beginning */
     return result;
@@ -139,22 +144,30 @@ static void on_end(void *user, const struct gw_error *status)
 
 static const struct dp_grpc_events stream_events = {.on_message = on_message, .on_end = on_end};
 
+/* Hello; and, with something to serve, what is refused of it, for this may be another control plane
+ * than the one that was told. */
+static int greet(struct dp_client *client, struct gw_error *err)
+{
+    Penstock__Agent__V1__Ack ack = PENSTOCK__AGENT__V1__ACK__INIT;
+    bool serves = client->events->on_hello(client->user, &client->pending, &ack);
+    gw_str hello = dp_hello_pack(&client->hello, client->options, gw_str_from(ack.cluster_id),
+                                 ack.revision, &client->pending);
+    int result = send_message(client, hello, err);
+    if (result == 0 && serves)
+        result = send_ack(client, &ack, err);
+    forget_update(client);
+    return result;
+}
+
 static int open_stream(struct dp_client *client, struct gw_error *err)
 {
     const struct dp_endpoint_name *endpoint = &client->hello.endpoints[client->endpoint];
     gw_msec keepalive =
         client->options->keepalive_ms ? client->options->keepalive_ms : KEEPALIVE_DEFAULT_MS;
-    gw_str cluster_id = GW_STR_NONE;
-    int64_t revision = 0;
     client->has_ended = false;
     client->stream = dp_grpc_stream_new(endpoint->text, STREAM_PATH, client->transport.ssl != NULL,
                                         &stream_events, client);
-    client->events->on_hello(client->user, &cluster_id, &revision);
-    int result = send_message(
-        client,
-        dp_hello_pack(&client->hello, client->options, cluster_id, revision, &client->pending),
-        err);
-    forget_update(client);
+    int result = greet(client, err);
     set_timer(client, &client->alive, keepalive, keepalive);
     client->events->on_connected(client->user, endpoint->text);
     return result;
@@ -233,10 +246,12 @@ static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
         (void)gw_fail(&err, GW_UNAVAILABLE, "connect: no answer within %d ms", CONNECT_MS);
     else if (!dp_grpc_stream_ping(client->stream))
         (void)gw_fail(&err, GW_UNAVAILABLE, "no answer to a ping");
-    if (err.code != GW_OK)
+    if (err.code != GW_OK) {
         disconnect(client, &err);
-    else
-        run(client);
+        return;
+    }
+    client->backoff_ms = BACKOFF_MIN_MS; /* it has held for a while */
+    run(client);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)

@@ -2,7 +2,6 @@
 #include "dataplane/sync/sync.h"
 
 #include "common/log.h"
-#include "common/message.h"
 #include "dataplane/sync/cache.h"
 #include "dataplane/sync/client.h"
 #include "dataplane/sync/statistics.h"
@@ -11,8 +10,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-
-#define CACHE_CHUNK_BYTES (256 * 1024)
 
 struct dp_sync {
     const struct dp_sync_options *options; /* borrowed */
@@ -78,6 +75,7 @@ static void tell_refusals(struct dp_sync *sync)
         copy[i].reason = gw_arena_strdup(&sync->told_arena, copy[i].reason);
     }
     sync->told = (struct dp_refusals){.items = copy, .count = count};
+    sync->status.refused_resources = (int64_t)count;
     pthread_mutex_unlock(&sync->lock);
 }
 
@@ -96,42 +94,6 @@ static int apply(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, siz
 
 /* ---- the cache */
 
-/* The chunk in the making; its resources live in the arena. */
-struct save_state {
-    struct dp_cache_writer *writer;
-    Penstock__Agent__V1__Update update;
-    struct gw_arena arena;
-    size_t bytes, room;
-};
-
-static void save_chunk(struct save_state *state, bool is_final)
-{
-    state->update.final = is_final;
-    dp_cache_add(state->writer, &state->update);
-    state->update.n_upserts = state->bytes = 0;
-    gw_arena_reset(&state->arena);
-}
-
-static bool save_resource(void *arg, gw_str packed)
-{
-    struct save_state *state = arg;
-    struct gw_error err = GW_ERROR_NONE;
-    ProtobufCMessage *resource;
-    if (state->bytes + packed.len > CACHE_CHUNK_BYTES && state->update.n_upserts > 0)
-        save_chunk(state, false);
-    if (state->update.n_upserts == state->room) {
-        state->room = GW_MAX((size_t)64, state->room * 2);
-        state->update.upserts =
-            gw_realloc(state->update.upserts, state->room * sizeof(state->update.upserts[0]));
-    }
-    if (gw_message_unpack(&state->arena, &penstock__agent__v1__resource__descriptor, packed,
-                          &resource, &err) < 0)
-        gw_panic("the catalog holds a resource that does not unpack: %s", err.message);
-    state->update.upserts[state->update.n_upserts++] = (Penstock__Agent__V1__Resource *)resource;
-    state->bytes += packed.len;
-    return true;
-}
-
 static void set_cached(struct dp_sync *sync, int64_t revision)
 {
     pthread_mutex_lock(&sync->lock);
@@ -142,27 +104,11 @@ static void set_cached(struct dp_sync *sync, int64_t revision)
 static void save_cache(struct dp_sync *sync)
 {
     struct gw_error err = GW_ERROR_NONE;
-    struct save_state state = {.update = PENSTOCK__AGENT__V1__UPDATE__INIT};
-    struct gw_arena arena;
-    gw_arena_init(&arena, 256);
-    gw_arena_init(&state.arena, CACHE_CHUNK_BYTES);
-    int result = dp_cache_begin(sync->options->cache_dir, &state.writer, &err);
-    if (result == 0) {
-        gw_str cluster_id = gw_arena_dup(&arena, dp_snapshot_cluster_id(sync->current));
-        state.update.cluster_id = (char *)(uintptr_t)cluster_id.ptr;
-        state.update.revision = dp_snapshot_revision(sync->current);
-        dp_catalog_each(sync->catalog, save_resource, &state);
-        save_chunk(&state, true);
-        result = dp_cache_finish(state.writer, &err);
-    }
-    if (result == 0)
-        set_cached(sync, state.update.revision);
-    if (result < 0)
+    if (dp_cache_save(sync->options->cache_dir, sync->catalog, &err) == 0)
+        set_cached(sync, dp_catalog_revision(sync->catalog));
+    else
         gw_log(GW_LOG_ERROR, "sync", "cannot keep the snapshot on disk, serving goes on",
                gw_kv_error(&err));
-    free(state.update.upserts);
-    gw_arena_done(&state.arena);
-    gw_arena_done(&arena);
 }
 
 static void on_save(struct ev_loop *loop, ev_timer *timer, int events)
@@ -170,6 +116,21 @@ static void on_save(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     ev_timer_stop(loop, timer);
     save_cache(timer->data);
+}
+
+/* Each update ends with its final chunk. */
+static int apply_all(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, size_t count,
+                     struct gw_arena *arena, struct gw_error *err)
+{
+    size_t begin = 0;
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        if (!chunks[i]->final)
+            continue;
+        result = apply(sync, chunks + begin, i + 1 - begin, arena, err);
+        begin = i + 1;
+    }
+    return result;
 }
 
 /* True: what the file of that age holds is served. */
@@ -181,11 +142,10 @@ static bool load_file(struct dp_sync *sync, unsigned age)
     size_t count = 0;
     gw_arena_init(&arena, 64 * 1024);
     int result = dp_cache_load(sync->options->cache_dir, age, &arena, &updates, &count, &err);
-    bool serves = result == 1 && count > 0 && apply(sync, updates, count, &arena, &err) == 0;
-    if (err.code != GW_OK)
+    if (result < 0 || (result == 1 && apply_all(sync, updates, count, &arena, &err) < 0))
         gw_log(GW_LOG_ERROR, "sync", "a snapshot on disk is of no use", gw_kv_error(&err));
     gw_arena_done(&arena);
-    return serves;
+    return sync->current != NULL;
 }
 
 static void load_cache(struct dp_sync *sync)
@@ -204,15 +164,6 @@ static void load_cache(struct dp_sync *sync)
 }
 
 /* ---- events of the client */
-
-static void on_hello(void *user, gw_str *ret_cluster_id, int64_t *ret_revision)
-{
-    const struct dp_sync *sync = user;
-    if (!sync->current)
-        return;
-    *ret_cluster_id = dp_snapshot_cluster_id(sync->current);
-    *ret_revision = dp_snapshot_revision(sync->current);
-}
 
 static void fill_ack(struct dp_sync *sync, struct gw_arena *arena, Penstock__Agent__V1__Ack *ack)
 {
@@ -238,6 +189,25 @@ static void fill_ack(struct dp_sync *sync, struct gw_arena *arena, Penstock__Age
     }
 }
 
+static bool on_hello(void *user, struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack)
+{
+    struct dp_sync *sync = user;
+    if (!sync->current)
+        return false;
+    fill_ack(sync, arena, ret_ack);
+    return true;
+}
+
+/* Those that came with this revision; older ones have been logged. */
+static void log_refusals(const Penstock__Agent__V1__Ack *ack)
+{
+    for (size_t i = 0; i < ack->n_refusals; i++)
+        if (ack->refusals[i]->revision == ack->revision)
+            gw_log(GW_LOG_WARN, "sync", "resource refused, its last good form stays in force",
+                   gw_kv_text("resource", ack->refusals[i]->resource->name),
+                   gw_kv_text("reason", ack->refusals[i]->reason));
+}
+
 static int on_update(void *user, Penstock__Agent__V1__Update **chunks, size_t count,
                      struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
                      struct gw_error *err)
@@ -253,13 +223,9 @@ static int on_update(void *user, Penstock__Agent__V1__Update **chunks, size_t co
     pthread_mutex_lock(&sync->lock);
     sync->status.revision = ret_ack->revision;
     sync->status.updates++;
-    sync->status.refused_resources = (int64_t)ret_ack->n_refusals;
     sync->status.last_update_wall_ms = gw_clock_wall_ms();
     pthread_mutex_unlock(&sync->lock);
-    for (size_t i = 0; i < ret_ack->n_refusals; i++)
-        gw_log(GW_LOG_WARN, "sync", "resource refused, its last good form stays in force",
-               gw_kv_text("resource", ret_ack->refusals[i]->resource->name),
-               gw_kv_text("reason", ret_ack->refusals[i]->reason));
+    log_refusals(ret_ack);
     gw_log(GW_LOG_DEBUG, "sync", "revision applied", gw_kv_int("revision", ret_ack->revision));
     return 0;
 }
