@@ -77,6 +77,7 @@ static struct dp_tree_unit *new_tree(const struct dp_branch *branch)
 
 static int add(struct dp_tree_unit *tree, struct dp_unit *unit, struct gw_error *err)
 {
+    *err = GW_ERROR_NONE; /* of this route alone */
     const struct dp_route_unit *route = route_of(unit);
     struct dp_route_def def = {
         .method = route->method,

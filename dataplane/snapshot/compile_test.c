@@ -306,6 +306,8 @@ static void two_routes_of_one_pattern_clash(void **state)
     apply(f);
     assert_int_equal(f->refusals.count, 1);
     assert_string_equal(f->refusals.items[0].name, "groups/g/apis/two@RELEASE");
+    assert_string_equal(f->refusals.items[0].reason,
+                        "path: another API of the group has it with that method");
     assert_string_equal(found(f, "a.example.com", "/7"), "one");
     remove_one(f, KIND(ROUTE), "groups/g/apis/one@RELEASE");
     apply(f);
