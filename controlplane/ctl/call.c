@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/ctl/call.h"
 
+#include "google/protobuf/field_mask.pb-c.h"
+
 #define PAGE_SIZE 500
 
 int cp_session_open(struct cp_session *session, const struct cp_options *options,
@@ -155,14 +157,19 @@ int cp_create(struct cp_session *session, const struct cp_ctl_kind *kind,
 }
 
 int cp_update(struct cp_session *session, const struct cp_ctl_kind *kind,
-              ProtobufCMessage *resource, ProtobufCMessage **ret_resource, struct gw_error *err)
+              ProtobufCMessage *resource, char **fields, size_t field_count,
+              ProtobufCMessage **ret_resource, struct gw_error *err)
 {
     const ProtobufCMethodDescriptor *method;
+    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
     if (method_of(kind, "Update", &method, err) < 0)
         return -1;
     ProtobufCMessage *request = gw_message_new(&session->arena, method->input);
     set_bool(request, "validate_only", session->options->dry_run);
     *resource_field(request, kind) = resource;
+    mask.paths = fields;
+    mask.n_paths = field_count;
+    *gw_message_child(request, "update_mask") = &mask.base;
     return cp_call(session, kind->service, method, request, ret_resource, err);
 }
 

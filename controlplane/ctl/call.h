@@ -12,6 +12,7 @@ struct cp_session {
     struct gw_rpc_client *client;
     struct gw_arena arena; /* everything of one command */
     struct gw_map pending; /* --dry-run: names that would be there by now */
+    size_t shown;          /* resources of files shown so far */
 };
 
 GW_MUST_CHECK int cp_session_open(struct cp_session *session, const struct cp_options *options,
@@ -31,9 +32,10 @@ GW_MUST_CHECK int cp_list(struct cp_session *session, const struct cp_ctl_kind *
 GW_MUST_CHECK int cp_create(struct cp_session *session, const struct cp_ctl_kind *kind,
                             ProtobufCMessage *resource, ProtobufCMessage **ret_resource,
                             struct gw_error *err);
+/* fields: what changes, by proto name; the others stay. */
 GW_MUST_CHECK int cp_update(struct cp_session *session, const struct cp_ctl_kind *kind,
-                            ProtobufCMessage *resource, ProtobufCMessage **ret_resource,
-                            struct gw_error *err);
+                            ProtobufCMessage *resource, char **fields, size_t field_count,
+                            ProtobufCMessage **ret_resource, struct gw_error *err);
 GW_MUST_CHECK int cp_delete(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str name,
                             const char *etag, struct gw_error *err);
 

@@ -75,5 +75,6 @@ int cp_command_completion(struct cp_session *session, struct gw_error *err)
             return 0;
         }
     }
-    return gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is not bash, zsh or fish", wanted);
+    (void)gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is not bash, zsh or fish", wanted);
+    return cp_usage(err);
 }

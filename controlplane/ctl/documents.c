@@ -3,6 +3,7 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "common/json_text.h"
 #include "controlplane/ctl/yaml.h"
 
 #include <errno.h>
@@ -49,6 +50,20 @@ static int at(struct gw_error *err, gw_str origin)
     return -1;
 }
 
+/* After gw_json_parse, which knows all the names. */
+static void note_fields(struct cp_document *document, json_t *value, struct gw_arena *arena)
+{
+    const char *key;
+    json_t *item;
+    document->fields = GW_ARENA_ARRAY(arena, char *, json_object_size(value) + 1);
+    json_object_foreach(value, key, item)
+    {
+        gw_str name = gw_arena_dup(arena, gw_json_snake(arena, gw_str_from(key)));
+        if (!gw_str_eq(name, GW_STR("name")))
+            document->fields[document->field_count++] = (char *)(uintptr_t)name.ptr;
+    }
+}
+
 static int add_resource(struct reading *reading, json_t *value, gw_str origin, struct gw_error *err)
 {
     struct cp_document document = {.origin = origin};
@@ -65,6 +80,7 @@ static int add_resource(struct reading *reading, json_t *value, gw_str origin, s
     free(text);
     if (result < 0)
         return -1;
+    note_fields(&document, value, reading->arena);
     document.name = gw_str_from(gw_message_text(document.resource, "name"));
     if (cp_kind_of_name(document.name) != document.kind)
         return gw_fail_field(err, "name", "\"%.*s\" does not look like %s",

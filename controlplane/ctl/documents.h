@@ -12,7 +12,10 @@
 struct cp_document {
     const struct cp_ctl_kind *kind;
     ProtobufCMessage *resource;
-    gw_str name;   /* resource's `name` */
+    gw_str name; /* resource's `name` */
+    char **
+        fields; /* proto names of the fields that the document says, also those it says are empty */
+    size_t field_count;
     gw_str origin; /* "orders.yaml:12", for errors */
 };
 

@@ -57,8 +57,8 @@ static int print_rollout(const Penstock__Admin__V1__Rollout *rollout)
     double ms = rollout->duration ? (double)rollout->duration->seconds * 1e3 +
                                         (double)rollout->duration->nanos / 1e6
                                   : 0;
-    printf("%d of %d agents applied revision %" PRId64 " in %.0f ms\n", rollout->applied,
-           rollout->agents, rollout->revision, ms);
+    printf("%d of %d agents applied revision %" PRId64 " in %.*f ms\n", rollout->applied,
+           rollout->agents, rollout->revision, ms < 10, ms);
     for (size_t i = 0; i < rollout->n_refusals; i++)
         printf("%s refused %s: %s\n", rollout->refusals[i]->agent, rollout->refusals[i]->resource,
                rollout->refusals[i]->reason);

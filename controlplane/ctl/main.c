@@ -53,6 +53,9 @@ static int run(const struct cp_options *options, const struct cp_command *comman
         status = command->run(&session, &err);
     if (status < 0)
         status = fail(&err);
+    if (err.code == GW_UNAVAILABLE)
+        fprintf(stderr, "Is the control plane at %s? --server or PENSTOCK_SERVER says where.\n",
+                options->server);
     if (!command->is_offline)
         cp_session_close(&session);
     return status;

@@ -206,6 +206,7 @@ void cp_print_end(struct cp_printer *printer)
 
 void cp_print_error(const struct gw_error *err)
 {
+    fflush(stdout); /* what was done comes before what failed, also in one file */
     if (cp_is_usage(err)) {
         fprintf(stderr, "Error: %s\npenstockctl --help says more.\n", err->message);
         return;

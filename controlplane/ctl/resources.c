@@ -19,14 +19,28 @@ static int find_kind(const char *word, const struct cp_ctl_kind **ret_kind, stru
     return cp_usage(err);
 }
 
+/* "groups/orders" is the parent of APIs, though it has as many words as "group/api". */
+static bool is_parent(const struct cp_ctl_kind *kind, const char *typed)
+{
+    const struct cp_ctl_kind *of_name = cp_kind_of_name(gw_str_from(typed));
+    gw_str parent, id;
+    cp_kind_split(gw_str_from(kind->pattern), &parent, &id);
+    return of_name && gw_str_eq(parent, gw_str_from(of_name->pattern));
+}
+
 /* The parent to list under: what was typed ("orders" or "groups/orders"), or "-" for all. */
 static int parent_of(const struct cp_ctl_kind *kind, const char *typed, struct gw_arena *arena,
                      gw_str *ret_parent, struct gw_error *err)
 {
     gw_str parent_pattern, id;
     *ret_parent = GW_STR("");
-    if (!cp_kind_has_parent(kind))
+    if (!cp_kind_has_parent(kind) && !typed)
         return 0;
+    if (!cp_kind_has_parent(kind)) {
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" is no name of a %s: it looks like %s",
+                      typed, kind->command, kind->pattern);
+        return cp_usage(err);
+    }
     cp_kind_split(gw_str_from(kind->pattern), &parent_pattern, &id);
     struct cp_ctl_kind parent = {.command = "parent",
                                  .pattern = gw_arena_dup(arena, parent_pattern).ptr};
@@ -57,7 +71,7 @@ int cp_command_get(struct cp_session *session, struct gw_error *err)
     int result;
     if (find_kind(options->args[0], &kind, err) < 0)
         return -1;
-    if (typed && is_name(kind, typed, &session->arena, &name)) {
+    if (typed && !is_parent(kind, typed) && is_name(kind, typed, &session->arena, &name)) {
         ProtobufCMessage *resource;
         if (cp_get(session, kind, name, &resource, err) < 0)
             return -1;
@@ -79,6 +93,35 @@ int cp_command_get(struct cp_session *session, struct gw_error *err)
 
 /* ---- files */
 
+/* Of all files, before anything is written: a mistake in the last one leaves nothing half done. */
+static int read_files(struct cp_session *session, struct cp_document **ret_documents,
+                      size_t *ret_count, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    struct cp_document *parts[CP_CTL_FILES_MAX];
+    size_t counts[CP_CTL_FILES_MAX], count = 0;
+    for (unsigned i = 0; i < options->file_count; i++) {
+        if (cp_documents_read(options->files[i], &session->arena, &parts[i], &counts[i], err) < 0)
+            return -1;
+        count += counts[i];
+    }
+    *ret_documents = GW_ARENA_ARRAY(&session->arena, struct cp_document, count + 1);
+    *ret_count = 0;
+    for (unsigned i = 0; i < options->file_count; i++)
+        for (size_t j = 0; j < counts[i]; j++)
+            (*ret_documents)[(*ret_count)++] = parts[i][j];
+    return 0;
+}
+
+static void say_where(const struct cp_document *document, size_t left)
+{
+    fflush(stdout);
+    fprintf(stderr, "%.*s: %.*s", GW_STR_ARG(document->origin), GW_STR_ARG(document->name));
+    if (left)
+        fprintf(stderr, " (%zu after it not tried)", left);
+    fputc('\n', stderr);
+}
+
 /* The worst status of all, or -1 with err, which ends it. */
 static int each_document(struct cp_session *session, bool is_reverse,
                          int (*fn)(struct cp_session *, const struct cp_document *,
@@ -91,22 +134,21 @@ static int each_document(struct cp_session *session, bool is_reverse,
         (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s needs -f FILE", options->command);
         return cp_usage(err);
     }
-    for (unsigned i = 0; i < options->file_count; i++) {
-        struct cp_document *documents;
-        size_t count;
-        const char *path = options->files[is_reverse ? options->file_count - 1 - i : i];
-        if (cp_documents_read(path, &session->arena, &documents, &count, err) < 0)
+    struct cp_document *documents;
+    size_t count;
+    if (read_files(session, &documents, &count, err) < 0)
+        return -1;
+    if (count == 0)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "there is no resource in what %s reads",
+                       options->command);
+    for (size_t i = 0; i < count; i++) {
+        const struct cp_document *document = &documents[is_reverse ? count - 1 - i : i];
+        int status = fn(session, document, err);
+        if (status < 0) {
+            say_where(document, count - 1 - i);
             return -1;
-        for (size_t j = 0; j < count; j++) {
-            const struct cp_document *document = &documents[is_reverse ? count - 1 - j : j];
-            int status = fn(session, document, err);
-            worst = GW_MAX(worst, status);
-            if (status < 0) {
-                fprintf(stderr, "%.*s: %.*s\n", GW_STR_ARG(document->origin),
-                        GW_STR_ARG(document->name));
-                return -1;
-            }
         }
+        worst = GW_MAX(worst, status);
     }
     return worst;
 }
@@ -128,13 +170,16 @@ static void print_result(struct cp_session *session, const struct cp_document *d
     struct cp_printer printer;
     enum cp_output output = session->options->output;
     report(session, document, what);
-    bool has_secret = strcmp(document->kind->word, "AppCode") == 0;
+    bool has_secret =
+        strcmp(document->kind->word, "AppCode") == 0 && *gw_message_text(resource, "code");
     if (output == CP_OUTPUT_NAME || (output == CP_OUTPUT_TABLE && !has_secret))
         return;
     if (output == CP_OUTPUT_TABLE) {
         printf("  code: %s\n  (shown only now: keep it)\n", gw_message_text(resource, "code"));
         return;
     }
+    if (output == CP_OUTPUT_YAML && session->shown++)
+        puts("---");
     cp_print_begin(&printer, document->kind, output, false, &session->arena);
     cp_print_resource(&printer, resource);
     cp_print_end(&printer);
@@ -198,15 +243,16 @@ static bool is_covered(const ProtobufCMessage *before, const ProtobufCMessage *a
 }
 
 static int update_one(struct cp_session *session, const struct cp_document *document,
-                      const ProtobufCMessage *before, struct gw_error *err)
+                      ProtobufCMessage *before, struct gw_error *err)
 {
     ProtobufCMessage *after;
-    if (!cp_kind_method(document->kind, "Update")) {
-        report(session, document,
-               "unchanged"); /* such kinds never change: there is what was asked */
+    if (!cp_kind_method(document->kind, "Update") || document->field_count == 0) {
+        /* Such kinds never change, or nothing is asked: there is what was asked. */
+        print_result(session, document, before, "unchanged");
         return 0;
     }
-    if (cp_update(session, document->kind, document->resource, &after, err) < 0)
+    if (cp_update(session, document->kind, document->resource, document->fields,
+                  document->field_count, &after, err) < 0)
         return -1;
     print_result(session, document, after,
                  is_covered(before, after, &session->arena) ? "unchanged" : "configured");
@@ -245,6 +291,7 @@ static int delete_document(struct cp_session *session, const struct cp_document 
     if (result == 0 || err->code != GW_NOT_FOUND)
         return result;
     int status = cp_exit_status(err);
+    fflush(stdout);
     fprintf(stderr, "%.*s: ", GW_STR_ARG(document->origin));
     cp_print_error(err);
     *err = GW_ERROR_NONE;

@@ -63,7 +63,9 @@ static json_t *plain_scalar(const char *text, size_t len)
 static json_t *scalar(const yaml_event_t *event)
 {
     const char *text = (const char *)event->data.scalar.value;
-    if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+    const char *tag = (const char *)event->data.scalar.tag;
+    bool is_said_to_be_text = tag && strcmp(tag, YAML_STR_TAG) == 0;
+    if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !is_said_to_be_text)
         return plain_scalar(text, event->data.scalar.length);
     return json_stringn(text, event->data.scalar.length);
 }

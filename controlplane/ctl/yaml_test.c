@@ -36,6 +36,7 @@ static void documents_become_json(void **state)
         {"a: 010\nb: 0x1f\nc: '5'\nd: yes\ne: 1e3\n",
          "[{\"a\":\"010\",\"b\":\"0x1f\",\"c\":\"5\",\"d\":\"yes\",\"e\":1000.0}]"},
         {"a: 9223372036854775807\n", "[{\"a\":9223372036854775807}]"},
+        {"a: !!str 5\n", "[{\"a\":\"5\"}]"},
         {"path: /a/{x}\nurl: http://h:1/\n", "[{\"path\":\"/a/{x}\",\"url\":\"http://h:1/\"}]"},
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
