@@ -16,7 +16,8 @@ struct dp_limiter;
 enum dp_verdict {
     DP_NEXT,  /* on to the next filter */
     DP_REPLY, /* the reply is set (dp_exchange_refuse, dp_exchange_reply): walk back from here */
-    DP_WAIT,  /* one dp_exchange_resume will follow; a caller that leaves meanwhile cancels it */
+    DP_WAIT,  /* one dp_exchange_resume will follow, from another event; a caller that leaves
+                 meanwhile cancels it */
 };
 
 /* What compile may use. Borrowed for the call, but conf may keep limiter: it outlives all
@@ -43,7 +44,8 @@ struct dp_filter {
     /* On a worker. Each may be NULL. on_request: forward, before the backend. on_response: backward
      * over the filters entered, exactly once, whoever made the response; DP_REPLY there means that
      * it replaced the response, and the walk goes on. on_done: exactly once for each filter whose
-     * on_request ran, when the exchange ends however it ends. */
+     * on_request ran, when the exchange ends however it ends; the headers of a backend's answer may
+     * be gone by then. */
     enum dp_verdict (*on_request)(struct dp_exchange *x, const void *conf, void *scratch);
     enum dp_verdict (*on_response)(struct dp_exchange *x, const void *conf, void *scratch);
     void (*on_done)(struct dp_exchange *x, const void *conf, void *scratch);

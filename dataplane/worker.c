@@ -129,6 +129,9 @@ static void on_tick(struct ev_loop *ev, ev_timer *watcher, int events)
     (void)events;
     struct dp_worker *worker = gw_container_of(watcher, struct dp_worker, tick);
     atomic_store(&worker->turned_ms, worker->loop.now_ms);
+    worker->server.stats.accept_failures = 0;
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        worker->server.stats.accept_failures += worker->listeners[i].refused;
     dp_observe_connections(worker->observer, &worker->server,
                            dp_upstreams_stats(worker->upstreams));
     dp_loop_settle(&worker->loop);

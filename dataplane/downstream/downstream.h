@@ -48,6 +48,7 @@ struct dp_server_limits {
 
 struct dp_server_stats {
     uint64_t accepted, refused; /* refused: beyond connections_max */
+    uint64_t accept_failures;   /* told by who has the listeners */
     uint64_t idle_timeouts, head_timeouts, body_timeouts, write_timeouts;
 };
 

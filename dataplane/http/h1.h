@@ -6,8 +6,8 @@
 
 #include "dataplane/http/message.h"
 
-/* X(name, status, reason word, text). A parser returns -DP_H1_<name>. Reason words are the same in
- * reply, access log and metric. For a bad response the status is 502 (dp_h1_error_status says
+/* X(name, status, reason word, text). A parser returns -DP_H1_<name>. The reason word goes to the
+ * access log. For a bad response the status is 502 (dp_h1_error_status says
  * what to tell a caller about a bad request). After any of them the connection must close. */
 #define DP_H1_ERRORS(X)                                                                            \
     X(BAD_METHOD, 400, "http.method", "The method is not a token.")                                \

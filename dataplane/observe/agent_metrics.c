@@ -54,6 +54,9 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                                         .help = "Connections of callers that were taken."},
     [DP_METRIC_CONNECTIONS_REFUSED] = {"penstock_agent_connections_refused_total", COUNTER,
                                        .help = "Connections of callers beyond --connections-max."},
+    [DP_METRIC_ACCEPT_FAILURES] = {"penstock_agent_accept_failures_total", COUNTER,
+                                   .help = "Times that accepting paused for lack of file "
+                                           "descriptors or memory."},
     [DP_METRIC_TIMEOUTS] = {"penstock_agent_caller_timeouts_total", COUNTER,
                             .help = "Connections of callers that ran into a time limit, by what "
                                     "was waited for.",
@@ -66,6 +69,9 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                                      .help = "Attempts to connect to a backend."},
     [DP_METRIC_UPSTREAM_CONNECT_FAILURES] = {"penstock_agent_upstream_connect_failures_total",
                                              COUNTER, .help = "Attempts to connect that failed."},
+    [DP_METRIC_UPSTREAM_TLS_FAILURES] = {"penstock_agent_upstream_tls_failures_total", COUNTER,
+                                         .help = "Of those, TLS handshakes that failed, for the "
+                                                 "certificate among others."},
     [DP_METRIC_UPSTREAM_REUSES] = {"penstock_agent_upstream_reuses_total", COUNTER,
                                    .help = "Requests sent on a connection that was there."},
     [DP_METRIC_UPSTREAM_STALE] = {"penstock_agent_upstream_stale_total", COUNTER,

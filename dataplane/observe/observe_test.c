@@ -309,11 +309,13 @@ static void connections_are_taken_as_they_stand(void **state)
     struct dp_server server = {.count = 3,
                                .stats = {.accepted = 10,
                                          .refused = 1,
+                                         .accept_failures = 6,
                                          .idle_timeouts = 2,
                                          .head_timeouts = 3,
                                          .body_timeouts = 4,
                                          .write_timeouts = 5}};
-    struct dp_upstreams_stats upstreams = {.open = 7, .idle = 6, .connects = 20, .retries = 8};
+    struct dp_upstreams_stats upstreams = {
+        .open = 7, .idle = 6, .connects = 20, .tls_failures = 9, .retries = 8};
     dp_observe_connections(observer, &server, &upstreams);
     server.count = 2;
     dp_observe_connections(observer, &server, &upstreams);
@@ -327,6 +329,8 @@ static void connections_are_taken_as_they_stand(void **state)
     assert_int_equal(METRIC(UPSTREAM_CONNECTIONS, 0), 7);
     assert_int_equal(METRIC(UPSTREAM_IDLE, 0), 6);
     assert_int_equal(METRIC(UPSTREAM_CONNECTS, 0), 20);
+    assert_int_equal(METRIC(ACCEPT_FAILURES, 0), 6);
+    assert_int_equal(METRIC(UPSTREAM_TLS_FAILURES, 0), 9);
     assert_int_equal(METRIC(UPSTREAM_RETRIES, 0), 8);
 }
 
