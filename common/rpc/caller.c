@@ -55,9 +55,10 @@ static void read_certificate(struct gw_rpc_caller *caller, struct gw_arena *aren
 
 static gw_msec deadline_from(gpr_timespec deadline)
 {
+    gw_msec now = gw_clock_monotonic_ms(); /* first: a thread that is held up must not gain time */
     gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
     int32_t ms = gpr_time_to_millis(left); /* saturates: 24 days are no deadline */
-    return ms == INT32_MAX ? INT64_MAX : gw_clock_monotonic_ms() + ms;
+    return ms == INT32_MAX ? INT64_MAX : now + ms;
 }
 
 void gw_rpc_caller_init(struct gw_rpc_caller *caller, struct gw_arena *arena, grpc_call *call,
