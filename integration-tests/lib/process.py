@@ -1,6 +1,7 @@
 """Programs under test: started on free ports of loopback, logged to files, stopped by pid."""
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -16,13 +17,16 @@ PATIENCE = 4 if os.environ.get("PENSTOCK_PRESET") in ("asan", "tsan") else 1
 
 
 def free_port(wanted=0):
-    """The wanted port when nobody has it, else one that is free."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return free_port()
-        return probe.getsockname()[1]
+    """The wanted port when nobody has it, else one below those that the kernel gives to connections: between now
+    and the start of the program that listens there, no connection takes it."""
+    while True:
+        port = wanted or random.randrange(15000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                wanted = 0
 
 
 class Process:
