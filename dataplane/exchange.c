@@ -199,16 +199,34 @@ static void send_local(struct dp_flow *flow)
     dp_downstream_send_end(flow->downstream, NULL);
 }
 
+/* The caller's method says whether there is a body; the backend's may be another one. */
+static enum dp_body_kind kind_of_answer(const struct dp_flow *flow)
+{
+    if (has_no_body(flow, flow->x.response.head.status))
+        return DP_BODY_NONE;
+    switch (flow->call.framing.kind) {
+    case DP_BODY_CHUNKED:
+    case DP_BODY_UNTIL_CLOSE:
+        return DP_BODY_CHUNKED;
+    default:
+        return DP_BODY_LENGTH;
+    }
+}
+
 static void send_upstream(struct dp_flow *flow)
 {
     const struct dp_h1_framing *framing = &flow->call.framing;
-    bool is_open = framing->kind == DP_BODY_CHUNKED || framing->kind == DP_BODY_UNTIL_CLOSE;
     struct dp_downstream_answer answer = {
         .head = &flow->x.response.head,
-        .kind = is_open ? DP_BODY_CHUNKED : framing->kind,
-        .length = framing->length,
+        .kind = kind_of_answer(flow),
+        .length = framing->kind == DP_BODY_LENGTH ? framing->length : 0,
     };
     dp_downstream_send_head(flow->downstream, &answer);
+    if (answer.kind == DP_BODY_NONE && framing->kind != DP_BODY_NONE) {
+        stop_call(flow); /* the backend's body, long or endless, is for nobody */
+        dp_downstream_send_end(flow->downstream, NULL);
+        return;
+    }
     dp_upstream_read_body(&flow->call, true);
 }
 

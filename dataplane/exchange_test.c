@@ -32,56 +32,45 @@ struct fixture {
     int fd; /* of the caller; -1: none */
 };
 
-/* ---- what the agent serves: everything under "/" goes to the backend, "/mock" answers itself */
+/* ---- what the agent serves: everything under "/" goes to the backend, "/mock" answers itself, and
+ * under "/as-get" and "/as-head" the backend sees another method than the caller's */
 
-static void publish(struct fixture *f, const char *mock_body)
+typedef Penstock__Agent__V1__HttpBackend http_backend;
+
+struct named_route {
+    Penstock__Agent__V1__Route route;
+    char name[64], api[64];
+};
+
+static void set_route(resource *ret, struct named_route *named,
+                      Penstock__Agent__V1__Backend *backend, const char *name, const char *path)
 {
-    Penstock__Agent__V1__Group group = PENSTOCK__AGENT__V1__GROUP__INIT;
-    Penstock__Agent__V1__Route all = PENSTOCK__AGENT__V1__ROUTE__INIT, mock = all;
-    Penstock__Agent__V1__Backend to_http = PENSTOCK__AGENT__V1__BACKEND__INIT, to_mock = to_http;
-    Penstock__Agent__V1__HttpBackend http = PENSTOCK__AGENT__V1__HTTP_BACKEND__INIT;
-    Penstock__Agent__V1__MockBackend mocked = PENSTOCK__AGENT__V1__MOCK_BACKEND__INIT;
-    resource upserts[3] = {PENSTOCK__AGENT__V1__RESOURCE__INIT, PENSTOCK__AGENT__V1__RESOURCE__INIT,
-                           PENSTOCK__AGENT__V1__RESOURCE__INIT};
-    char host[] = "a.example.com", *hosts[] = {host};
-    group.name = (char *)"groups/g";
-    group.n_domains = 1;
-    group.domains = hosts;
-    http.host = (char *)"127.0.0.1";
-    http.port = f->backend.port;
-    http.timeout_ms = 5000;
-    to_http.kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP;
-    to_http.http = &http;
-    all.name = (char *)"groups/g/apis/all@RELEASE";
-    all.api = (char *)"groups/g/apis/all";
-    all.group = (char *)"groups/g";
-    all.environment = (char *)"RELEASE";
-    all.method = (char *)"ANY";
-    all.path = (char *)"/";
-    all.prefix = all.http = true;
-    all.backend = &to_http;
-    mock = all;
-    mock.name = (char *)"groups/g/apis/mock@RELEASE";
-    mock.api = (char *)"groups/g/apis/mock";
-    mock.path = (char *)"/mock";
-    mock.prefix = false;
-    mocked.status = 200;
-    mocked.body.data = (uint8_t *)(uintptr_t)mock_body;
-    mocked.body.len = strlen(mock_body);
-    to_mock.kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_MOCK;
-    to_mock.mock = &mocked;
-    mock.backend = &to_mock;
-    upserts[0].kind_case = RESOURCE(GROUP);
-    upserts[0].group = &group;
-    upserts[1].kind_case = RESOURCE(ROUTE);
-    upserts[1].route = &all;
-    upserts[2].kind_case = RESOURCE(ROUTE);
-    upserts[2].route = &mock;
-    resource *list[] = {&upserts[0], &upserts[1], &upserts[2]};
+    Penstock__Agent__V1__Route *route = &named->route;
+    (void)snprintf(named->api, sizeof named->api, "groups/g/apis/%s", name);
+    (void)snprintf(named->name, sizeof named->name, "groups/g/apis/%s@RELEASE", name);
+    *route = (Penstock__Agent__V1__Route)PENSTOCK__AGENT__V1__ROUTE__INIT;
+    route->name = named->name;
+    route->api = named->api;
+    route->group = (char *)"groups/g";
+    route->environment = (char *)"RELEASE";
+    route->method = (char *)"ANY";
+    route->path = (char *)(uintptr_t)path;
+    route->prefix = route->http = true;
+    route->backend = backend;
+    *ret = (resource)PENSTOCK__AGENT__V1__RESOURCE__INIT;
+    ret->kind_case = RESOURCE(ROUTE);
+    ret->route = route;
+}
+
+static void apply(struct fixture *f, resource *upserts, size_t count)
+{
+    resource *list[8];
+    for (size_t i = 0; i < count; i++)
+        list[i] = &upserts[i];
     struct dp_update update = {.cluster_id = GW_STR("c"),
                                .revision = dp_catalog_revision(f->catalog) + 1,
                                .upserts = list,
-                               .upsert_count = 3};
+                               .upsert_count = count};
     struct dp_snapshot *snapshot;
     struct dp_refusals refusals;
     struct gw_error err = GW_ERROR_NONE;
@@ -91,6 +80,44 @@ static void publish(struct fixture *f, const char *mock_body)
     dp_snapshot_unref(snapshot);
     while (dp_worker_revision(f->worker) < update.revision)
         usleep(1000);
+}
+
+static void publish(struct fixture *f, const char *mock_body)
+{
+    Penstock__Agent__V1__Group group = PENSTOCK__AGENT__V1__GROUP__INIT;
+    struct named_route routes[4];
+    Penstock__Agent__V1__Backend backends[4];
+    http_backend https[3];
+    Penstock__Agent__V1__MockBackend mock = PENSTOCK__AGENT__V1__MOCK_BACKEND__INIT;
+    resource upserts[5] = {PENSTOCK__AGENT__V1__RESOURCE__INIT};
+    static const char *const methods[] = {"", "GET", "HEAD"};
+    char host[] = "a.example.com", *hosts[] = {host};
+    group.name = (char *)"groups/g";
+    group.n_domains = 1;
+    group.domains = hosts;
+    upserts[0].kind_case = RESOURCE(GROUP);
+    upserts[0].group = &group;
+    for (unsigned i = 0; i < 3; i++) {
+        https[i] = (http_backend)PENSTOCK__AGENT__V1__HTTP_BACKEND__INIT;
+        https[i].host = (char *)"127.0.0.1";
+        https[i].port = f->backend.port;
+        https[i].method = (char *)(uintptr_t)methods[i];
+        https[i].timeout_ms = 5000;
+        backends[i] = (Penstock__Agent__V1__Backend)PENSTOCK__AGENT__V1__BACKEND__INIT;
+        backends[i].kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP;
+        backends[i].http = &https[i];
+    }
+    mock.status = 200;
+    mock.body.data = (uint8_t *)(uintptr_t)mock_body;
+    mock.body.len = strlen(mock_body);
+    backends[3] = (Penstock__Agent__V1__Backend)PENSTOCK__AGENT__V1__BACKEND__INIT;
+    backends[3].kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_MOCK;
+    backends[3].mock = &mock;
+    set_route(&upserts[1], &routes[0], &backends[0], "all", "/");
+    set_route(&upserts[2], &routes[1], &backends[1], "get", "/as-get");
+    set_route(&upserts[3], &routes[2], &backends[2], "head", "/as-head");
+    set_route(&upserts[4], &routes[3], &backends[3], "mock", "/mock");
+    apply(f, upserts, 5);
 }
 
 static int set_up_empty(void **state)
@@ -289,6 +316,21 @@ static void both_bodies_flow_at_once(void **state)
     free(got);
 }
 
+/* What the caller's method says about a body holds, whatever the backend was asked. */
+static void a_backend_may_see_another_method(void **state)
+{
+    struct fixture *f = *state;
+    say(f, "HEAD /as-get/big HTTP/1.1\r\n" HOST "\r\n");
+    assert_true(receive_head(f->fd, &f->answer));
+    assert_int_equal(length_in(f->answer.head), TEST_BIG_BYTES);
+    say(f, "GET /as-head/big HTTP/1.1\r\n" HOST "\r\n");
+    hear(f, "200");
+    assert_int_equal(f->answer.body_len, 0);
+    say(f, "GET /mock HTTP/1.1\r\n" HOST "\r\n");
+    hear(f, "200");
+    assert_string_equal(f->answer.body, "mocked");
+}
+
 static void large_answers_stream(void **state)
 {
     struct fixture *f = *state;
@@ -441,6 +483,7 @@ int main(void)
         TEST(pipelined_requests_are_answered_in_order),
         TEST(a_caller_that_half_closes_gets_its_answers),
         TEST(both_bodies_flow_at_once),
+        TEST(a_backend_may_see_another_method),
         TEST(large_answers_stream),
         TEST(chunks_and_trailers_pass),
         TEST(a_cut_answer_is_seen_as_cut),

@@ -116,6 +116,20 @@ static void make_headers(struct dp_flow *flow)
     replace(headers, DP_HEADER_VIA, extend_list(x, DP_HEADER_VIA, VIA));
 }
 
+/* RFC 9110 8.6: a method that means to have a body says how long it is, empty or not. */
+static struct dp_h1_framing framing_for(const struct dp_h1_framing *callers, enum dp_method method)
+{
+    bool is_empty = callers->kind == DP_BODY_NONE;
+    bool has_meaning =
+        method == DP_METHOD_POST || method == DP_METHOD_PUT || method == DP_METHOD_PATCH;
+    return (struct dp_h1_framing){
+        .kind = is_empty && has_meaning ? DP_BODY_LENGTH : callers->kind,
+        .length = callers->length,
+        .minor = 1,
+        .keep_alive = true,
+    };
+}
+
 enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
@@ -124,12 +138,13 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
     if (count_hops(&x->request.head.headers) >= HOPS_MAX)
         return dp_exchange_refuse(x, DP_REFUSE_RECURSION);
     bool is_callers = backend->method == DP_METHOD_OTHER;
+    enum dp_method method = is_callers ? x->request.head.method : backend->method;
     make_headers(flow);
     flow->out = (struct dp_upstream_request){
         .channel = backend->channel,
         .tls = backend->tls,
         .tls_name = backend->host_header,
-        .method = is_callers ? x->request.head.method : backend->method,
+        .method = method,
         .line =
             {
                 .method =
@@ -138,10 +153,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
                 .host = backend->host_header.len ? backend->host_header : x->request.head.authority,
             },
         .headers = &x->request.head.headers,
-        .framing = {.kind = framing->kind,
-                    .length = framing->length,
-                    .minor = 1,
-                    .keep_alive = true},
+        .framing = framing_for(framing, method),
         .timeout_ms = backend->timeout_ms,
         .retry_count = backend->retry_count,
     };

@@ -138,7 +138,8 @@ static inline bool answer(struct backend *backend, int fd, const struct received
     size_t len = is_big ? TEST_BIG_BYTES : request->body_len;
     char *body = is_big ? gw_calloc(1, TEST_BIG_BYTES) : request->body;
     int n = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
-    bool is_sent = send_bytes(fd, head, (size_t)n) && send_bytes(fd, body, len);
+    bool is_head = strncmp(request->head, "HEAD ", 5) == 0;
+    bool is_sent = send_bytes(fd, head, (size_t)n) && (is_head || send_bytes(fd, body, len));
     if (is_big)
         free(body);
     return is_sent;

@@ -87,6 +87,13 @@ def test_a_chunked_body_arrives_whole(port):
         assert connection.read().json()["body"] == "Wikipedia"
 
 
+def test_a_post_without_a_body_says_so_to_the_backend(port):
+    with Connection(port) as connection:
+        connection.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
+        headers = {name.lower(): value for name, value in connection.read().json()["headers"].items()}
+        assert headers["content-length"] == "0"
+
+
 def test_large_bodies_pass_both_ways(port, gateway):
     body = bytes(range(256)) * 20000
     gateway.backend.reply = lambda request: (200, [], request["body"].encode("latin-1"))
