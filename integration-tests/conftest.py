@@ -61,3 +61,20 @@ def agent(start, tmp_path, controlplane):
 @pytest.fixture
 def gateway(controlplane, agent, echo):
     return Gateway(controlplane, agent, echo)
+
+
+@pytest.fixture(scope="session")
+def stubs(tmp_path_factory):
+    pytest.importorskip("grpc")
+    from lib.admin import Stubs
+    return Stubs(tmp_path_factory.mktemp("stubs"))
+
+
+@pytest.fixture
+def admin(stubs, controlplane):
+    """The management API of the control plane, in plaintext."""
+    import grpc
+    from lib.admin import Admin
+    opened = Admin(stubs, grpc.insecure_channel(controlplane.address))
+    yield opened
+    opened.close()

@@ -2,33 +2,16 @@
 import json
 import pathlib
 import subprocess
-import sys
 
 import pytest
-
-from lib.process import ROOT
 
 grpc = pytest.importorskip("grpc")
 NODE = pathlib.Path(__file__).parent / "node"
 
 
-@pytest.fixture(scope="session")
-def stubs(tmp_path_factory):
-    """Modules of the generated stubs, by proto name."""
-    out = tmp_path_factory.mktemp("stubs")
-    protos = [str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").glob("penstock/admin/v1/*.proto")]
-    protos += ["google/rpc/status.proto", "google/rpc/error_details.proto"]
-    subprocess.run(["protoc", f"-I{ROOT}/proto", "-I/usr/include", f"--python_out={out}", f"--grpc_out={out}",
-                    "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin", *protos], check=True)
-    sys.path.insert(0, str(out))
-    import importlib
-    yield lambda name: importlib.import_module(name)
-    sys.path.remove(str(out))
-
-
 @pytest.fixture
-def admin(stubs, controlplane):
-    """admin("api_group", "ApiGroup"): messages, and a stub on the control plane."""
+def service(stubs, controlplane):
+    """service("api_group", "ApiGroup"): messages, and a generated stub on the control plane."""
     channel = grpc.insecure_channel(controlplane.address)
 
     def open_service(proto, service):
@@ -45,8 +28,8 @@ def code_of(call):
     return caught.value
 
 
-def test_create_read_update_delete(admin):
-    pb, groups = admin("api_group", "ApiGroup")
+def test_create_read_update_delete(service):
+    pb, groups = service("api_group", "ApiGroup")
     made = groups.CreateApiGroup(pb.CreateApiGroupRequest(group_id="g", group=pb.ApiGroup(description="one")))
     assert made.name == "groups/g" and made.etag.startswith('"') and made.create_time.seconds > 0
     made.description = "two"
@@ -59,8 +42,8 @@ def test_create_read_update_delete(admin):
     assert gone.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_lists_come_in_pages(admin):
-    pb, groups = admin("api_group", "ApiGroup")
+def test_lists_come_in_pages(service):
+    pb, groups = service("api_group", "ApiGroup")
     for number in range(7):
         groups.CreateApiGroup(pb.CreateApiGroupRequest(group_id=f"g{number}"))
     names, token = [], ""
@@ -76,8 +59,8 @@ def test_lists_come_in_pages(admin):
     assert bad.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_refusal_carries_its_violations(admin, stubs):
-    pb, groups = admin("api_group", "ApiGroup")
+def test_a_refusal_carries_its_violations(service, stubs):
+    pb, groups = service("api_group", "ApiGroup")
     refused = code_of(lambda: groups.CreateApiGroup(
         pb.CreateApiGroupRequest(group_id="bad id", group=pb.ApiGroup(description="x" * 2000))))
     assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
@@ -91,19 +74,19 @@ def test_a_refusal_carries_its_violations(admin, stubs):
     assert {"group_id", "group.description"} <= fields or {"group_id", "description"} <= fields
 
 
-def test_what_is_not_there_yet_says_so(admin):
-    pb, apis = admin("api", "Api")
+def test_what_is_not_there_yet_says_so(service):
+    pb, apis = service("api", "Api")
     assert code_of(lambda: apis.CloneApi(pb.CloneApiRequest(name="groups/g/apis/a"))).code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_validate_only_writes_nothing(admin):
-    pb, groups = admin("api_group", "ApiGroup")
+def test_validate_only_writes_nothing(service):
+    pb, groups = service("api_group", "ApiGroup")
     groups.CreateApiGroup(pb.CreateApiGroupRequest(group_id="g", validate_only=True))
     assert code_of(lambda: groups.GetApiGroup(pb.GetApiGroupRequest(name="groups/g"))).code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_a_deadline_is_kept(admin, controlplane):
-    pb, groups = admin("api_group", "ApiGroup")
+def test_a_deadline_is_kept(service, controlplane):
+    pb, groups = service("api_group", "ApiGroup")
     assert code_of(lambda: groups.ListApiGroups(pb.ListApiGroupsRequest(), timeout=0.000001)).code() == \
         grpc.StatusCode.DEADLINE_EXCEEDED
     assert groups.ListApiGroups(pb.ListApiGroupsRequest(), timeout=20)
