@@ -16,11 +16,14 @@ BIN = pathlib.Path(os.environ.get("PENSTOCK_BIN", ROOT / "build/release/bin"))
 PATIENCE = 4 if os.environ.get("PENSTOCK_PRESET") in ("asan", "tsan") else 1
 
 
+_ports = random.sample(range(15000, 32000), 17000)  # each is given out once
+
+
 def free_port(wanted=0):
     """The wanted port when nobody has it, else one below those that the kernel gives to connections: between now
-    and the start of the program that listens there, no connection takes it."""
+    and the start of the program that listens there, nobody takes it."""
     while True:
-        port = wanted or random.randrange(15000, 32000)
+        port = wanted or _ports.pop()
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
