@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from lib import http1
+from lib.certificates import Authority
 from lib.gateway import Gateway
 from lib.load import Load
 from lib.servers import Agent, ControlPlane, Etcd, Nginx, Nowhere
@@ -138,6 +139,72 @@ def test_etcd_with_certificates_and_a_password(start, tmp_path, echo, certificat
     until(lambda: cluster.controlplane.ctl("publish", "g/a", "--wait", check=False).returncode == 0, "a publish")
     assert cluster.call().body == b"two"
     assert "secret-of" not in cluster.controlplane.log.read_text()
+
+
+# ---- certificates between agent and control plane
+
+
+@pytest.fixture
+def secured(start, tmp_path, certificates):
+    """A control plane that wants certificates of ctl and of the agent "edge", which is not started yet."""
+    server, person, edge = certificates.issue("cp"), certificates.issue("ann"), certificates.issue("edge")
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text(json.dumps({
+        "certificates": [{"name": "ann", "principal": "ann", "role": "administrator"}], "agents": [{"name": "edge"}]}))
+    controlplane = ControlPlane(tmp_path, extra=(
+        "--tls-cert-file", server.cert, "--tls-key-file", server.key, "--tls-client-ca-file", certificates.ca,
+        "--credentials-file", credentials))
+    controlplane.flags = ("--ca", certificates.ca, "--cert", person.cert, "--key", person.key)
+    agent = Agent(tmp_path, start(controlplane), "edge", extra=(
+        "--controlplane-ca-file", certificates.ca, "--controlplane-cert-file", edge.cert,
+        "--controlplane-key-file", edge.key))
+    gateway = Gateway(controlplane, agent, None)
+    gateway.server, gateway.edge = server, edge
+    gateway.group("g")
+    controlplane.ctl("publish", gateway.api("g/a", backend=mock("one")))
+    return gateway
+
+
+def test_an_agent_with_its_certificate_is_served(secured, start):
+    start(secured.agent)
+    assert secured.call().body == b"one"
+
+
+def test_certificates_are_replaced_while_both_run(secured, start, certificates):
+    start(secured.agent)
+    certificates.issue("edge", cert=secured.edge)
+    certificates.issue("cp", cert=secured.server)
+    secured.controlplane.stop()
+    secured.controlplane.start()
+    until(lambda: secured.agent.metric("penstock_agent_controlplane_connected") == 1, "the agent to come back")
+    secured.publish(secured.api("g/a", backend=mock("two")))
+    until(lambda: secured.call().body == b"two", "the change to arrive")
+
+
+@pytest.mark.parametrize("wrong", ["another name", "another authority", "a server of another authority", "no certificate"])
+def test_an_agent_that_is_not_trusted_gets_nothing_until_it_is(secured, start, tmp_path, certificates, wrong):
+    agent, trusted = secured.agent, list(secured.agent.command)
+    stranger = Authority(tmp_path, "stranger")
+    if wrong == "another name":
+        agent.command[agent.command.index(secured.edge.cert.as_posix())] = str((other := certificates.issue("mallory")).cert)
+        agent.command[agent.command.index(secured.edge.key.as_posix())] = str(other.key)
+    elif wrong == "another authority":
+        agent.command[agent.command.index(secured.edge.cert.as_posix())] = str((other := stranger.issue("edge")).cert)
+        agent.command[agent.command.index(secured.edge.key.as_posix())] = str(other.key)
+    elif wrong == "a server of another authority":
+        agent.command[agent.command.index(certificates.ca.as_posix())] = str(stranger.ca)
+    else:
+        del agent.command[agent.command.index("--controlplane-cert-file"):]
+    agent.launch()
+    try:
+        agent.wait_http(f"{agent.ops}/readyz", 503)
+        until(lambda: agent.metric("penstock_agent_controlplane_failures_total") > 1, "the attempts to fail")
+        assert http1.request(agent.port, "/", secured.host).status == 503
+    finally:
+        assert agent.stop() == 0
+    agent.command = trusted
+    start(agent)
+    assert secured.call().body == b"one"
 
 
 # ---- what is stored

@@ -25,6 +25,8 @@ struct dp_client {
     void *user;
     struct dp_hello hello; /* the parsed options */
     unsigned endpoint;     /* index of the one in use, or tried next */
+    unsigned address;      /* of that endpoint's name: the one in use, or tried next */
+    unsigned address_count;
     struct dp_transport transport;
     struct dp_grpc_stream *stream; /* owned; NULL until the transport is open */
     gw_str output;                 /* the stream's bytes that the socket has not taken yet */
@@ -80,9 +82,16 @@ static void disconnect(struct dp_client *client, const struct gw_error *why)
     gw_msec limit =
         client->options->backoff_max_ms ? client->options->backoff_max_ms : BACKOFF_MAX_DEFAULT_MS;
     gw_msec pause = jittered(client->backoff_ms);
+    bool was_open = client->stream != NULL;
     close_connection(client);
-    client->backoff_ms = GW_MIN(client->backoff_ms * 2, limit);
-    client->endpoint = (client->endpoint + 1) % client->hello.endpoint_count;
+    client->address++; /* the next one of the name; once all have failed, the next endpoint */
+    if (was_open || client->address >= client->address_count) {
+        client->backoff_ms = GW_MIN(client->backoff_ms * 2, limit);
+        client->endpoint = (client->endpoint + 1) % client->hello.endpoint_count;
+        client->address = 0;
+    } else {
+        pause = 0;
+    }
     set_timer(client, &client->retry, pause, 0);
     client->events->on_disconnected(client->user, endpoint, why, pause);
 }
@@ -270,11 +279,15 @@ static int open_transport(struct dp_client *client, struct gw_error *err)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
     /* Blocks this thread only, which has nothing else to do while it is not connected. */
     int result = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
+    client->address_count = 0;
     if (result != 0)
         return gw_fail(err, GW_UNAVAILABLE, "%s: %s", endpoint->host, gai_strerror(result));
-    result = -1;
-    for (struct addrinfo *at = found; at && result < 0; at = at->ai_next)
-        result = dp_transport_open(&client->transport, at->ai_addr, at->ai_addrlen, &tls, err);
+    for (const struct addrinfo *at = found; at; at = at->ai_next)
+        client->address_count++;
+    const struct addrinfo *at = found;
+    for (unsigned i = client->address % client->address_count; i > 0; i--)
+        at = at->ai_next;
+    result = dp_transport_open(&client->transport, at->ai_addr, at->ai_addrlen, &tls, err);
     freeaddrinfo(found);
     return result;
 }

@@ -105,7 +105,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct gw_error err = GW_ERROR_NONE;
     if (id != stream->id || stream->is_ended)
         return 0;
-    if (gw_buf_append(&stream->input, gw_str_n((const char *)data, len)) < 0)
+    if (stream->http_status != 200) /* what a proxy says, not a control plane */
+        (void)gw_fail(&err, GW_UNAVAILABLE, "HTTP status %d", stream->http_status);
+    else if (gw_buf_append(&stream->input, gw_str_n((const char *)data, len)) < 0)
         (void)gw_fail(&err, GW_RESOURCE_EXHAUSTED, "message is too large"); /* told by end() */
     else if (deliver(stream, &err) == 0)
         return 0;
@@ -113,21 +115,23 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
+/* The server's status, or what its absence means. */
+static void end_with_status(struct dp_grpc_stream *stream, uint32_t error_code)
+{
+    struct gw_error err = stream->status;
+    if (!stream->has_status && stream->http_status != 0 && stream->http_status != 200)
+        (void)gw_fail(&err, GW_UNAVAILABLE, "HTTP status %d", stream->http_status);
+    else if (!stream->has_status)
+        (void)gw_fail(&err, GW_UNAVAILABLE, "stream ended: %s", nghttp2_http2_strerror(error_code));
+    end(stream, &err);
+}
+
 static int on_close(nghttp2_session *session, int32_t id, uint32_t error_code, void *user)
 {
     (void)session;
     struct dp_grpc_stream *stream = user;
-    struct gw_error err = stream->status;
-    if (id != stream->id)
-        return 0;
-    if (!stream->has_status) {
-        if (stream->http_status != 0 && stream->http_status != 200)
-            (void)gw_fail(&err, GW_UNAVAILABLE, "HTTP status %d", stream->http_status);
-        else
-            (void)gw_fail(&err, GW_UNAVAILABLE, "stream reset: %s",
-                          nghttp2_http2_strerror(error_code));
-    }
-    end(stream, &err);
+    if (id == stream->id)
+        end_with_status(stream, error_code);
     return 0;
 }
 
@@ -142,6 +146,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         (void)gw_fail(&err, GW_UNAVAILABLE, "the control plane goes away");
         end(stream, &err);
     }
+    /* The server is done; that our half is open keeps nghttp2 from calling the stream closed. */
+    bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    if (may_end && frame->hd.stream_id == stream->id && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        end_with_status(stream, NGHTTP2_NO_ERROR);
     return 0;
 }
 
@@ -245,6 +253,9 @@ int dp_grpc_stream_output(struct dp_grpc_stream *stream, gw_str *ret_bytes, stru
     ssize_t len = nghttp2_session_mem_send(stream->session, &data);
     if (len < 0)
         return gw_fail(err, GW_UNAVAILABLE, "HTTP/2: %s", nghttp2_strerror((int)len));
+    /* nghttp2 has told the peer off, and reads no more. */
+    if (len == 0 && !stream->is_ended && !nghttp2_session_want_read(stream->session))
+        return gw_fail(err, GW_UNAVAILABLE, "HTTP/2: the peer breaks the protocol");
     *ret_bytes = gw_str_n((const char *)data, (size_t)len);
     return 0;
 }
