@@ -2,6 +2,7 @@
 import base64
 import json
 import random
+import shutil
 import signal
 import threading
 
@@ -114,6 +115,25 @@ def test_a_restored_store_brings_every_agent_to_its_state(cluster, start, tmp_pa
     assert cluster.call("/new").status == 404
     cluster.publish(cluster.api("g/a", backend=mock("after")))
     assert cluster.call().body == b"after"
+
+
+def test_a_backup_of_the_same_cluster_takes_agents_back(cluster, tmp_path):
+    backup, data = tmp_path / "backup", tmp_path / "etcd.data"
+    cluster.etcd.stop()
+    shutil.copytree(data, backup)
+    cluster.etcd.start()
+    cluster.publish(cluster.api("g/new", "/new", backend=mock("new")))
+    cluster.publish(cluster.api("g/a", backend=mock("two")))
+    assert cluster.call().body == b"two"
+    cluster.etcd.kill()
+    shutil.rmtree(data)
+    backup.rename(data)
+    cluster.etcd.start()
+    until(lambda: cluster.call().body == b"one", "the backup's state to arrive", 40)
+    assert cluster.call("/new").status == 404
+    for text in ("three", "four"):
+        cluster.publish(cluster.api("g/a", backend=mock(text)))
+        assert cluster.call().body == text.encode()
 
 
 def test_etcd_with_certificates_and_a_password(start, tmp_path, echo, certificates):

@@ -182,6 +182,12 @@ static int open_stream(struct dp_client *client, struct gw_error *err)
     return result;
 }
 
+static int tell_end(const struct dp_client *client, struct gw_error *err)
+{
+    *err = client->ended;
+    return -1;
+}
+
 static int receive(struct dp_client *client, struct gw_error *err)
 {
     char bytes[READ_BYTES];
@@ -191,10 +197,8 @@ static int receive(struct dp_client *client, struct gw_error *err)
             return (int)n;
         if (dp_grpc_stream_receive(client->stream, gw_str_n(bytes, (size_t)n), err) < 0)
             return -1;
-        if (client->has_ended) {
-            *err = client->ended;
-            return -1;
-        }
+        if (client->has_ended)
+            return tell_end(client, err);
     }
 }
 
@@ -204,6 +208,8 @@ static int flush(struct dp_client *client, struct gw_error *err)
         if (client->output.len == 0 &&
             dp_grpc_stream_output(client->stream, &client->output, err) < 0)
             return -1;
+        if (client->has_ended) /* sending may end it, too: nothing that was to go out matters */
+            return tell_end(client, err);
         if (client->output.len == 0)
             return 0;
         ssize_t n = dp_transport_write(&client->transport, client->output, err);

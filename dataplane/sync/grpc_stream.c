@@ -122,7 +122,8 @@ static void end_with_status(struct dp_grpc_stream *stream, uint32_t error_code)
     if (!stream->has_status && stream->http_status != 0 && stream->http_status != 200)
         (void)gw_fail(&err, GW_UNAVAILABLE, "HTTP status %d", stream->http_status);
     else if (!stream->has_status)
-        (void)gw_fail(&err, GW_UNAVAILABLE, "stream ended: %s", nghttp2_http2_strerror(error_code));
+        (void)gw_fail(&err, GW_UNAVAILABLE, "HTTP/2 stream ended: %s",
+                      nghttp2_http2_strerror(error_code));
     end(stream, &err);
 }
 
