@@ -2,6 +2,8 @@
 /* Unary calls, from a client's eyes. */
 #include "common/rpc/fixture.h"
 
+#include <unistd.h>
+
 #define ECHO "/test.Text/Echo"
 #define REFUSE "/test.Text/Refuse"
 #define BLOCK "/test.Text/Block"
