@@ -123,6 +123,13 @@ static void on_want_body(struct dp_upstream_call *call, bool on)
     dp_downstream_read_body(flow->downstream, on);
 }
 
+static void on_interim(struct dp_upstream_call *call)
+{
+    struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
+    dp_headers_strip_hop_by_hop(&call->head.headers);
+    dp_downstream_send_interim(flow->downstream, &call->head);
+}
+
 static void on_answer(struct dp_upstream_call *call)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
@@ -154,6 +161,7 @@ static void on_failure(struct dp_upstream_call *call, enum dp_upstream_failure f
 
 static const struct dp_upstream_events upstream_events = {
     .want_body = on_want_body,
+    .interim = on_interim,
     .head = on_answer,
     .body = on_answer_body,
     .failed = on_failure,

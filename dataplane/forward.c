@@ -3,7 +3,6 @@
 #include "dataplane/flow.h"
 #include "dataplane/http/uri.h"
 
-#define VIA GW_STR("1.1 penstock")
 #define VIA_NAME GW_STR("penstock")
 #define HOPS_MAX 10 /* catalogue 4.6: an API may call the gateway up to 10 levels deep */
 
@@ -104,6 +103,8 @@ static void make_headers(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
     struct dp_headers *headers = &x->request.head.headers;
+    /* Of the message as it came (RFC 9110 7.6.3). */
+    gw_str via = x->request.head.minor == 0 ? GW_STR("1.0 penstock") : GW_STR("1.1 penstock");
     gw_str port = gw_arena_printf(&x->arena, "%u", dp_downstream_local_port(flow->downstream));
     dp_headers_strip_hop_by_hop(headers);
     replace(headers, DP_HEADER_X_FORWARDED_FOR,
@@ -113,7 +114,7 @@ static void make_headers(struct dp_flow *flow)
     replace(headers, DP_HEADER_X_FORWARDED_HOST, x->request.head.authority);
     replace(headers, DP_HEADER_X_FORWARDED_PORT, port);
     replace(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
-    replace(headers, DP_HEADER_VIA, extend_list(x, DP_HEADER_VIA, VIA));
+    replace(headers, DP_HEADER_VIA, extend_list(x, DP_HEADER_VIA, via));
 }
 
 /* RFC 9110 8.6: a method that means to have a body says how long it is, empty or not. */

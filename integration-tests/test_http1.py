@@ -1,7 +1,11 @@
 """HTTP/1.1 on the wire, byte by byte (catalogue 4.6; RFC 9112)."""
+import json
+import socket
+
 import pytest
 
 from lib.http1 import Connection
+from lib.wait import until
 
 HOST = "g.example.com"
 
@@ -145,3 +149,128 @@ def test_answers_without_body(port, gateway, status):
         for _ in range(2):
             connection.send(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
             assert connection.read().status == status
+
+
+def get(path="/", host=HOST):
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_bytes", [
+    get(), get() * 3, f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 3\r\n\r\nabc", get(host="nobody"),
+], ids=["get", "pipelined", "post", "refused"])
+def test_who_has_sent_all_and_says_so_gets_all_answers(port, request_bytes):
+    with Connection(port) as connection:
+        connection.send(request_bytes).socket.shutdown(socket.SHUT_WR)
+        for _ in range(request_bytes.count("HTTP/1.1")):
+            assert connection.read().status in (200, 404)
+        assert connection.is_closed()
+
+
+@pytest.mark.parametrize("request_bytes", [
+    "", "GET / HT", f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 3\r\n\r\nab",
+    f"POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+], ids=["nothing", "head", "length", "chunked"])
+def test_half_a_request_gets_no_answer(port, request_bytes):
+    with Connection(port) as connection:
+        connection.send(request_bytes).socket.shutdown(socket.SHUT_WR)
+        assert connection.is_closed()
+
+
+@pytest.mark.parametrize("host,status", [(HOST, 413), ("nobody", 404)])
+def test_who_sends_a_whole_upload_before_reading_hears_why_it_is_refused(port, host, status):
+    with Connection(port) as connection:
+        connection.send(f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {16 << 20}\r\n\r\n".encode())
+        connection.send(b"x" * (16 << 20))
+        assert connection.read().status == status
+        assert connection.is_closed()
+
+
+def test_an_error_among_pipelined_requests_ends_them(port, gateway):
+    with Connection(port) as connection:
+        connection.send(get("/1") + get(host="nobody") + get("/2") + "NO REQUEST\r\n\r\n" + get("/3"))
+        assert [connection.read().status for _ in range(4)] == [200, 404, 200, 400]
+        assert connection.is_closed()
+    assert [request["path"] for request in gateway.backend.requests] == ["/1", "/2"]
+
+
+@pytest.mark.parametrize("chunks", [
+    "3 \r\nabc\r\n0\r\n\r\n", " 3\r\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "+3\r\nabc\r\n0\r\n\r\n",
+    "-1\r\nabc\r\n0\r\n\r\n", "10000000000000003\r\nabc\r\n0\r\n\r\n", "ffffffffffffffff\r\nabc", "3\nabc\n0\n\n",
+    "3\r\nabc\n0\r\n\r\n", "3;a\nabc\r\n0\r\n\r\n", "3;a\rb\r\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n",
+    "\r\nabc\r\n0\r\n\r\n", ";\r\n0\r\n\r\n", "3;" + "a" * 5000 + "\r\nabc\r\n0\r\n\r\n", "0\r\nX T: 1\r\n\r\n",
+    "0\r\nX: 1\r\n y\r\n\r\n", "0\r\nX: 1\n\r\n", "0\r\n\rX",
+])
+def test_a_malformed_chunk_is_refused_and_no_request_follows_it(port, gateway, chunks):
+    with Connection(port) as connection:
+        connection.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+                        + get("/smuggled"))
+        assert connection.read().status == 400
+        assert connection.is_closed()
+    assert "/smuggled" not in [request["path"] for request in gateway.backend.requests]
+
+
+@pytest.mark.parametrize("fields", [
+    "Transfer-Encoding: identity", "Transfer-Encoding: chunked, identity", "Transfer-Encoding: identity, chunked",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Transfer-Encoding: \x0bchunked",
+    "Transfer-Encoding: chunked,", "Transfer-Encoding: ,chunked", "Transfer-Encoding: \"chunked\"",
+    "Transfer-Encoding: chunked;x=1", "Transfer-Encoding :chunked", "Transfer-Encoding:\r\n chunked",
+    "Content-Length: 0\r\nContent-Length: 0", "Content-Length: 0, 0", "Content-Length: 0x0", "Content-Length: -0",
+    "Content-Length:", "Content-Length: 9223372036854775808", "Content-Length: 0 0",
+])
+def test_a_length_that_is_not_plain_is_refused(port, fields):
+    with Connection(port) as connection:
+        connection.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n\r\n0\r\n\r\n" + get())
+        assert connection.read().status in (400, 501)
+        assert connection.is_closed()
+
+
+@pytest.mark.parametrize("value", ["chunked", "Chunked", "\tCHUNKED\t"])
+def test_chunked_in_any_case(port, value):
+    with Connection(port) as connection:
+        connection.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding:{value}\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        assert connection.read().json()["body"] == "abc"
+        assert connection.send(get()).read().status == 200
+
+
+def test_http_1_0_keeps_alive_when_asked(port):
+    with Connection(port) as connection:
+        for _ in range(2):
+            connection.send(f"GET / HTTP/1.0\r\nHost: {HOST}\r\nConnection: Keep-Alive\r\n\r\n")
+            answer = connection.read()
+            assert answer.status == 200 and answer.header("Connection") == "keep-alive"
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.0"])
+def test_no_request_switches_protocols(port, protocol):
+    with Connection(port) as connection:
+        connection.send(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+                        f"Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+        answer = connection.read()
+        assert answer.status == 200
+        assert not {"Upgrade", "Connection", "Http2-Settings"} & set(answer.json()["headers"])
+
+
+@pytest.mark.parametrize("target,host,status", [
+    (f"http://{HOST}/x", HOST, 200), (f"HTTP://{HOST.upper()}/x", HOST, 200), (f"http://{HOST}:80/x", HOST, 200),
+    (f"http://{HOST}/x", "other.example.com", 400), (f"http://user@{HOST}/x", HOST, 400),
+    (f"ftp://{HOST}/x", HOST, 400), ("x", HOST, 400), ("*", HOST, 400), ("/x", "", 400),
+    ("/x", f"{HOST}:80", 200), ("/x", f"{HOST}:http", 400), ("/x", f"user@{HOST}", 400), ("/x", f"{HOST},x", 400),
+    ("/x", f"{HOST}/x", 400), ("/x", f"{HOST}:65536", 400), ("/x", f"{HOST}.", 200),
+])
+def test_targets_and_hosts(port, target, host, status):
+    with Connection(port) as connection:
+        answer = connection.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").read()
+        assert answer.status == status
+        assert status != 200 or answer.json()["path"] == "/x"
+
+
+def test_the_log_holds_what_was_sent_and_cannot_be_split(port, gateway):
+    agent = 'x"} \xff\t\\{"status":1'
+    gateway.call("/a%22b", headers=[("User-Agent", agent)])
+    with Connection(port) as connection:
+        connection.send("GET /\x1b[31m HTTP/1.1\r\nHost: a\r\n\r\n").read()
+    lines = until(lambda: (lines := gateway.agent.access_log.read_text().splitlines())[1:] and lines, "two lines")
+    first, second = map(json.loads, lines)
+    assert first["path"] == '/a"b' and first["user_agent"].startswith('x"} ')
+    assert first["user_agent"].endswith('\t\\{"status":1') and first["status"] == 200
+    assert second["status"] == 400 and second["reason"] == "http.target" and "path" not in second

@@ -78,6 +78,15 @@ static void send_written(struct dp_downstream *d, int result)
     gw_buf_clear(scratch);
 }
 
+void dp_downstream_send_interim(struct dp_downstream *d, const struct dp_response_head *head)
+{
+    struct dp_h1_framing framing = {.kind = DP_BODY_NONE, .minor = 1, .keep_alive = true};
+    if (d->framing.minor == 0 || d->head_sent)
+        return;
+    send_written(d, dp_h1_write_response(&d->server->loop->scratch, head->status, head->reason,
+                                         &head->headers, &framing));
+}
+
 /* What is left of the request's body is worth reading for the sake of the connection. */
 static bool may_discard_rest(const struct dp_downstream *d)
 {

@@ -6,9 +6,11 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-#define LINGER_MS 2000
 #define HALF_CLOSED_MS 5000
-#define LINGER_BYTES (1024 * 1024) /* read and dropped after the last answer; then it closes */
+/* After the last answer, what still comes is read and dropped, so that no reset overtakes the
+ * answer: many callers write a whole upload before they read. */
+#define LINGER_SILENCE_MS 2000
+#define LINGER_MS 30000
 
 static void close_connection(struct dp_downstream *d)
 {
@@ -77,6 +79,14 @@ static void parse_head(struct dp_downstream *d)
     d->server->handler->head(d->request);
 }
 
+static void stop_body_timer(struct dp_downstream *d)
+{
+    if (d->half_closed && !d->head_sent)
+        dp_loop_arm(d->server->loop, &d->timer, HALF_CLOSED_MS);
+    else
+        dp_timer_stop(&d->timer);
+}
+
 static void pump_body(struct dp_downstream *d)
 {
     while (d->reading && !d->body.done) {
@@ -84,6 +94,10 @@ static void pump_body(struct dp_downstream *d)
         ptrdiff_t n = dp_h1_body_next(&d->body, dp_input_view(&d->conn.input), &data);
         if (n < 0) {
             report(d, DP_FAULT_BAD_BODY, n);
+            return;
+        }
+        if (n == 0 && d->half_closed) {
+            dp_downstream_leave(d);
             return;
         }
         if (n == 0) {
@@ -94,7 +108,7 @@ static void pump_body(struct dp_downstream *d)
         dp_input_consume(&d->conn.input, (size_t)n);
         d->bytes_in += (uint64_t)n;
         if (d->body.done && !d->conn.blocked)
-            dp_timer_stop(&d->timer);
+            stop_body_timer(d);
         if (data.len > 0 || d->body.done)
             d->server->handler->body(d->request, data, d->body.done);
     }
@@ -165,13 +179,13 @@ static void on_linger(struct dp_downstream *d)
     ptrdiff_t n = dp_conn_read(&d->conn, 0);
     if (n == -EAGAIN)
         return;
-    if (n <= 0 || d->linger_left <= (size_t)n) {
+    if (n <= 0 || d->server->loop->now_ms >= d->linger_until_ms) {
         close_connection(d);
         return;
     }
-    d->linger_left -= (uint32_t)n;
     dp_input_consume(&d->conn.input, (size_t)n);
     dp_input_release(&d->conn.input, &d->conn.loop->blocks);
+    dp_loop_arm(d->server->loop, &d->timer, LINGER_SILENCE_MS);
 }
 
 static size_t expected_bytes(const struct dp_downstream *d)
@@ -187,7 +201,9 @@ static void hear_end(struct dp_downstream *d)
 {
     dp_conn_pause(&d->conn);
     d->half_closed = true;
-    if (!d->head_sent)
+    if (!d->body.done)
+        pump_body(d); /* what has come of it may be all */
+    else if (!d->head_sent)
         dp_loop_arm(d->server->loop, &d->timer, HALF_CLOSED_MS);
 }
 
@@ -206,7 +222,7 @@ static void on_readable(struct dp_conn *conn)
     ptrdiff_t n = dp_conn_read(conn, expected_bytes(d));
     if (n > 0)
         advance(d);
-    else if (n == 0 && d->phase == DP_PHASE_REQUEST && d->body.done)
+    else if (n == 0 && d->phase == DP_PHASE_REQUEST)
         hear_end(d);
     else if (n != -EAGAIN)
         dp_downstream_leave(d);
@@ -341,14 +357,15 @@ void dp_downstream_read_body(struct dp_downstream *d, bool on)
 
 static void linger(struct dp_downstream *d)
 {
+    struct dp_loop *loop = d->server->loop;
     d->phase = DP_PHASE_LINGER;
-    d->linger_left = LINGER_BYTES;
+    d->linger_until_ms = loop->now_ms + LINGER_MS;
     if (d->conn.input.block)
         dp_input_consume(&d->conn.input, dp_input_view(&d->conn.input).len);
     dp_input_release(&d->conn.input, &d->conn.loop->blocks);
     dp_conn_shutdown(&d->conn);
     dp_conn_resume(&d->conn);
-    dp_loop_arm(d->server->loop, &d->timer, LINGER_MS);
+    dp_loop_arm(loop, &d->timer, LINGER_SILENCE_MS);
 }
 
 /* What comes in after a close is answered by a reset, which may overtake the answer. */
@@ -386,6 +403,8 @@ void dp_downstream_abort(struct dp_downstream *d)
     d->request = NULL;
     /* To a reader of "until close" only a reset tells a cut answer from a whole one. */
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    dp_conn_push(
+        &d->conn); /* half an answer says more than none, which looks like a lost request */
     if (d->conn.fd >= 0 && d->head_sent && d->out_kind == DP_BODY_UNTIL_CLOSE)
         (void)setsockopt(d->conn.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close_connection(d);

@@ -38,7 +38,7 @@ struct dp_downstream {
     bool half_closed; /* FIN came behind the request */
     uint16_t local_port;
     uint8_t peer_text_len;
-    uint32_t linger_left;
+    gw_msec linger_until_ms;
     struct dp_address peer;
     char peer_text[DP_ADDRESS_TEXT_MAX];
 };

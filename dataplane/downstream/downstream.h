@@ -92,6 +92,9 @@ const struct dp_headers *dp_downstream_trailers(const struct dp_downstream *down
  * continue (100). Data comes later, never from within this call. */
 void dp_downstream_read_body(struct dp_downstream *downstream, bool on);
 
+/* An interim answer, as 103; dropped for HTTP/1.0. */
+void dp_downstream_send_interim(struct dp_downstream *downstream,
+                                const struct dp_response_head *head);
 /* The head of the answer; kind and length say what follows: LENGTH, CHUNKED (length not known) or
  * NONE (there cannot be a body). close: the last answer on this connection. */
 struct dp_downstream_answer {

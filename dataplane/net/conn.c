@@ -375,3 +375,12 @@ void dp_conn_touch(struct dp_conn *conn)
     if (conn->fd >= 0 && !conn->blocked)
         dp_loop_flush_later(conn->loop, &conn->flush);
 }
+
+void dp_conn_push(struct dp_conn *conn)
+{
+    if (conn->fd < 0 || conn->error || conn->blocked || !conn->output || is_shaking_hands(conn))
+        return;
+    ptrdiff_t n = write_out(conn, GW_STR_NONE);
+    if (n > 0)
+        (void)consume_output(conn, (size_t)n); /* there was nothing beyond */
+}

@@ -63,6 +63,9 @@ bool dp_conn_has_unread(const struct dp_conn *conn);
 void dp_conn_send(struct dp_conn *conn, gw_str bytes);
 /* `drained` follows even when there was nothing to write. */
 void dp_conn_touch(struct dp_conn *conn);
+/* One write of what is queued, as far as the kernel takes it; for before a close. Never calls back.
+ */
+void dp_conn_push(struct dp_conn *conn);
 /* Bytes given to dp_conn_send that no write has taken yet. */
 static inline size_t dp_conn_pending(const struct dp_conn *conn)
 {

@@ -38,6 +38,9 @@ static bool skip_interim(struct dp_upstream_link *link)
     /* The request did not ask to switch protocols. */
     if (call->head.status == 101 || ++link->interims > INTERIMS_MAX)
         return false;
+    /* 100 is between the backend and us (RFC 9110 15.2). */
+    if (call->head.status != 100 && call->events->interim)
+        call->events->interim(call);
     dp_h1_parser_init(&link->parser, &dp_h1_limits_default, call->arena);
     return true;
 }

@@ -61,8 +61,8 @@ struct dp_upstream_events {
      * beside the answer's, as with a backend that streams what it gets; it is over with the call,
      * and that is not told. */
     void (*want_body)(struct dp_upstream_call *call, bool on);
-    /* call->head and call->framing are there; their views stay good until the call ends. 1xx heads
-     * are not told. */
+    void (*interim)(struct dp_upstream_call *call); /* head is a 1xx to hand on; may be NULL */
+    /* call->head and call->framing are there; their views stay good until the call ends. */
     void (*head)(struct dp_upstream_call *call);
     /* Only between read_body(true) and (false). Data is good during the callback only. last is
      * told also for an answer without a body (then data is empty). */
