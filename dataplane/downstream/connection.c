@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-#define HALF_CLOSED_MS 5000
+#define HALF_CLOSED_MS 3000
 /* After the last answer, what still comes is read and dropped, so that no reset overtakes the
  * answer: many callers write a whole upload before they read. */
 #define LINGER_SILENCE_MS 2000
