@@ -107,6 +107,7 @@ static void make_headers(struct dp_flow *flow)
     gw_str via = x->request.head.minor == 0 ? GW_STR("1.0 penstock") : GW_STR("1.1 penstock");
     gw_str port = gw_arena_printf(&x->arena, "%u", dp_downstream_local_port(flow->downstream));
     dp_headers_strip_hop_by_hop(headers);
+    dp_headers_strip_shadows(headers);
     replace(headers, DP_HEADER_X_FORWARDED_FOR,
             extend_list(x, DP_HEADER_X_FORWARDED_FOR, dp_downstream_peer_text(flow->downstream)));
     replace(headers, DP_HEADER_X_FORWARDED_PROTO,

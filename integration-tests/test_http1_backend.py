@@ -118,6 +118,7 @@ def test_hop_by_hop_fields_stay_on_their_hop(port, script):
         answer = connection.send(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: Host, X-Forwarded-For, X-Mine\r\n"
                                  "X-Mine: 1\r\nTE: gzip\r\nKeep-Alive: 3\r\nProxy-Authorization: x\r\nUpgrade: h2c\r\n"
                                  "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n"
+                                 "X_Forwarded_For: 192.0.2.2\r\nTransfer_Encoding: chunked\r\nmy_own: 1\r\n"
                                  "X-Request-Id: mine\r\nVia: 1.0 edge\r\nHTTP2-Settings: AA\r\n\r\n").read()
     names = {name.lower() for name, _ in answer.headers}
     assert not names & {"connection", "keep-alive", "x-own", "upgrade", "proxy-authenticate"}
@@ -129,6 +130,7 @@ def test_hop_by_hop_fields_stay_on_their_hop(port, script):
     assert not set(fields) & {"connection", "keep-alive", "te", "upgrade", "proxy-authorization", "http2-settings",
                               "x-mine"}
     assert fields["x-forwarded-for"] == "192.0.2.1, 127.0.0.1"
+    assert "x_forwarded_for" not in fields and "transfer_encoding" not in fields and fields["my_own"] == "1"
     assert fields["x-forwarded-proto"] == "http" and fields["x-forwarded-host"] == HOST
     assert fields["via"] == "1.0 edge, 1.1 penstock" and fields["x-request-id"] == answer.header("X-Request-Id")
 

@@ -238,6 +238,28 @@ void dp_headers_strip_hop_by_hop(struct dp_headers *headers)
     remove_named(headers, names, count);
 }
 
+/* The known name that this one is with "-" for "_", or OTHER. */
+static enum dp_header_id shadowed(gw_str name)
+{
+    char dashed[32]; /* no known name is longer */
+    if (name.len > sizeof(dashed) || !memchr(name.ptr, '_', name.len))
+        return DP_HEADER_OTHER;
+    for (size_t i = 0; i < name.len; i++)
+        dashed[i] = name.ptr[i] == '_' ? '-' : name.ptr[i];
+    return dp_header_id_from(gw_str_n(dashed, name.len));
+}
+
+void dp_headers_strip_shadows(struct dp_headers *headers)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < headers->count; i++) {
+        const struct dp_header *header = &headers->items[i];
+        if (header->id != DP_HEADER_OTHER || shadowed(header->name) == DP_HEADER_OTHER)
+            headers->items[kept++] = *header;
+    }
+    headers->count = kept;
+}
+
 static bool list_has(gw_str list, gw_str token)
 {
     while (list.ptr) {

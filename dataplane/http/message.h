@@ -51,6 +51,9 @@ void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
  * Fields that a sender may not have dropped by naming them (Host, Content-*, Authorization,
  * X-Forwarded-*, ...) stay. */
 void dp_headers_strip_hop_by_hop(struct dp_headers *headers);
+/* Removes fields that are a known name but for "_" in the place of "-": backends behind CGI, WSGI
+ * and the like take X_Forwarded_For for the field that we vouch for. Other names with "_" stay. */
+void dp_headers_strip_shadows(struct dp_headers *headers);
 /* True when an element of the comma list in a field of that name equals the token, any case. */
 bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id, gw_str token);
 /* A token as name, and a value without controls: what may be written to the wire. */

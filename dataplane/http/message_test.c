@@ -204,6 +204,22 @@ static void only_the_first_32_names_of_connection_count(void **state)
     assert_string_equal(list(*state, &headers), "x32=;");
 }
 
+static void known_names_spelled_with_an_underscore_go(void **state)
+{
+    struct dp_headers headers;
+    dp_headers_init(&headers, *state);
+    add(&headers, "X_Forwarded_For", "1");
+    add(&headers, "x-forwarded_proto", "2");
+    add(&headers, "CONTENT_LENGTH", "3");
+    add(&headers, "X-Forwarded-For", "4");
+    add(&headers, "my_own", "5");
+    add(&headers, "_", "6");
+    add(&headers, "access_control_request_headers_and_more", "7");
+    dp_headers_strip_shadows(&headers);
+    assert_string_equal(list(*state, &headers), "X-Forwarded-For=4;my_own=5;_=6;"
+                                                "access_control_request_headers_and_more=7;");
+}
+
 static void lists_are_searched_by_element(void **state)
 {
     struct dp_headers headers;
@@ -268,6 +284,7 @@ int main(void)
         TEST(many_fields_grow_in_the_arena_and_copies_are_apart),
         TEST(hop_by_hop_fields_and_those_named_are_removed),
         TEST(only_the_first_32_names_of_connection_count),
+        TEST(known_names_spelled_with_an_underscore_go),
         TEST(lists_are_searched_by_element),
         TEST(methods_are_case_sensitive_words),
         TEST(statuses_have_reasons),
