@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers: the backend's, and those the agent makes itself (catalogue 8.3, 8.6). */
+/* Answers: the backend's, and those the agent makes itself. */
 #include "dataplane/flow.h"
 #include "dataplane/worker_internal.h"
 
@@ -10,7 +10,7 @@ static gw_str milliseconds(struct dp_exchange *x, gw_nsec span)
     return gw_arena_printf(&x->arena, "%lld", (long long)(span / 1000000));
 }
 
-/* D-36: to callers that the API knows, not to anybody. */
+/* To callers that the API knows, not to anybody. */
 static void add_latencies(struct dp_exchange *x)
 {
     const struct dp_flow *flow = dp_flow_of(x);

@@ -6,14 +6,14 @@
 
 /* On the way back the order is the reverse. So: what must touch every answer, refusals included,
  * stands first; then cheap refusals, identity before quota, and what answers in the backend's place
- * last (catalogue 4.5, D-11). */
+ * last. */
 const struct dp_filter *const dp_chain_filters[] = {
-    &dp_filter_response_headers, /* sees the answers of all the others, refusals too (D-35) */
+    &dp_filter_response_headers, /* sees the answers of all the others, refusals too */
     &dp_filter_debug_domain,     /* before anything is spent on a caller over its day's quota */
     &dp_filter_ip_access,        /* needs only the address */
     &dp_filter_auth_key,         /* who is it; costs a hash */
     &dp_filter_app_access,       /* may that app call; needs the identity */
-    &dp_filter_throttle,         /* counts only calls that would otherwise be served (D-51) */
+    &dp_filter_throttle,         /* counts only calls that would otherwise be served */
     &dp_filter_mock,             /* the backend of a mock API: behind every check */
 };
 const unsigned dp_chain_filter_count = GW_ARRAY_LEN(dp_chain_filters);

@@ -49,13 +49,13 @@ struct dp_exchange {
     gw_str auth_type;         /* "none", "app_code": for the log */
 };
 
-/* D-36: debug headers are for callers that the API knows, unless everybody may see them. */
+/* Debug headers are for callers that the API knows, unless everybody may see them. */
 static inline bool dp_exchange_shows_debug(const struct dp_exchange *x)
 {
     return x->request.debug && (x->app || x->request.debug_for_all);
 }
 
-/* Sets the local answer of catalogue 8.6 with its JSON body; `detail` replaces the %s of a message
+/* Sets the local answer with its JSON body; `detail` replaces the %s of a message
  * that has one. Always returns DP_REPLY: return dp_exchange_refuse(x, DP_REFUSE_THROTTLED). */
 enum dp_verdict dp_exchange_refuse(struct dp_exchange *x, enum dp_refusal refusal);
 enum dp_verdict dp_exchange_refuse_with(struct dp_exchange *x, enum dp_refusal refusal,

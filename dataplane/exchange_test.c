@@ -371,7 +371,6 @@ static void garbage_is_a_bad_gateway(void **state)
     hear(f, "200");
 }
 
-/* Catalogue 8.6, D-37. */
 static void each_failure_of_a_backend_has_its_code(void **state)
 {
     (void)state;

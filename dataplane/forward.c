@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request as the backend gets it: target, method, host and headers (D-08, D-09, D-48). */
+/* The request as the backend gets it: target, method, host and headers. */
 #include "dataplane/flow.h"
 #include "dataplane/http/uri.h"
 
 #define VIA_NAME GW_STR("penstock")
-#define HOPS_MAX 10 /* catalogue 4.6: an API may call the gateway up to 10 levels deep */
+#define HOPS_MAX 10 /* an API may call the gateway up to 10 levels deep */
 
 /* ---- target */
 
@@ -38,7 +38,7 @@ static gw_str join(struct gw_arena *arena, const struct pieces *pieces)
 }
 
 /* The backend's path with the caller's values in it, then, for a prefix, what the caller's path has
- * behind it: one slash where they meet (D-03). */
+ * behind it: one slash where they meet. */
 static void add_template(struct dp_exchange *x, struct pieces *pieces)
 {
     const struct dp_backend *backend = &x->route->backend;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ROUTE: from the head of a request to the API that it calls (catalogue 4.1 to 4.4). */
+/* ROUTE: from the head of a request to the API that it calls. */
 #include "dataplane/flow.h"
 #include "dataplane/http/uri.h"
 #include "dataplane/settings.h"
@@ -7,7 +7,7 @@
 
 #define DEFAULT_ENVIRONMENT GW_STR("RELEASE")
 
-/* D-06: the environment's name is exact, and the backend does not see the header. */
+/* The environment's name is exact, and the backend does not see the header. */
 static gw_str take_environment(struct dp_headers *headers)
 {
     gw_str name = dp_headers_value(headers, DP_HEADER_X_STAGE);
@@ -28,7 +28,7 @@ static gw_str forwarded_for(const struct dp_headers *headers, int64_t index)
     return wanted < 0 ? found : GW_STR_NONE;
 }
 
-/* Catalogue 10.2, D-40: what is no address there leaves the peer's. */
+/* What is no address there leaves the peer's. */
 static void take_source(struct dp_request *request, const struct dp_settings *settings)
 {
     struct dp_address address;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every answer that the agent makes itself instead of a backend (catalogue 8.6). One row: name,
+/* Every answer that the agent makes itself instead of a backend. One row: name,
  * status, code, message, reason word. The reason word is the metric's label and in the access log;
  * only of a request that could not be read the log says more (DP_H1_ERRORS). */
 #ifndef DP_REFUSAL_H

@@ -32,7 +32,6 @@ static void reasons_are_unique(void **state)
     }
 }
 
-/* design.md 11: these three differ from the reference product. */
 static void settled_statuses(void **state)
 {
     (void)state;

@@ -18,10 +18,10 @@ struct dp_settings {
     int64_t workers;         /* threads; at least 1 (0 on the command line: one per core) */
     int64_t connections_max; /* of callers, all workers together */
     gw_msec head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
-    int64_t request_body_max; /* bytes of one request's body; beyond: 413 (catalogue 4.6) */
-    bool source_from_xff; /* the source address is taken from X-Forwarded-For (catalogue 10.2) */
-    int64_t xff_index;    /* 0: the first; -1: the last */
-    bool debug_for_all;   /* X-Apig-Mode: debug is answered also without an app (D-36) */
+    int64_t request_body_max; /* bytes of one request's body; beyond: 413 */
+    bool source_from_xff;     /* the source address is taken from X-Forwarded-For */
+    int64_t xff_index;        /* 0: the first; -1: the last */
+    bool debug_for_all;       /* X-Apig-Mode: debug is answered also without an app */
 
     /* backends */
     gw_msec upstream_connect_timeout_ms, upstream_idle_timeout_ms;

@@ -1,4 +1,4 @@
-"""Backends over TLS: always verified (D-26)."""
+"""Backends over TLS: always verified."""
 import subprocess
 
 import pytest

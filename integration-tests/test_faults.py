@@ -1,4 +1,4 @@
-"""Faults of the store, of the control plane and of what is stored, seen from a caller (design.md 4, 6)."""
+"""Faults of the store, of the control plane and of what is stored, seen from a caller."""
 import base64
 import json
 import random

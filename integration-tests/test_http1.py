@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the wire, byte by byte (catalogue 4.6; RFC 9112)."""
+"""HTTP/1.1 on the wire, byte by byte (RFC 9112)."""
 import json
 import socket
 

@@ -1,4 +1,4 @@
-"""An API's life: draft, publish, history, rollback, unpublish, delete (catalogue 2.1, 2.3)."""
+"""An API's life: draft, publish, history, rollback, unpublish, delete."""
 import base64
 import json
 import re

@@ -1,4 +1,4 @@
-"""From host, environment, path and method to an API; and what reaches the backend (catalogue 4.1 to 4.3)."""
+"""From host, environment, path and method to an API; and what reaches the backend."""
 import base64
 
 import pytest

@@ -1,4 +1,4 @@
-"""What dies and what goes on: nothing is refused for the sake of configuration (design.md 6)."""
+"""What dies and what goes on: nothing is refused for the sake of configuration."""
 import base64
 import signal
 import threading

@@ -191,7 +191,7 @@ static bool is_header_value(gw_str text)
     return true;
 }
 
-/* What frames the message, identifies it, or is another policy's to say (catalogue 8.2). */
+/* What frames the message, identifies it, or is another policy's to say. */
 static bool is_protected(gw_str name)
 {
     static const char *const names[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an authenticated app may do: nothing while it is frozen, and only call the routes that it is
- * authorized for (catalogue 5.2). */
+ * authorized for. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"
 

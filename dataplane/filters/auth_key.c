@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AppCode: the caller shows a secret in X-Apig-AppCode (catalogue 5.1, D-13). Agents know only the
+/* AppCode: the caller shows a secret in X-Apig-AppCode. Agents know only the
  * SHA-256 of the codes. What identifies the caller to the gateway does not reach the backend. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"
@@ -7,7 +7,7 @@
 
 #include "penstock/agent/v1/agent.pb-c.h"
 
-#define CODE_BYTES_MAX 180 /* the longest AppCode there is (catalogue 5.2) */
+#define CODE_BYTES_MAX 180 /* the longest AppCode there is */
 
 _Static_assert(DP_SHA256_BYTES == DP_APP_CODE_DIGEST_BYTES, "apps are found by SHA-256");
 
@@ -72,7 +72,7 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf_ptr, v
         return refuse(x, DP_REFUSE_AUTH_UNKNOWN);
     x->auth_type = GW_STR("app_code");
     (void)dp_headers_remove(headers, DP_HEADER_X_APIG_APPCODE); /* it is one, as counted */
-    (void)dp_headers_remove(headers, DP_HEADER_AUTHORIZATION);  /* D-30; mostly it is not there */
+    (void)dp_headers_remove(headers, DP_HEADER_AUTHORIZATION);  /* mostly it is not there */
     return DP_NEXT;
 }
 

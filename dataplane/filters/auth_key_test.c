@@ -73,7 +73,7 @@ static void a_known_code_is_taken_and_hidden(void **state)
     assert_ptr_equal(f.x.app, &shop);
     assert_true(gw_str_eq(f.x.auth_type, GW_STR("app_code")));
     assert_null(dp_headers_get(&f.x.request.head.headers, DP_HEADER_X_APIG_APPCODE));
-    assert_null(dp_headers_get(&f.x.request.head.headers, DP_HEADER_AUTHORIZATION)); /* D-30 */
+    assert_null(dp_headers_get(&f.x.request.head.headers, DP_HEADER_AUTHORIZATION));
     fixture_done(&f);
 }
 
@@ -119,7 +119,7 @@ static void codes_are_bounded(void **state)
     fixture_done(&f);
 }
 
-/* D-13: a secret that travelled in the clear is not accepted unless the API says so. */
+/* A secret that travelled in the clear is not accepted unless the API says so. */
 static void plain_http_only_where_allowed(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A group's debugging domain answers 1000 calls a day, UTC (catalogue 6.8, D-23). Every route has
+/* A group's debugging domain answers 1000 calls a day, UTC. Every route has
  * it, because every group may have such a domain. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may call, by source address (catalogue 6.6). The list is compiled into sorted, disjoint
+/* Who may call, by source address. The list is compiled into sorted, disjoint
  * intervals: a request costs one binary search. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"

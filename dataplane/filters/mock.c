@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An API that answers by itself (catalogue 7.2). Authentication and policies stand before it. */
+/* An API that answers by itself. Authentication and policies stand before it. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"
 

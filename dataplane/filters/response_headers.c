@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Changes response headers, whoever made the response (catalogue 8.2, D-35). First in the chain,
+/* Changes response headers, whoever made the response. First in the chain,
  * so last on the way back. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"

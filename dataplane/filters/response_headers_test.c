@@ -21,7 +21,6 @@ static int compile(struct fixture *f, const char *name, const char *value,
     return fixture_compile(f, &policy);
 }
 
-/* The table of catalogue 8.2. */
 static void five_actions(void **state)
 {
     (void)state;

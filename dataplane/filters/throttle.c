@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How often, by API, app and source address (catalogue 6.3 to 6.5, D-20). All limits are checked,
+/* How often, by API, app and source address. All limits are checked,
  * then all are committed: a refused request consumes nothing. */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"

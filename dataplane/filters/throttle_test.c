@@ -114,7 +114,7 @@ static void an_ipv6_network_is_one_subject(void **state)
     done(&f);
 }
 
-/* Catalogue 6.3: api 10, app 3, A excepted with 2, B with 4. */
+/* api 10, app 3, A excepted with 2, B with 4. */
 static void an_exception_replaces_the_app_limit(void **state)
 {
     (void)state;

@@ -56,7 +56,7 @@ struct dp_h1_limits {
     uint32_t
         trailer_bytes; /* whole trailer section; beyond: 431. A caller's buffer holds as much */
 };
-/* 32 KiB, 32 KiB, 128 KiB, 200, 4 KiB, 16 KiB: catalogue 4.6, D-12. */
+/* 32 KiB, 32 KiB, 128 KiB, 200, 4 KiB, 16 KiB. */
 extern const struct dp_h1_limits dp_h1_limits_default;
 /* The most a head can take: what a connection's input buffer must be able to hold. */
 #define DP_H1_HEAD_BYTES_MAX (160 * 1024 + 4)

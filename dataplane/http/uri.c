@@ -3,8 +3,7 @@
 
 #include "dataplane/http/scan.h"
 
-/* Bytes that need no escape: in a path, in one segment of it, in a name or value of a query. The
- * sets are those of catalogue 3.3 (D-04). */
+/* Bytes that need no escape: in a path, in one segment of it, in a name or value of a query. */
 enum { PATH = 1, SEGMENT = 2, QUERY = 4 };
 
 #define ALL (PATH | SEGMENT | QUERY)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One normalised path for match, access control, signature, log and backend (design.md 7, D-08). */
+/* One normalised path for match, access control, signature, log and backend. */
 #ifndef DP_HTTP_URI_H
 #define DP_HTTP_URI_H
 
 #include "common/arena.h"
 
 enum dp_uri_slash {
-    DP_URI_SLASH_DECODE, /* %2F is a separator like "/" (default, D-08) */
+    DP_URI_SLASH_DECODE, /* %2F is a separator like "/" (default) */
     DP_URI_SLASH_KEEP,   /* %2F and %25 stay escaped (api_uri_no_escape): "%" is always an escape */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which of the routes that fit a path is taken (catalogue 4.3, D-07): the first of them in the
+/* Which of the routes that fit a path is taken: the first of them in the
  * order literal, {x}, {x+}, shorter prefix, compared segment by segment from the left, among those
  * that have the method; then the method itself before ANY. A route of another method does not
  * shadow a less precise one. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* More than one attempt: D-24, member by member, and what it must never do. */
+/* More than one attempt: member by member, and what it must never do. */
 #include "dataplane/upstream/testing.h"
 
 static void refuse_all(struct backend *b)

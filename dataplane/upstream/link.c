@@ -23,7 +23,7 @@ void dp_link_close(struct dp_upstream_link *link)
 
 /* ---- the answer's head */
 
-/* D-24 allows another attempt only before the first byte of an answer. */
+/* Another attempt is allowed only before the first byte of an answer. */
 static enum dp_upstream_failure failure_of_close(const struct dp_upstream_link *link)
 {
     if (link->interims > 0 || dp_input_view(&link->conn.input).len > 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a request may be sent again (design.md 11, D-24), and how often per channel: a budget, so
+/* When a request may be sent again, and how often per channel: a budget, so
  * that a backend in trouble does not get more requests than one in health. Pure. One thread. */
 #ifndef DP_UPSTREAM_RETRY_H
 #define DP_UPSTREAM_RETRY_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request to a backend: picks a member, takes an idle connection or makes one, sends, reads the
- * answer, and tries again where D-24 allows it (retry.h). Knows no gateway: the mirror image of
+ * answer, and tries again where retry.h allows it. Knows no gateway: the mirror image of
  * downstream.h. One worker thread. */
 #ifndef DP_UPSTREAM_H
 #define DP_UPSTREAM_H

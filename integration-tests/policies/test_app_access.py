@@ -1,4 +1,4 @@
-"""Which apps may call (catalogue 5.2)."""
+"""Which apps may call."""
 CODE = "c0de" * 20
 
 

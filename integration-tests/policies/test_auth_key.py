@@ -1,4 +1,4 @@
-"""AppCode authentication (catalogue 5.1, D-13)."""
+"""AppCode authentication."""
 import json
 
 CODE = "c0de" * 20

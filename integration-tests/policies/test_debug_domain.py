@@ -1,4 +1,4 @@
-"""The debugging domain of a group (catalogue 4.1, 6.8)."""
+"""The debugging domain of a group."""
 from lib.http1 import Connection
 
 

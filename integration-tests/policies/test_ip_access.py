@@ -1,4 +1,4 @@
-"""IP access control (catalogue 6.6)."""
+"""IP access control."""
 
 
 def policy(effect, *addresses):

@@ -1,4 +1,4 @@
-"""Mock backends (catalogue 7.2)."""
+"""Mock backends."""
 import base64
 
 

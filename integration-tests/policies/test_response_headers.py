@@ -1,4 +1,4 @@
-"""Response header management (catalogue 8.2, D-35)."""
+"""Response header management."""
 
 
 def policy(*rows):

@@ -1,4 +1,4 @@
-"""Throttling (catalogue 6.3, 6.5, D-20). Limits a day: a window does not end while a test runs, but at midnight."""
+"""Throttling. Limits a day: a window does not end while a test runs, but at midnight."""
 CODE = "c0de" * 20
 
 
