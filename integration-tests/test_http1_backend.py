@@ -1,4 +1,4 @@
-"""What backends may say, and what callers then get (RFC 9112; catalogue 8.6)."""
+"""What backends may say, and what callers then get (RFC 9112)."""
 import socket
 import struct
 import threading
