@@ -19,14 +19,16 @@ class Authority:
         done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
 
-    def issue(self, common_name, cert=None):
-        """For a server on loopback ("cp", "127.0.0.1"), else for a client; written over `cert` when that is given."""
+    def issue(self, common_name, names=None, cert=None):
+        """For server and client use, with these alternative names: by default those of loopback for a server ("server",
+        "cp", "127.0.0.1"), and none for a client. Written over `cert` (an Issued) when that is given."""
         self.count += 1
         stem = self.folder / f"{self.name}-{self.count}"
         extensions = stem.with_suffix(".ext")
-        is_server = common_name in ("cp", "127.0.0.1")
-        names = "subjectAltName=IP:127.0.0.1,DNS:localhost\n" if is_server else ""
-        extensions.write_text(f"{names}extendedKeyUsage=serverAuth,clientAuth\n")
+        if names is None and common_name in ("server", "cp", "127.0.0.1"):
+            names = "IP:127.0.0.1,DNS:localhost"
+        alternative = f"subjectAltName={names}\n" if names else ""
+        extensions.write_text(f"{alternative}extendedKeyUsage=serverAuth,clientAuth\n")
         subject = f"/CN={common_name}" if common_name else "/O=penstock"
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject,
                      "-keyout", f"{stem}.key", "-out", f"{stem}.csr")
