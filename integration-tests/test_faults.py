@@ -283,8 +283,8 @@ def test_garbage_in_the_store_hides_nothing_else(cluster):
     assert cluster.call("/b").status == 200
     cluster.controlplane.stop()
     cluster.controlplane.start()
-    cluster.publish(cluster.api("g/a", backend=mock("three")))
-    assert cluster.call().body == b"three"
+    cluster.publish(cluster.api("g/a", backend=mock("three")))  # the agent may not be back yet: --wait is for those that are
+    until(lambda: cluster.call().body == b"three", "the change to arrive")
 
 
 def test_lists_go_on_past_a_value_that_cannot_be_read(cluster):
