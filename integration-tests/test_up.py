@@ -1,5 +1,6 @@
 """./dev up --once is what people see first; curl is its caller."""
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -16,3 +17,12 @@ def test_every_step_works(store):
     for line in ("HTTP/1.1 404 Not Found", "HTTP/1.1 401 Unauthorized", "HTTP/1.1 200 OK", "HTTP/1.1 429 Too Many Requests",
                  "1 of 1 agents applied revision"):
         assert line in done.stdout
+
+
+def test_a_signal_ends_all_of_it():
+    up = subprocess.Popen([sys.executable, "-u", UP], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    logs = next(line.split()[1] for line in up.stdout if line.startswith("  logs "))
+    up.send_signal(signal.SIGTERM)
+    up.communicate(timeout=60)
+    assert up.returncode == 0
+    assert not pathlib.Path(logs).exists()

@@ -102,6 +102,8 @@ def main():
     parser.add_argument("--once", action="store_true", help="end after the calls")
     parser.add_argument("--store", choices=("sqlite", "etcd"), default="sqlite")
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also when a shell started us in the background
+        signal.signal(number, signal.default_int_handler)
     demo = None
     try:
         demo = Demo(options.store)
