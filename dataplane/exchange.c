@@ -312,6 +312,7 @@ static void *on_begin(struct dp_downstream *downstream, struct dp_request_head *
     flow->started_ns = worker->loop.now_ns;
     x->worker = worker;
     x->request.received_wall_ms = worker->loop.wall_ms;
+    x->request.tls = dp_downstream_tls(downstream) != NULL;
     x->request.source = *dp_downstream_peer(downstream);
     x->request.source_text = dp_downstream_peer_text(downstream);
     char *id = gw_arena_bytes(&x->arena, DP_REQUEST_ID_LEN);

@@ -4,7 +4,7 @@
 #define DP_FLOW_H
 
 #include "dataplane/chain.h"
-#include "dataplane/downstream/downstream.h"
+#include "dataplane/downstream/server.h"
 #include "dataplane/exchange.h"
 #include "dataplane/upstream/upstream.h"
 

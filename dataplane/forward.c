@@ -99,12 +99,19 @@ static unsigned count_hops(const struct dp_headers *headers)
     return hops;
 }
 
+/* What this gateway adds to Via: the protocol of the message as it came. */
+static gw_str received_version(const struct dp_request_head *head)
+{
+    if (head->major == 2)
+        return GW_STR("2 penstock");
+    return head->minor == 0 ? GW_STR("1.0 penstock") : GW_STR("1.1 penstock");
+}
+
 static void make_headers(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
     struct dp_headers *headers = &x->request.head.headers;
-    /* Of the message as it came (RFC 9110 7.6.3). */
-    gw_str via = x->request.head.minor == 0 ? GW_STR("1.0 penstock") : GW_STR("1.1 penstock");
+    gw_str via = received_version(&x->request.head);
     gw_str port = gw_arena_printf(&x->arena, "%u", dp_downstream_local_port(flow->downstream));
     dp_headers_strip_hop_by_hop(headers);
     dp_headers_strip_shadows(headers);

@@ -4,7 +4,7 @@
 #ifndef DP_WORKER_INTERNAL_H
 #define DP_WORKER_INTERNAL_H
 
-#include "dataplane/downstream/downstream.h"
+#include "dataplane/downstream/server.h"
 #include "dataplane/http/date.h"
 #include "dataplane/net/listener.h"
 #include "dataplane/observe/observe.h"

@@ -1,100 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP/1.1 connections of callers: parses requests one after another, hands each to its handler,
- * frames the answers. Knows no gateway: the spine and the operations port use it alike. One thread.
- */
+/* One request's way to its caller, whatever the protocol: HTTP/1 has one in each connection, HTTP/2
+ * in each stream. Who handles requests (server.h) calls the functions below. One thread. */
 #ifndef DP_DOWNSTREAM_H
 #define DP_DOWNSTREAM_H
 
-#include "common/metrics.h"
 #include "dataplane/http/h1.h"
-#include "dataplane/http/h1_body.h"
 #include "dataplane/net/conn.h"
 
+struct dp_connection; /* connection.h, private */
 struct dp_downstream;
 
-/* What became of a request that cannot be served. */
-enum dp_downstream_fault {
-    DP_FAULT_BAD_HEAD, /* error: a negative enum dp_h1_error */
-    DP_FAULT_BAD_BODY, /* the same */
-    DP_FAULT_HEAD_TIMEOUT,
-    DP_FAULT_BODY_TIMEOUT,
-    DP_FAULT_GONE, /* the caller left or takes no bytes: forget the connection, it closes now */
-};
-
-/* The handler of requests. `request` is what begin returned. After dp_downstream_finish or _abort,
- * or a fault GONE, none is called for it any more. */
-struct dp_handler {
-    /* The first bytes of a head are there. The head will be parsed into *ret_head, whose headers
-     * live in *ret_arena; both are the request's. */
-    void *(*begin)(struct dp_downstream *downstream, struct dp_request_head **ret_head,
-                   struct gw_arena **ret_arena);
-    /* The head is complete. Its views stay good until finish or abort. */
-    void (*head)(void *request);
-    /* Data of the body, and whether it was the last; only between read_body(true) and (false). */
-    void (*body)(void *request, gw_str data, bool last);
-    /* Answer it if there is still a way to (all but GONE), and the connection closes. */
-    void (*fault)(void *request, enum dp_downstream_fault fault, ptrdiff_t error);
-    void (*drained)(void *request); /* everything sent has left; more may be sent */
-    void (*sent)(void *request);    /* the whole answer has left: call dp_downstream_finish */
-};
-
-struct dp_server_limits {
-    gw_msec head_timeout_ms;  /* from the first byte to the end of a head; 408 */
-    gw_msec body_timeout_ms;  /* between two reads of a body; 408 */
-    gw_msec idle_timeout_ms;  /* between two requests */
-    gw_msec write_timeout_ms; /* without the caller taking a byte */
-    unsigned connections_max; /* those beyond get 503 and are closed */
-};
-
-struct dp_server_stats {
-    uint64_t accepted, refused; /* refused: beyond connections_max */
-    uint64_t accept_failures;   /* told by who has the listeners */
-    uint64_t idle_timeouts, head_timeouts, body_timeouts, write_timeouts;
-};
-
-/* All callers of one thread. */
-struct dp_server {
-    struct dp_loop *loop; /* borrowed */
-    const struct dp_handler *handler;
-    void *owner; /* for the handler: see dp_downstream_owner */
-    struct dp_server_limits limits;
-    struct dp_server_stats stats;
-    struct gw_list downstreams; /* all connections, of dp_downstream.node */
-    unsigned count;
-    bool draining;                       /* answers say Connection: close */
-    void (*emptied)(struct dp_server *); /* may be NULL: the last connection has closed */
-};
-
-void dp_server_init(struct dp_server *server, struct dp_loop *loop,
-                    const struct dp_handler *handler, void *owner);
-/* Takes over the socket. */
-void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer);
-/* From now on every answer is the last of its connection. */
-void dp_server_drain(struct dp_server *server);
-/* Closes connections that wait for a request and have none coming in: some time after
- * dp_server_drain, because a caller who just sent one would lose it. */
-void dp_server_close_idle(struct dp_server *server);
-/* Closes all at once; the handler hears GONE. */
-void dp_server_close(struct dp_server *server);
-
-void *dp_downstream_owner(const struct dp_downstream *downstream);
-const struct dp_address *dp_downstream_peer(const struct dp_downstream *downstream);
-gw_str dp_downstream_peer_text(const struct dp_downstream *downstream);
-/* The port that the caller connected to; asks the kernel once. */
-uint16_t dp_downstream_local_port(struct dp_downstream *downstream);
-const struct dp_h1_framing *dp_downstream_framing(const struct dp_downstream *downstream);
-/* Bytes of the request so far, head and framing included; of the answer likewise. */
-uint64_t dp_downstream_bytes_in(const struct dp_downstream *downstream);
-uint64_t dp_downstream_bytes_out(const struct dp_downstream *downstream);
-const struct dp_headers *dp_downstream_trailers(const struct dp_downstream *downstream);
-
-/* Starts or stops the flow of the body. The first start tells a caller who waits for it to
- * continue (100). Data comes later, never from within this call. */
-void dp_downstream_read_body(struct dp_downstream *downstream, bool on);
-
-/* An interim answer, as 103; dropped for HTTP/1.0. */
-void dp_downstream_send_interim(struct dp_downstream *downstream,
-                                const struct dp_response_head *head);
 /* The head of the answer; kind and length say what follows: LENGTH, CHUNKED (length not known) or
  * NONE (there cannot be a body). close: the last answer on this connection. */
 struct dp_downstream_answer {
@@ -103,17 +18,97 @@ struct dp_downstream_answer {
     uint64_t length;
     bool close;
 };
-void dp_downstream_send_head(struct dp_downstream *downstream,
-                             const struct dp_downstream_answer *answer);
-void dp_downstream_send_body(struct dp_downstream *downstream, gw_str data);
-/* The answer is complete; `sent` follows. trailers may be NULL. */
-void dp_downstream_send_end(struct dp_downstream *downstream, const struct dp_headers *trailers);
-/* Unwritten bytes: pause what makes them from DP_CONN_HIGH_WATER on, until `drained`. */
-size_t dp_downstream_pending(const struct dp_downstream *downstream);
 
-/* The request is over and its answer sent: the next one, or the end of the connection. */
-void dp_downstream_finish(struct dp_downstream *downstream);
-/* Closes now, so that a cut answer is seen as cut. */
-void dp_downstream_abort(struct dp_downstream *downstream);
+/* What a protocol brings; see the functions of the same names. */
+struct dp_downstream_ops {
+    void (*read_body)(struct dp_downstream *, bool on);
+    void (*send_interim)(struct dp_downstream *, const struct dp_response_head *);
+    void (*send_head)(struct dp_downstream *, const struct dp_downstream_answer *);
+    void (*send_body)(struct dp_downstream *, gw_str data);
+    void (*send_end)(struct dp_downstream *, const struct dp_headers *trailers);
+    size_t (*pending)(const struct dp_downstream *);
+    void (*finish)(struct dp_downstream *);
+    void (*abort)(struct dp_downstream *);
+};
+
+/* Embedded in what speaks the protocol, which sets it; others go by the functions. */
+struct dp_downstream {
+    const struct dp_downstream_ops *ops;
+    struct dp_connection *connection;  /* borrowed: whose peer, port and TLS these are */
+    const struct dp_headers *trailers; /* of the request; complete after the last of its body */
+    struct dp_h1_framing framing;      /* of the request */
+    uint64_t bytes_in, bytes_out;
+};
+
+/* The server's. */
+void *dp_downstream_owner(const struct dp_downstream *downstream);
+const struct dp_address *dp_downstream_peer(const struct dp_downstream *downstream);
+gw_str dp_downstream_peer_text(const struct dp_downstream *downstream);
+/* The port that the caller connected to; asks the kernel once. */
+uint16_t dp_downstream_local_port(const struct dp_downstream *downstream);
+/* The caller's TLS session; NULL: the connection is in the clear. */
+const struct dp_tls *dp_downstream_tls(const struct dp_downstream *downstream);
+
+static inline const struct dp_h1_framing *dp_downstream_framing(const struct dp_downstream *d)
+{
+    return &d->framing;
+}
+
+/* Bytes of the request so far, head and framing included; of the answer likewise. */
+static inline uint64_t dp_downstream_bytes_in(const struct dp_downstream *d)
+{
+    return d->bytes_in;
+}
+static inline uint64_t dp_downstream_bytes_out(const struct dp_downstream *d)
+{
+    return d->bytes_out;
+}
+static inline const struct dp_headers *dp_downstream_trailers(const struct dp_downstream *d)
+{
+    return d->trailers;
+}
+
+/* Starts or stops the flow of the body. The first start tells a caller who waits for it to
+ * continue (100). Data comes later, never from within this call. */
+static inline void dp_downstream_read_body(struct dp_downstream *d, bool on)
+{
+    d->ops->read_body(d, on);
+}
+/* An interim answer, as 103; dropped for HTTP/1.0. */
+static inline void dp_downstream_send_interim(struct dp_downstream *d,
+                                              const struct dp_response_head *head)
+{
+    d->ops->send_interim(d, head);
+}
+static inline void dp_downstream_send_head(struct dp_downstream *d,
+                                           const struct dp_downstream_answer *answer)
+{
+    d->ops->send_head(d, answer);
+}
+static inline void dp_downstream_send_body(struct dp_downstream *d, gw_str data)
+{
+    d->ops->send_body(d, data);
+}
+/* The answer is complete; `sent` follows. trailers may be NULL. */
+static inline void dp_downstream_send_end(struct dp_downstream *d,
+                                          const struct dp_headers *trailers)
+{
+    d->ops->send_end(d, trailers);
+}
+/* Unwritten bytes: pause what makes them from DP_CONN_HIGH_WATER on, until `drained`. */
+static inline size_t dp_downstream_pending(const struct dp_downstream *d)
+{
+    return d->ops->pending(d);
+}
+/* The request is over and its answer sent: what comes next on the connection is not its. */
+static inline void dp_downstream_finish(struct dp_downstream *d)
+{
+    d->ops->finish(d);
+}
+/* Ends it now, so that a cut answer is seen as cut. */
+static inline void dp_downstream_abort(struct dp_downstream *d)
+{
+    d->ops->abort(d);
+}
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/downstream/connection.h"
+#include "dataplane/downstream/h1_connection.h"
 
 #include <unistd.h>
 
@@ -14,7 +14,7 @@ void dp_server_init(struct dp_server *server, struct dp_loop *loop,
         .write_timeout_ms = 60000,
         .connections_max = 10000,
     };
-    gw_list_init(&server->downstreams);
+    gw_list_init(&server->connections);
 }
 
 /* Said without reading the request: the point is to spend nothing. */
@@ -36,7 +36,7 @@ void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *p
         return;
     }
     server->stats.accepted++;
-    (void)dp_downstream_new(server, fd, peer); /* it is in server->downstreams now */
+    dp_h1_connection_new(server, fd, peer);
 }
 
 void dp_server_drain(struct dp_server *server)
@@ -46,12 +46,18 @@ void dp_server_drain(struct dp_server *server)
 
 void dp_server_close_idle(struct dp_server *server)
 {
-    gw_list_each(&server->downstreams, it)
-        dp_downstream_close_idle(gw_container_of(it, struct dp_downstream, node));
+    gw_list_each(&server->connections, it)
+    {
+        struct dp_connection *connection = gw_container_of(it, struct dp_connection, node);
+        connection->protocol->close_idle(connection);
+    }
 }
 
 void dp_server_close(struct dp_server *server)
 {
-    while (!gw_list_is_empty(&server->downstreams))
-        dp_downstream_leave(gw_container_of(server->downstreams.next, struct dp_downstream, node));
+    while (!gw_list_is_empty(&server->connections)) {
+        struct dp_connection *connection =
+            gw_container_of(server->connections.next, struct dp_connection, node);
+        connection->protocol->leave(connection);
+    }
 }

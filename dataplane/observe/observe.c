@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/observe/observe.h"
 
-#include "dataplane/downstream/downstream.h"
+#include "dataplane/downstream/server.h"
 #include "dataplane/observe/access_line.h"
 #include "dataplane/observe/access_log.h"
 #include "dataplane/observe/agent_metrics.h"

@@ -2,7 +2,7 @@
 #include "dataplane/observe/observe.h"
 
 #include "common/test.h"
-#include "dataplane/downstream/downstream.h"
+#include "dataplane/downstream/server.h"
 #include "dataplane/observe/access_line.h"
 #include "dataplane/observe/access_log.h"
 #include "dataplane/observe/agent_metrics.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/observe/ops.h"
 
-#include "dataplane/downstream/downstream.h"
+#include "dataplane/downstream/server.h"
 #include "dataplane/net/listener.h"
 
 #include <stdlib.h>

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HTTP/1, reading: bytes to requests. h1_answer.c has the other direction. */
+#include "dataplane/downstream/h1_connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define HALF_CLOSED_MS 3000
+/* After the last answer, what still comes is read and dropped, so that no reset overtakes the
+ * answer: many callers write a whole upload before they read. */
+#define LINGER_SILENCE_MS 2000
+#define LINGER_MS 30000
+
+static void close_connection(struct dp_h1_connection *c)
+{
+    c->reading = false;
+    dp_task_cancel(&c->task);
+    dp_connection_close(&c->base);
+}
+
+static void leave(struct dp_h1_connection *c)
+{
+    void *request = c->request;
+    c->request = NULL;
+    c->reading = false;
+    if (request) /* before its input goes: the handler's views are still good */
+        c->base.server->handler->fault(request, DP_FAULT_GONE, 0);
+    close_connection(c);
+}
+
+/* The request cannot be read on: the handler answers, and the connection ends with the answer. */
+static void report(struct dp_h1_connection *c, enum dp_downstream_fault fault, ptrdiff_t error)
+{
+    c->phase = DP_PHASE_REQUEST;
+    c->broken = true;
+    c->reading = false;
+    c->base.server->handler->fault(c->request, fault, error);
+}
+
+static void begin_head(struct dp_h1_connection *c)
+{
+    struct dp_server *server = c->base.server;
+    c->phase = DP_PHASE_HEAD;
+    c->downstream.bytes_in = c->downstream.bytes_out = 0;
+    c->head_sent = c->answer_done = c->broken = c->reading = c->continued = false;
+    c->keep_alive = c->half_closed = false;
+    c->downstream.framing = (struct dp_h1_framing){.minor = 1};
+    c->body = (struct dp_h1_body){.done = true};
+    c->request = server->handler->begin(&c->downstream, &c->head, &c->arena);
+    dp_h1_parser_init(&c->parser, &dp_h1_limits_default, c->arena);
+    dp_loop_arm(server->loop, &c->base.timer, server->limits.head_timeout_ms);
+}
+
+static void parse_head(struct dp_h1_connection *c)
+{
+    gw_str view = dp_input_view(&c->base.conn.input);
+    ptrdiff_t n = dp_h1_parse_request(&c->parser, view, c->head, &c->downstream.framing);
+    if (n == 0)
+        return;
+    dp_timer_stop(&c->base.timer);
+    if (n < 0) {
+        c->downstream.bytes_in = view.len;
+        report(c, DP_FAULT_BAD_HEAD, n);
+        return;
+    }
+    dp_input_consume(&c->base.conn.input, (size_t)n);
+    dp_input_hold(&c->base.conn.input);
+    c->downstream.bytes_in = (uint64_t)n;
+    c->phase = DP_PHASE_REQUEST;
+    dp_h1_body_init(&c->body, &c->downstream.framing, &dp_h1_limits_default, c->arena);
+    c->base.server->handler->head(c->request);
+}
+
+static void stop_body_timer(struct dp_h1_connection *c)
+{
+    if (c->half_closed && !c->head_sent)
+        dp_loop_arm(c->base.server->loop, &c->base.timer, HALF_CLOSED_MS);
+    else
+        dp_timer_stop(&c->base.timer);
+}
+
+static void pump_body(struct dp_h1_connection *c)
+{
+    while (c->reading && !c->body.done) {
+        gw_str data;
+        ptrdiff_t n = dp_h1_body_next(&c->body, dp_input_view(&c->base.conn.input), &data);
+        if (n < 0) {
+            report(c, DP_FAULT_BAD_BODY, n);
+            return;
+        }
+        if (n == 0 && c->half_closed) {
+            leave(c);
+            return;
+        }
+        if (n == 0) {
+            if (!c->base.conn.blocked)
+                dp_loop_arm(c->base.server->loop, &c->base.timer,
+                            c->base.server->limits.body_timeout_ms);
+            return;
+        }
+        dp_input_consume(&c->base.conn.input, (size_t)n);
+        c->downstream.bytes_in += (uint64_t)n;
+        if (c->body.done && !c->base.conn.blocked)
+            stop_body_timer(c);
+        if (data.len > 0 || c->body.done)
+            c->base.server->handler->body(c->request, data, c->body.done);
+    }
+}
+
+static void go_idle(struct dp_h1_connection *c)
+{
+    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
+    c->phase = DP_PHASE_IDLE;
+    bool has_more = dp_input_view(&c->base.conn.input).len > 0;
+    if (c->base.server->draining && !has_more) {
+        close_connection(c);
+        return;
+    }
+    dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.idle_timeout_ms);
+    dp_conn_resume(&c->base.conn);
+    if (has_more)
+        dp_loop_later(c->base.server->loop, &c->task);
+}
+
+static void discard_body(struct dp_h1_connection *c)
+{
+    gw_str data;
+    ptrdiff_t n;
+    while ((n = dp_h1_body_next(&c->body, dp_input_view(&c->base.conn.input), &data)) > 0)
+        dp_input_consume(&c->base.conn.input, (size_t)n);
+    if (n < 0)
+        close_connection(c);
+    else if (c->body.done)
+        go_idle(c);
+}
+
+/* RFC 9112 2.2: an empty line before a request is ignored; some callers send one after a body. */
+static void skip_empty_lines(struct dp_h1_connection *c)
+{
+    gw_str view = dp_input_view(&c->base.conn.input);
+    while (view.len >= 2 && memcmp(view.ptr, "\r\n", 2) == 0) {
+        dp_input_consume(&c->base.conn.input, 2);
+        view = dp_input_view(&c->base.conn.input);
+    }
+    if (view.len == 0)
+        dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
+}
+
+static void advance(struct dp_h1_connection *c)
+{
+    if (c->phase == DP_PHASE_IDLE) {
+        skip_empty_lines(c);
+        if (dp_input_view(&c->base.conn.input).len == 0)
+            return;
+        begin_head(c);
+    }
+    if (c->phase == DP_PHASE_HEAD)
+        parse_head(c);
+    else if (c->phase == DP_PHASE_REQUEST)
+        pump_body(c);
+    else if (c->phase == DP_PHASE_DISCARD)
+        discard_body(c);
+}
+
+static void on_task(struct dp_task *task)
+{
+    advance(gw_container_of(task, struct dp_h1_connection, task));
+}
+
+static void on_linger(struct dp_h1_connection *c)
+{
+    ptrdiff_t n = dp_conn_read(&c->base.conn, 0);
+    if (n == -EAGAIN)
+        return;
+    if (n <= 0 || c->base.server->loop->now_ms >= c->linger_until_ms) {
+        close_connection(c);
+        return;
+    }
+    dp_input_consume(&c->base.conn.input, (size_t)n);
+    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
+    dp_loop_arm(c->base.server->loop, &c->base.timer, LINGER_SILENCE_MS);
+}
+
+static size_t expected_bytes(const struct dp_h1_connection *c)
+{
+    if (c->phase != DP_PHASE_REQUEST || !c->reading || c->body.done)
+        return 0;
+    return c->body.kind == DP_BODY_LENGTH ? (size_t)c->body.left : DP_BLOCK_BODY;
+}
+
+/* FIN behind a whole request: either the caller has left, or it has said all that it wants to say
+ * and waits for the answer. One that begins soon goes out; if nobody is there, writing tells. */
+static void hear_end(struct dp_h1_connection *c)
+{
+    dp_conn_pause(&c->base.conn);
+    c->half_closed = true;
+    if (!c->body.done)
+        pump_body(c); /* what has come of it may be all */
+    else if (!c->head_sent)
+        dp_loop_arm(c->base.server->loop, &c->base.timer, HALF_CLOSED_MS);
+}
+
+static void on_readable(struct dp_conn *conn)
+{
+    struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
+    if (c->phase == DP_PHASE_LINGER) {
+        on_linger(c);
+        return;
+    }
+    bool is_wanted = c->phase != DP_PHASE_REQUEST || (c->reading && !c->body.done);
+    if (!is_wanted && dp_input_room_left(&conn->input) == 0) {
+        dp_conn_pause(conn); /* what is read ahead is bounded */
+        return;
+    }
+    ptrdiff_t n = dp_conn_read(conn, expected_bytes(c));
+    if (n > 0)
+        advance(c);
+    else if (n == 0 && c->phase == DP_PHASE_REQUEST)
+        hear_end(c);
+    else if (n != -EAGAIN)
+        leave(c);
+}
+
+static void on_drained(struct dp_conn *conn)
+{
+    struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
+    if (c->phase != DP_PHASE_REQUEST)
+        return;
+    if (c->reading && !c->body.done)
+        dp_loop_arm(conn->loop, &c->base.timer, c->base.server->limits.body_timeout_ms);
+    else
+        dp_timer_stop(&c->base.timer);
+    if (c->answer_done) {
+        c->answer_done = false;
+        c->base.server->handler->sent(c->request);
+    } else if (c->head_sent) {
+        c->base.server->handler->drained(c->request);
+    }
+}
+
+static void on_stalled(struct dp_conn *conn)
+{
+    struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
+    dp_loop_arm(conn->loop, &c->base.timer, c->base.server->limits.write_timeout_ms);
+}
+
+static void on_failed(struct dp_conn *conn, int error)
+{
+    (void)error; /* a caller who left is no news */
+    leave(gw_container_of(conn, struct dp_h1_connection, base.conn));
+}
+
+static void on_freed(struct dp_conn *conn)
+{
+    free(gw_container_of(conn, struct dp_h1_connection, base.conn));
+}
+
+static void on_request_timeout(struct dp_h1_connection *c)
+{
+    struct dp_server_stats *stats = &c->base.server->stats;
+    if (c->base.conn.blocked) {
+        stats->write_timeouts++;
+        leave(c);
+    } else if (c->half_closed) {
+        leave(c);
+    } else {
+        stats->body_timeouts++;
+        report(c, DP_FAULT_BODY_TIMEOUT, 0);
+    }
+}
+
+static void on_timeout(struct dp_timer *timer)
+{
+    struct dp_h1_connection *c = gw_container_of(timer, struct dp_h1_connection, base.timer);
+    switch (c->phase) {
+    case DP_PHASE_HEAD:
+        c->base.server->stats.head_timeouts++;
+        c->downstream.bytes_in = dp_input_view(&c->base.conn.input).len;
+        report(c, DP_FAULT_HEAD_TIMEOUT, 0);
+        break;
+    case DP_PHASE_REQUEST:
+        on_request_timeout(c);
+        break;
+    case DP_PHASE_IDLE:
+        c->base.server->stats.idle_timeouts++;
+        close_connection(c);
+        break;
+    default:
+        close_connection(c);
+        break;
+    }
+}
+
+static const struct dp_conn_events events = {
+    .readable = on_readable,
+    .drained = on_drained,
+    .stalled = on_stalled,
+    .failed = on_failed,
+    .freed = on_freed,
+};
+
+static void leave_server(struct dp_connection *base)
+{
+    leave(gw_container_of(base, struct dp_h1_connection, base));
+}
+
+static void close_idle(struct dp_connection *base)
+{
+    struct dp_h1_connection *c = gw_container_of(base, struct dp_h1_connection, base);
+    if (c->phase != DP_PHASE_IDLE)
+        return;
+    /* A request may have arrived since the loop last looked. */
+    ptrdiff_t n = dp_conn_read(&c->base.conn, 0);
+    if (n > 0)
+        dp_loop_later(c->base.server->loop, &c->task);
+    else
+        close_connection(c);
+}
+
+static const struct dp_protocol protocol = {
+    .leave = leave_server,
+    .close_idle = close_idle,
+};
+
+void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer)
+{
+    struct dp_h1_connection *c = gw_calloc(1, sizeof(*c));
+    c->base.protocol = &protocol;
+    dp_connection_init(&c->base, server, peer);
+    c->downstream.ops = &dp_h1_downstream_ops;
+    c->downstream.connection = &c->base;
+    c->downstream.trailers = &c->body.trailers;
+    dp_timer_init(&c->base.timer, on_timeout);
+    dp_task_init(&c->task, on_task);
+    dp_conn_init(&c->base.conn, server->loop, &events, fd);
+    dp_loop_arm(server->loop, &c->base.timer, server->limits.idle_timeout_ms);
+}
+
+void dp_h1_read_body(struct dp_downstream *downstream, bool on)
+{
+    struct dp_h1_connection *c = dp_h1_connection_of(downstream);
+    struct dp_loop *loop = c->base.server->loop;
+    if (c->base.conn.fd < 0 || c->body.done || c->reading == on)
+        return;
+    c->reading = on;
+    if (!on) {
+        if (!c->base.conn.blocked)
+            dp_timer_stop(&c->base.timer);
+        return;
+    }
+    bool is_awaited = c->downstream.framing.expect_continue && !c->continued && !c->head_sent;
+    if (is_awaited && dp_input_view(&c->base.conn.input).len == 0)
+        dp_conn_send(&c->base.conn, GW_STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    c->continued = true;
+    if (!c->base.conn.blocked)
+        dp_loop_arm(loop, &c->base.timer, c->base.server->limits.body_timeout_ms);
+    dp_conn_resume(&c->base.conn);
+    dp_loop_later(loop, &c->task);
+}
+
+static void linger(struct dp_h1_connection *c)
+{
+    struct dp_loop *loop = c->base.server->loop;
+    c->phase = DP_PHASE_LINGER;
+    c->linger_until_ms = loop->now_ms + LINGER_MS;
+    if (c->base.conn.input.block)
+        dp_input_consume(&c->base.conn.input, dp_input_view(&c->base.conn.input).len);
+    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
+    dp_conn_shutdown(&c->base.conn);
+    dp_conn_resume(&c->base.conn);
+    dp_loop_arm(loop, &c->base.timer, LINGER_SILENCE_MS);
+}
+
+/* What comes in after a close is answered by a reset, which may overtake the answer. */
+static bool may_say_more(const struct dp_h1_connection *c)
+{
+    bool is_over = c->body.done && !c->broken && dp_input_view(&c->base.conn.input).len == 0;
+    return !c->half_closed && (!is_over || c->downstream.framing.keep_alive);
+}
+
+void dp_h1_finish(struct dp_downstream *downstream)
+{
+    struct dp_h1_connection *c = dp_h1_connection_of(downstream);
+    c->request = NULL;
+    c->reading = false;
+    dp_timer_stop(&c->base.timer);
+    if (!c->keep_alive) {
+        if (may_say_more(c))
+            linger(c);
+        else
+            close_connection(c);
+        return;
+    }
+    if (c->body.done) {
+        go_idle(c);
+        return;
+    }
+    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
+    c->phase = DP_PHASE_DISCARD;
+    dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.body_timeout_ms);
+    dp_conn_resume(&c->base.conn);
+    dp_loop_later(c->base.server->loop, &c->task);
+}
+
+void dp_h1_abort(struct dp_downstream *downstream)
+{
+    struct dp_h1_connection *c = dp_h1_connection_of(downstream);
+    c->request = NULL;
+    /* To a reader of "until close" only a reset tells a cut answer from a whole one. */
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    dp_conn_push(
+        &c->base.conn); /* half an answer says more than none, which looks like a lost request */
+    if (c->base.conn.fd >= 0 && c->head_sent && c->out_kind == DP_BODY_UNTIL_CLOSE)
+        (void)setsockopt(c->base.conn.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close_connection(c);
+}

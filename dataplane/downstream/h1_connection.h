@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A caller's connection that speaks HTTP/1: requests one after another, each handed to its handler;
+ * private to downstream/. */
+#ifndef DP_DOWNSTREAM_H1_CONNECTION_H
+#define DP_DOWNSTREAM_H1_CONNECTION_H
+
+#include "dataplane/downstream/connection.h"
+#include "dataplane/http/h1_body.h"
+
+/* What the connection is doing; what its timer means. */
+enum dp_phase {
+    DP_PHASE_IDLE,    /* no byte of a request yet: idle timeout */
+    DP_PHASE_HEAD,    /* a head is incomplete: head timeout */
+    DP_PHASE_REQUEST, /* the handler has it: body timeout, or write timeout while blocked */
+    DP_PHASE_DISCARD, /* answered; the rest of a short body is read and dropped: body timeout */
+    DP_PHASE_LINGER,  /* FIN is sent; what still comes is dropped so that no reset overtakes the
+                         answer */
+};
+
+struct dp_h1_connection {
+    struct dp_connection base;
+    struct dp_downstream downstream; /* of the one request that it has at a time */
+    struct dp_task task;             /* go on with buffered bytes */
+    void *request;                   /* the handler's; NULL: none */
+    struct dp_request_head *head;
+    struct gw_arena *arena;
+    struct dp_h1_parser parser;
+    struct dp_h1_body body;
+    enum dp_phase phase;
+    enum dp_body_kind out_kind;
+    bool reading;   /* the handler wants the body */
+    bool continued; /* 100 was sent, or there is no need */
+    bool head_sent, answer_done;
+    bool keep_alive;  /* after this answer; decided with its head */
+    bool broken;      /* where the next request starts is not known */
+    bool half_closed; /* FIN came behind the request */
+    gw_msec linger_until_ms;
+};
+
+/* Takes over the socket. */
+void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer);
+void dp_h1_read_body(struct dp_downstream *downstream, bool on);
+void dp_h1_finish(struct dp_downstream *downstream);
+void dp_h1_abort(struct dp_downstream *downstream);
+extern const struct dp_downstream_ops dp_h1_downstream_ops; /* in h1_answer.c */
+
+static inline struct dp_h1_connection *dp_h1_connection_of(const struct dp_downstream *downstream)
+{
+    return gw_container_of(downstream, struct dp_h1_connection, downstream);
+}
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All callers of one thread, and who handles their requests. Knows no gateway: the spine and the
+ * operations port use it alike. One thread. */
+#ifndef DP_DOWNSTREAM_SERVER_H
+#define DP_DOWNSTREAM_SERVER_H
+
+#include "dataplane/downstream/downstream.h"
+
+/* What became of a request that cannot be served. */
+enum dp_downstream_fault {
+    DP_FAULT_BAD_HEAD, /* error: a negative enum dp_h1_error */
+    DP_FAULT_BAD_BODY, /* the same */
+    DP_FAULT_HEAD_TIMEOUT,
+    DP_FAULT_BODY_TIMEOUT,
+    DP_FAULT_GONE, /* the caller left or takes no bytes: forget the request's way to it, which ends
+                      now */
+};
+
+/* The handler of requests. `request` is what begin returned. After dp_downstream_finish or _abort,
+ * or a fault GONE, none is called for it any more. */
+struct dp_handler {
+    /* The first bytes of a head are there. The head will be parsed into *ret_head, whose headers
+     * live in *ret_arena; both are the request's. */
+    void *(*begin)(struct dp_downstream *downstream, struct dp_request_head **ret_head,
+                   struct gw_arena **ret_arena);
+    /* The head is complete. Its views stay good until finish or abort. */
+    void (*head)(void *request);
+    /* Data of the body, and whether it was the last; only between read_body(true) and (false). */
+    void (*body)(void *request, gw_str data, bool last);
+    /* Answer it if there is still a way to (all but GONE), and the connection closes. */
+    void (*fault)(void *request, enum dp_downstream_fault fault, ptrdiff_t error);
+    void (*drained)(void *request); /* everything sent has left; more may be sent */
+    void (*sent)(void *request);    /* the whole answer has left: call dp_downstream_finish */
+};
+
+struct dp_server_limits {
+    gw_msec head_timeout_ms;  /* from the first byte to the end of a head; 408 */
+    gw_msec body_timeout_ms;  /* between two reads of a body; 408 */
+    gw_msec idle_timeout_ms;  /* between two requests */
+    gw_msec write_timeout_ms; /* without the caller taking a byte */
+    unsigned connections_max; /* those beyond get 503 and are closed */
+};
+
+struct dp_server_stats {
+    uint64_t accepted, refused; /* refused: beyond connections_max */
+    uint64_t accept_failures;   /* told by who has the listeners */
+    uint64_t idle_timeouts, head_timeouts, body_timeouts, write_timeouts;
+};
+
+struct dp_server {
+    struct dp_loop *loop; /* borrowed */
+    const struct dp_handler *handler;
+    void *owner; /* for the handler: see dp_downstream_owner */
+    struct dp_server_limits limits;
+    struct dp_server_stats stats;
+    struct gw_list connections;          /* of dp_connection.node */
+    unsigned count;                      /* of connections, however many requests are on them */
+    bool draining;                       /* answers say that they are the last */
+    void (*emptied)(struct dp_server *); /* may be NULL: the last connection has closed */
+};
+
+void dp_server_init(struct dp_server *server, struct dp_loop *loop,
+                    const struct dp_handler *handler, void *owner);
+/* Takes over the socket. */
+void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer);
+/* From now on every answer is the last of its connection. */
+void dp_server_drain(struct dp_server *server);
+/* Closes connections that wait for a request and have none coming in: some time after
+ * dp_server_drain, because a caller who just sent one would lose it. */
+void dp_server_close_idle(struct dp_server *server);
+/* Closes all at once; the handler hears GONE. */
+void dp_server_close(struct dp_server *server);
+
+#endif
