@@ -62,10 +62,12 @@ extern const struct dp_h1_limits dp_h1_limits_default;
 #define DP_H1_HEAD_BYTES_MAX (160 * 1024 + 4)
 
 enum dp_body_kind {
-    DP_BODY_NONE,       /* there cannot be one (GET without length; HEAD, 1xx, 204, 304 answers) */
-    DP_BODY_LENGTH,     /* exactly `length` bytes, 0 included */
-    DP_BODY_CHUNKED,    /* chunks, then trailers */
-    DP_BODY_UNTIL_CLOSE /* response only: all until the peer closes; cut off is not seen */
+    DP_BODY_NONE,        /* there cannot be one (GET without length; HEAD, 1xx, 204, 304 answers) */
+    DP_BODY_LENGTH,      /* exactly `length` bytes, 0 included */
+    DP_BODY_CHUNKED,     /* chunks, then trailers */
+    DP_BODY_UNTIL_CLOSE, /* response only: all until the peer closes; cut off is not seen */
+    DP_BODY_TUNNEL /* behind a 101, both ways: all until each side's FIN. No head says it: whoever
+                      asked to switch sets it */
 };
 
 /* Where this message ends and what becomes of the connection. */
@@ -75,7 +77,8 @@ struct dp_h1_framing {
     uint8_t minor;        /* read: of the message. Written: of the peer that will read it */
     bool keep_alive;      /* another message may follow on this connection */
     bool expect_continue; /* request: the body is withheld until "100 Continue" */
-    bool upgrade;         /* Connection: upgrade and an Upgrade field are there; 101: switched */
+    bool upgrade;         /* request: a GET that asks to switch to WebSocket; answer: a 101 that
+                             does. Other protocols are not switched to, and not passed on */
 };
 
 /* State of one head in the making. dp_h1_parser_init before each head. */

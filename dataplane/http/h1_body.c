@@ -193,7 +193,7 @@ ptrdiff_t dp_h1_body_next(struct dp_h1_body *body, gw_str input, gw_str *ret_dat
 void dp_h1_body_skip(struct dp_h1_body *body, uint64_t bytes)
 {
     body->total += bytes;
-    if (body->kind == DP_BODY_UNTIL_CLOSE)
+    if (body->kind == DP_BODY_UNTIL_CLOSE || body->kind == DP_BODY_TUNNEL)
         return;
     assert(bytes <= body->left && (body->kind == DP_BODY_LENGTH || body->stage == DATA));
     body->left -= bytes;
@@ -207,7 +207,7 @@ void dp_h1_body_skip(struct dp_h1_body *body, uint64_t bytes)
 
 bool dp_h1_body_close(struct dp_h1_body *body)
 {
-    if (body->kind == DP_BODY_UNTIL_CLOSE)
+    if (body->kind == DP_BODY_UNTIL_CLOSE || body->kind == DP_BODY_TUNNEL)
         body->done = true;
     return body->done;
 }

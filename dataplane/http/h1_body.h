@@ -29,11 +29,12 @@ void dp_h1_body_init(struct dp_h1_body *body, const struct dp_h1_framing *framin
  * said (any name in header_names.h but ETag, Server, grpc-*) are dropped. */
 GW_MUST_CHECK ptrdiff_t dp_h1_body_next(struct dp_h1_body *body, gw_str input, gw_str *ret_data);
 
-/* `bytes` of data (at most body->left for LENGTH; any number for UNTIL_CLOSE) passed by another
- * way, such as splice. Not for CHUNKED outside a chunk. */
+/* `bytes` of data (at most body->left for LENGTH; any number for UNTIL_CLOSE and TUNNEL) passed by
+ * another way, such as splice. Not for CHUNKED outside a chunk. */
 void dp_h1_body_skip(struct dp_h1_body *body, uint64_t bytes);
 
-/* The peer closed. True when that is a proper end (done, or UNTIL_CLOSE); then body->done. */
+/* The peer closed. True when that is a proper end (done, UNTIL_CLOSE or TUNNEL); then
+ * body->done. */
 GW_MUST_CHECK bool dp_h1_body_close(struct dp_h1_body *body);
 
 #endif

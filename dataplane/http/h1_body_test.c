@@ -303,6 +303,19 @@ static void until_close_ends_with_the_connection(void **state)
     gw_arena_done(&d.arena);
 }
 
+static void a_tunnel_ends_with_the_connection(void **state)
+{
+    (void)state;
+    struct decoded d;
+    decode(&d, (struct dp_h1_framing){.kind = DP_BODY_TUNNEL}, GW_STR("GET / HTTP/1.1\r\n\r\n"));
+    assert_false(d.body.done);
+    assert_int_equal(d.data_len, 18);
+    dp_h1_body_skip(&d.body, 100);
+    assert_int_equal(d.body.total, 118);
+    assert_true(dp_h1_body_close(&d.body));
+    gw_arena_done(&d.arena);
+}
+
 static void data_may_pass_by_another_way(void **state)
 {
     (void)state;
@@ -339,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_length_is_counted_down),
         cmocka_unit_test(nothing_is_done_at_once),
         cmocka_unit_test(until_close_ends_with_the_connection),
+        cmocka_unit_test(a_tunnel_ends_with_the_connection),
         cmocka_unit_test(data_may_pass_by_another_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,7 +78,7 @@ static bool is_kept_alive(const struct dp_headers *headers, uint8_t minor)
 
 static bool is_upgrade(const struct dp_headers *headers, uint8_t minor)
 {
-    return minor >= 1 && has(headers, DP_HEADER_UPGRADE) &&
+    return minor >= 1 && dp_headers_list_has(headers, DP_HEADER_UPGRADE, GW_STR("websocket")) &&
            dp_headers_list_has(headers, DP_HEADER_CONNECTION, GW_STR("upgrade"));
 }
 
@@ -101,7 +101,8 @@ int dp_h1_request_framing(const struct dp_request_head *head, struct dp_h1_frami
     if (result < 0)
         return result;
     framing->keep_alive = is_kept_alive(headers, head->minor);
-    framing->upgrade = framing->kind == DP_BODY_NONE && is_upgrade(headers, head->minor);
+    framing->upgrade = head->method == DP_METHOD_GET && framing->kind == DP_BODY_NONE &&
+                       is_upgrade(headers, head->minor);
     if (!has(headers, DP_HEADER_EXPECT))
         return 0;
     bool has_body = framing->kind == DP_BODY_CHUNKED || framing->length > 0;

@@ -148,10 +148,20 @@ static void requests_say_where_they_end(void **state)
         {"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\n\r\n",
          0,
          {.kind = DP_BODY_NONE, KEEP}},
-        {POST "Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n",
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+         "Content-Length: 1\r\n\r\n",
          0,
          {.kind = DP_BODY_LENGTH, .length = 1, KEEP}},
-        {"GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", 0, {.kind = DP_BODY_NONE}},
+        {"GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+         0,
+         {.kind = DP_BODY_NONE}},
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: x, Upgrade\r\nUpgrade: h2c, WebSocket\r\n\r\n",
+         0,
+         {.kind = DP_BODY_NONE, .upgrade = true, KEEP}},
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+         0,
+         {.kind = DP_BODY_NONE, KEEP}},
+        {POST "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", 0, {.kind = DP_BODY_NONE, KEEP}},
     };
     check_framings(cases, GW_ARRAY_LEN(cases), false);
 }
@@ -207,6 +217,9 @@ static void responses_say_where_they_end(void **state)
         {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
          DP_METHOD_GET,
          {.kind = DP_BODY_NONE, .upgrade = true, KEEP}},
+        {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+         DP_METHOD_GET,
+         {.kind = DP_BODY_NONE, KEEP}},
         {"HTTP/1.1 101 Switching Protocols\r\n\r\n", DP_METHOD_GET, {.kind = DP_BODY_NONE, KEEP}},
     };
     check_framings(cases, GW_ARRAY_LEN(cases), true);

@@ -9,7 +9,7 @@
 static const uint64_t framing_fields = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
                                        BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(UPGRADE);
 
-#define FRAMING_BYTES_MAX 160 /* all lines of the framing but the value of Upgrade */
+#define FRAMING_BYTES_MAX 160 /* all lines of the framing */
 
 static char *put(char *at, gw_str text)
 {
@@ -78,30 +78,24 @@ static char *put_number(char *at, uint64_t value)
     return put(at, gw_str_n(digits + first, sizeof(digits) - first));
 }
 
-static char *put_framing(char *at, const struct dp_h1_framing *framing, gw_str upgrade)
+static char *put_framing(char *at, const struct dp_h1_framing *framing)
 {
     if (framing->kind == DP_BODY_CHUNKED)
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
     if (framing->kind == DP_BODY_LENGTH)
         at = PUT(put_number(PUT(at, "Content-Length: "), framing->length), "\r\n");
-    if (upgrade.len > 0)
-        return PUT(put(PUT(at, "Connection: upgrade\r\nUpgrade: "), upgrade), "\r\n");
+    if (framing->upgrade)
+        return PUT(at, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     if (!framing->keep_alive)
         return PUT(at, "Connection: close\r\n");
     return framing->minor == 0 ? PUT(at, "Connection: keep-alive\r\n") : at;
-}
-
-static gw_str upgrade_of(const struct dp_headers *headers, const struct dp_h1_framing *framing)
-{
-    return framing->upgrade ? dp_headers_value(headers, DP_HEADER_UPGRADE) : GW_STR_NONE;
 }
 
 int dp_h1_write_request(struct gw_buf *out, const struct dp_h1_request_line *line,
                         const struct dp_headers *headers, const struct dp_h1_framing *framing)
 {
     uint64_t skip = framing_fields | BIT(HOST) | BIT(EXPECT) | BIT(HTTP2_SETTINGS);
-    gw_str upgrade = upgrade_of(headers, framing);
-    size_t most = line->method.len + line->target.len + line->host.len + upgrade.len +
+    size_t most = line->method.len + line->target.len + line->host.len +
                   fields_bytes(headers, skip) + sizeof("  HTTP/1.1\r\nHost: \r\n\r\n") +
                   sizeof("Expect: 100-continue\r\n") + FRAMING_BYTES_MAX;
     int result = gw_buf_reserve(out, most);
@@ -112,7 +106,7 @@ int dp_h1_write_request(struct gw_buf *out, const struct dp_h1_request_line *lin
     if (line->host.len > 0)
         at = PUT(put(PUT(at, "Host: "), line->host), "\r\n");
     at = put_fields(at, headers, skip);
-    at = put_framing(at, framing, upgrade);
+    at = put_framing(at, framing);
     if (framing->expect_continue)
         at = PUT(at, "Expect: 100-continue\r\n");
     at = PUT(at, "\r\n");
@@ -129,9 +123,8 @@ int dp_h1_write_response(struct gw_buf *out, unsigned status, gw_str reason,
         skip &= ~BIT(CONTENT_LENGTH);
     if (reason.len == 0)
         reason = dp_status_reason(status);
-    gw_str upgrade = upgrade_of(headers, framing);
-    size_t most = sizeof("HTTP/1.1 200 \r\n\r\n") + reason.len + upgrade.len +
-                  fields_bytes(headers, skip) + FRAMING_BYTES_MAX;
+    size_t most = sizeof("HTTP/1.1 200 \r\n\r\n") + reason.len + fields_bytes(headers, skip) +
+                  FRAMING_BYTES_MAX;
     int result = gw_buf_reserve(out, most);
     if (result < 0)
         return result;
@@ -139,7 +132,7 @@ int dp_h1_write_response(struct gw_buf *out, unsigned status, gw_str reason,
     char *at = PUT(put_number(PUT(start, "HTTP/1.1 "), status), " ");
     at = put_fields(PUT(put(at, reason), "\r\n"), headers, skip);
     if (status >= 200 || framing->upgrade)
-        at = put_framing(at, framing, upgrade);
+        at = put_framing(at, framing);
     at = PUT(at, "\r\n");
     gw_buf_commit(out, (size_t)(at - start));
     return 0;

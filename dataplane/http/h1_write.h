@@ -9,8 +9,8 @@
 
 /* "GET /path?query HTTP/1.1" and fields. target as it goes to the wire; Host, if any, is written
  * from host and first (a Host in the list is skipped). framing: kind, length, keep_alive, and
- * expect_continue (then Expect is written; one in the list is skipped). upgrade: the list's first
- * Upgrade field is written, with Connection: upgrade. 0, or -ENOBUFS and out is as it was. */
+ * expect_continue (then Expect is written; one in the list is skipped). upgrade: Upgrade: websocket
+ * is written, with Connection: Upgrade. 0, or -ENOBUFS and out is as it was. */
 struct dp_h1_request_line {
     gw_str method, target, host;
 };

@@ -64,7 +64,7 @@ static void requests_are_framed_by_the_framing_alone(void **state)
     add(f, "Connection", "close");
     add(f, "Keep-Alive", "9");
     add(f, "Expect", "x");
-    add(f, "Upgrade", "websocket");
+    add(f, "Upgrade", "h2c");
     add(f, "x", "y");
     write_request(f, (struct dp_h1_framing){.kind = DP_BODY_NONE, KEEP});
     assert_written(f, "GET /a?b HTTP/1.1\r\nHost: h:1\r\nx: y\r\n\r\n");
@@ -79,7 +79,7 @@ static void requests_are_framed_by_the_framing_alone(void **state)
     assert_written(f, "GET /a?b HTTP/1.1\r\nHost: h:1\r\nx: y\r\nTransfer-Encoding: chunked\r\n"
                       "Expect: 100-continue\r\n\r\n");
     write_request(f, (struct dp_h1_framing){.kind = DP_BODY_NONE, .upgrade = true, KEEP});
-    assert_written(f, "GET /a?b HTTP/1.1\r\nHost: h:1\r\nx: y\r\nConnection: upgrade\r\n"
+    assert_written(f, "GET /a?b HTTP/1.1\r\nHost: h:1\r\nx: y\r\nConnection: Upgrade\r\n"
                       "Upgrade: websocket\r\n\r\n");
 }
 
@@ -102,9 +102,8 @@ static void responses_are_framed_by_the_framing_alone(void **state)
     assert_written(f, "HTTP/1.1 204 No Content\r\nServer: s\r\n\r\n");
     write_response(f, 103, (struct dp_h1_framing){.kind = DP_BODY_NONE, .minor = 1});
     assert_written(f, "HTTP/1.1 103 Early Hints\r\nServer: s\r\n\r\n");
-    add(f, "Upgrade", "websocket");
-    write_response(f, 101, (struct dp_h1_framing){.upgrade = true, KEEP});
-    assert_written(f, "HTTP/1.1 101 Switching Protocols\r\nServer: s\r\nConnection: upgrade\r\n"
+    write_response(f, 101, (struct dp_h1_framing){.kind = DP_BODY_TUNNEL, .upgrade = true, KEEP});
+    assert_written(f, "HTTP/1.1 101 Switching Protocols\r\nServer: s\r\nConnection: Upgrade\r\n"
                       "Upgrade: websocket\r\n\r\n");
     struct dp_h1_framing keep = {.kind = DP_BODY_LENGTH, KEEP};
     assert_int_equal(dp_h1_write_response(&f->out, 299, GW_STR("Fine"), &f->headers, &keep), 0);

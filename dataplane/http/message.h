@@ -47,7 +47,6 @@ void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
                      struct gw_arena *arena);
 /* Removes Connection, the fields it names, and the fields that RFC 9110 7.6.1 says belong to one
  * connection (Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade) and Proxy-Auth*.
- * What upgrade needs of Upgrade is to be kept before.
  * Fields that a sender may not have dropped by naming them (Host, Content-*, Authorization,
  * X-Forwarded-*, ...) stay. */
 void dp_headers_strip_hop_by_hop(struct dp_headers *headers);

@@ -53,6 +53,25 @@ static void arm(struct dp_upstream_call *call, gw_msec after)
         dp_loop_arm(call->upstreams->options.loop, &call->timer, after);
 }
 
+static gw_msec silence_max(const struct dp_upstream_call *call)
+{
+    const struct dp_upstream_request *request = call->request;
+    bool is_longer = call->is_stream && request->stream_idle_ms > request->timeout_ms;
+    return is_longer ? request->stream_idle_ms : request->timeout_ms;
+}
+
+/* Between two reads of the answer, or of a tunnel two movements either way; but who has the turn
+ * while the backend takes all that the caller sends is the caller. */
+static void watch_answer(struct dp_upstream_call *call)
+{
+    const struct dp_upstream_link *link = call->link;
+    bool has_turn = call->body_complete || link->conn.blocked || link->send_failed;
+    if (call->tunnel || (call->wants_answer && has_turn))
+        arm(call, silence_max(call));
+    else
+        dp_timer_stop(&call->timer);
+}
+
 /* ---- the request's body */
 
 /* Whether what has been sent may have to be sent again. */
@@ -125,6 +144,8 @@ void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last
     }
     keep_sent_body(call, data);
     dp_link_send_data(call->link, data);
+    if (call->tunnel)
+        watch_answer(call);
     if (last)
         dp_link_send_end(call->link);
     else if (call->wants_body && !has_room(call))
@@ -311,17 +332,6 @@ void dp_call_connect_failed(struct dp_upstream_call *call)
     connect_failed(call, DP_FAILURE_CONNECT);
 }
 
-/* Between two reads of the answer; but who has the turn while the backend takes all that the caller
- * sends is the caller. */
-static void watch_answer(struct dp_upstream_call *call)
-{
-    const struct dp_upstream_link *link = call->link;
-    if (call->wants_answer && (call->body_complete || link->conn.blocked || link->send_failed))
-        arm(call, call->request->timeout_ms);
-    else
-        dp_timer_stop(&call->timer);
-}
-
 void dp_call_drained(struct dp_upstream_call *call)
 {
     if (call->body_complete && call->sent_ns == 0) {
@@ -349,6 +359,14 @@ void dp_call_send_failed(struct dp_upstream_call *call)
     dp_loop_later(call->upstreams->options.loop, &call->task);
 }
 
+/* What says nothing for a while on purpose. */
+static bool is_stream(const struct dp_upstream_call *call)
+{
+    gw_str type = dp_headers_value(&call->head.headers, DP_HEADER_CONTENT_TYPE);
+    return call->framing.kind == DP_BODY_TUNNEL ||
+           gw_str_eq_nocase(gw_str_trim(gw_str_split(&type, ';')), GW_STR("text/event-stream"));
+}
+
 static bool is_retryable_status(unsigned status)
 {
     return status == 502 || status == 503 || status == 504;
@@ -362,6 +380,7 @@ void dp_call_answered(struct dp_upstream_call *call)
     }
     call->head_ns = call->upstreams->options.loop->now_ns;
     call->state = DP_CALL_ANSWERING;
+    call->is_stream = is_stream(call);
     dp_timer_stop(&call->timer);
     forget_body(call);
     call->events->head(call);
@@ -370,6 +389,14 @@ void dp_call_answered(struct dp_upstream_call *call)
 void dp_call_starved(struct dp_upstream_call *call)
 {
     watch_answer(call);
+}
+
+void dp_call_half_ended(struct dp_upstream_call *call)
+{
+    call->answer_complete = true;
+    call->wants_answer = false;
+    watch_answer(call);
+    call->events->body(call, GW_STR_NONE, true);
 }
 
 void dp_call_cut(struct dp_upstream_call *call, enum dp_upstream_failure failure)
@@ -411,7 +438,10 @@ static void on_timeout(struct dp_timer *timer)
         dp_call_attempt_failed(call, DP_FAILURE_TIMEOUT);
         break;
     default:
-        call->upstreams->stats.timeouts++;
+        if (call->is_stream)
+            call->upstreams->stats.stream_timeouts++;
+        else
+            call->upstreams->stats.timeouts++;
         fail(call, DP_FAILURE_TIMEOUT);
         break;
     }
@@ -442,17 +472,27 @@ void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *
         fail_later(call, DP_FAILURE_NO_MEMBER);
 }
 
+static void open_tunnel(struct dp_upstream_call *call)
+{
+    struct dp_conn *conn = &call->link->conn;
+    call->tunnel = true;
+    call->body_complete = false;
+    dp_input_release(&conn->input, &conn->loop->blocks);
+}
+
 void dp_upstream_read_body(struct dp_upstream_call *call, bool on)
 {
-    if (call->state == DP_CALL_ENDED || call->wants_answer == on)
+    if (call->state == DP_CALL_ENDED || call->wants_answer == on || call->answer_complete)
         return;
     call->wants_answer = on;
     if (call->state != DP_CALL_ANSWERING)
         return;
-    if (!on) {
-        dp_timer_stop(&call->timer);
+    if (call->framing.kind == DP_BODY_TUNNEL && !call->tunnel)
+        open_tunnel(call);
+    if (!on || call->tunnel)
+        watch_answer(call);
+    if (!on)
         return;
-    }
     dp_loop_later(call->upstreams->options.loop, &call->task);
     if (!call->link->ended)
         dp_conn_resume(&call->link->conn);

@@ -35,7 +35,7 @@ static enum dp_upstream_failure failure_of_close(const struct dp_upstream_link *
 static bool skip_interim(struct dp_upstream_link *link)
 {
     struct dp_upstream_call *call = link->call;
-    /* The request did not ask to switch protocols. */
+    /* The request did not ask to switch protocols, or not to that one. */
     if (call->head.status == 101 || ++link->interims > INTERIMS_MAX)
         return false;
     /* 100 is between the backend and us (RFC 9110 15.2). */
@@ -45,22 +45,33 @@ static bool skip_interim(struct dp_upstream_link *link)
     return true;
 }
 
+static bool has_switched(const struct dp_upstream_call *call)
+{
+    return call->head.status == 101 && call->framing.upgrade && call->request->framing.upgrade;
+}
+
 static void parse_head(struct dp_upstream_link *link)
 {
     struct dp_upstream_call *call = link->call;
+    bool is_interim;
     ptrdiff_t n;
     do {
         n = dp_h1_parse_response(&link->parser, dp_input_view(&link->conn.input),
                                  call->request->method, &call->head, &call->framing);
         if (n == 0)
             return;
-        if (n < 0 || (call->head.status < 200 && !skip_interim(link))) {
+        is_interim = n > 0 && call->head.status < 200 && !has_switched(call);
+        if (n < 0 || (is_interim && !skip_interim(link))) {
             dp_call_attempt_failed(call, DP_FAILURE_PROTOCOL);
             return;
         }
         dp_input_consume(&link->conn.input, (size_t)n);
         call->bytes_in += (uint64_t)n;
-    } while (call->head.status < 200);
+    } while (is_interim);
+    if (call->head.status == 101) {
+        call->framing.kind = DP_BODY_TUNNEL;
+        call->framing.keep_alive = false;
+    }
     dp_input_hold(&link->conn.input);
     link->phase = DP_LINK_BODY;
     dp_h1_body_init(&link->body, &call->framing, &dp_h1_limits_default, call->arena);
@@ -78,9 +89,23 @@ static bool may_be_reused(const struct dp_upstream_link *link)
            !dp_conn_has_unread(&link->conn);
 }
 
+/* Both ways of a tunnel have ended, the caller's last. */
+static void close_tunnel(struct dp_upstream_link *link)
+{
+    struct dp_upstream_call *call = link->call;
+    call->link = NULL;
+    dp_link_close(link);
+    dp_call_end(call);
+    call->events->closed(call); /* the call may be gone now */
+}
+
 static void finish(struct dp_upstream_link *link, gw_str data)
 {
     struct dp_upstream_call *call = link->call;
+    if (call->tunnel && !link->fin_sent && !link->send_failed) {
+        dp_call_half_ended(call);
+        return;
+    }
     bool reuse = may_be_reused(link);
     call->trailers = link->body.trailers;
     call->link = NULL;
@@ -126,6 +151,8 @@ void dp_link_pump(struct dp_upstream_link *link)
         if (data.len > 0) {
             call->events->body(call, data, false);
         } else if (n == 0) {
+            if (call->tunnel) /* an idle one holds no memory for input */
+                dp_input_release(&link->conn.input, &link->conn.loop->blocks);
             if (link->ended)
                 finish_ended(link);
             else
@@ -197,11 +224,22 @@ static void on_connected(struct dp_conn *conn)
     dp_call_connected(link->call);
 }
 
+/* All that the caller of a tunnel has said has left. */
+static void pass_end(struct dp_upstream_link *link)
+{
+    link->fin_sent = true;
+    dp_conn_shutdown(&link->conn);
+    if (link->call->answer_complete)
+        close_tunnel(link);
+}
+
 static void on_drained(struct dp_conn *conn)
 {
     struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
     if (link->call)
         dp_call_drained(link->call);
+    if (link->call && link->call->tunnel && link->call->body_complete && !link->fin_sent)
+        pass_end(link);
 }
 
 static void on_stalled(struct dp_conn *conn)
@@ -215,6 +253,10 @@ static void on_stalled(struct dp_conn *conn)
 static void on_send_failed(struct dp_upstream_link *link)
 {
     link->send_failed = true;
+    if (link->call->answer_complete) {
+        close_tunnel(link);
+        return;
+    }
     dp_call_send_failed(link->call);
     if (link->ended || is_full(link))
         return;

@@ -27,6 +27,7 @@ struct dp_upstream_link {
     char *tls_peer;     /* owned; NULL: a plain connection */
     gw_str tls_name;    /* the front of tls_peer: whom the certificate names */
     bool send_failed;   /* the backend takes no more; it may have answered before */
+    bool fin_sent;      /* of a tunnel: the caller's end was passed on */
     bool ended, broken; /* nothing more comes: by FIN, or by an error */
 };
 
@@ -59,6 +60,8 @@ void dp_call_attempt_failed(struct dp_upstream_call *call, enum dp_upstream_fail
 void dp_call_answered(struct dp_upstream_call *call);
 /* Waits for more of the body. */
 void dp_call_starved(struct dp_upstream_call *call);
+/* The backend ends its way of a tunnel, of which the other is still open. */
+void dp_call_half_ended(struct dp_upstream_call *call);
 /* The body ends before its end. */
 void dp_call_cut(struct dp_upstream_call *call, enum dp_upstream_failure failure);
 /* Last things before the owner hears of the end: no timer or task runs any more. */

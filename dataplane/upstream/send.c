@@ -25,7 +25,8 @@ void dp_link_begin(struct dp_upstream_link *link, struct dp_upstream_call *call)
     struct dp_h1_framing framing = {.kind = request->framing.kind,
                                     .length = request->framing.length,
                                     .minor = 1,
-                                    .keep_alive = true};
+                                    .keep_alive = true,
+                                    .upgrade = request->framing.upgrade};
     if (line.host.len == 0)
         line.host = dp_endpoint_name(link->pool->endpoint);
     link->call = call;

@@ -384,7 +384,7 @@ static inline void on_body(struct dp_upstream_call *call, gw_str data, bool last
     assert_int_equal(c->ends, 0);
     assert_true(last || data.len > 0);
     assert_int_equal(gw_buf_append(&c->body, data), 0);
-    if (last) {
+    if (last && !call->answer_complete) { /* a tunnel's other way may be open yet */
         c->wants = false;
         c->ends++;
     }
@@ -403,11 +403,21 @@ static inline void on_call_failed(struct dp_upstream_call *call, enum dp_upstrea
     c->ends++;
 }
 
+/* Of a tunnel: its other way has ended before. */
+static inline void on_closed(struct dp_upstream_call *call)
+{
+    struct caller *c = caller_of(call);
+    assert_int_equal(c->ends, 0);
+    c->wants = false;
+    c->ends++;
+}
+
 static const struct dp_upstream_events caller_events = {
     .want_body = on_want,
     .head = on_head,
     .body = on_body,
     .failed = on_call_failed,
+    .closed = on_closed,
 };
 
 static inline void caller_init(struct caller *c, struct bench *bench, enum dp_method method)

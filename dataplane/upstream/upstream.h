@@ -11,32 +11,12 @@
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/upstream/balance.h"
 #include "dataplane/upstream/retry.h"
+#include "dataplane/upstream/upstreams.h"
 
-struct dp_upstreams;     /* one worker's: its connections and retry budgets */
 struct dp_upstream_link; /* a connection with a call on it; private to upstream/ */
 
 /* A request's body up to here is kept so that it can be sent again. */
 #define DP_UPSTREAM_REPLAY_BYTES (16 * 1024)
-
-struct dp_upstreams_options {
-    struct dp_loop *loop;       /* borrowed */
-    unsigned worker;            /* index: see dp_endpoint_pool */
-    gw_msec connect_timeout_ms; /* of one attempt at one address, TLS included; 0: 5 s */
-    gw_msec idle_timeout_ms;    /* an unused connection closes after; 0: 60 s */
-    unsigned idle_max;          /* unused connections kept per endpoint; 0: 64 */
-    const char *ca_file;        /* PEM, for backends over TLS; NULL: the system's */
-};
-struct dp_upstreams_stats {
-    uint64_t connects, connect_failures, reuses, stale, retries, timeouts;
-    uint64_t tls_failures;    /* of connect_failures: the handshake, certificates among it */
-    uint64_t budget_refusals; /* retries that the budget did not allow */
-    uint64_t open, idle;      /* connections now */
-};
-GW_MUST_CHECK int dp_upstreams_new(const struct dp_upstreams_options *options,
-                                   struct dp_upstreams **ret_upstreams, struct gw_error *err);
-/* Closes idle connections; every call has ended. Takes NULL. */
-void dp_upstreams_free(struct dp_upstreams *upstreams);
-const struct dp_upstreams_stats *dp_upstreams_stats(const struct dp_upstreams *upstreams);
 
 /* What to send; all of it is borrowed until the call ends. */
 struct dp_upstream_request {
@@ -46,10 +26,12 @@ struct dp_upstream_request {
     enum dp_method method; /* as sent: decides framing of the answer and retries */
     struct dp_h1_request_line line; /* host empty: the member's host:port */
     const struct dp_headers *headers;
-    struct dp_h1_framing framing; /* of the body: kind NONE, LENGTH or CHUNKED, and length; the rest
-                                     is not looked at */
+    struct dp_h1_framing framing; /* of the body: kind NONE, LENGTH or CHUNKED, and length; upgrade:
+                                     ask for WebSocket. The rest is not looked at */
     gw_msec timeout_ms;           /* from the end of the request to the answer's head, and between
                                      two reads of its body */
+    gw_msec stream_idle_ms;       /* the same for a tunnel, in which both ways count, and for an
+                                     event stream; where timeout_ms is longer, that */
     int32_t retry_count;          /* -1: once for idempotent methods */
 };
 
@@ -69,6 +51,9 @@ struct dp_upstream_events {
     void (*body)(struct dp_upstream_call *call, gw_str data, bool last);
     /* Before head: answer in its place. After: the answer is cut. */
     void (*failed)(struct dp_upstream_call *call, enum dp_upstream_failure failure);
+    /* Of a tunnel (see dp_upstream_read_body) that the caller was the last to end: the call has
+     * ended. May be NULL for who never asks to upgrade. */
+    void (*closed)(struct dp_upstream_call *call);
 };
 
 /* One request with all its attempts; embedded in its owner, set up by dp_upstream_start. */
@@ -99,6 +84,9 @@ struct dp_upstream_call {
     uint8_t state, failure; /* enum dp_call_state, enum dp_upstream_failure */
     uint8_t retries, address, addresses_left;
     bool wants_answer, wants_body, body_complete, can_replay, fresh_only;
+    bool is_stream;       /* a tunnel or an event stream: may be silent for longer */
+    bool tunnel;          /* both ways are open */
+    bool answer_complete; /* of a tunnel: the backend's end was told */
 };
 
 /* request and arena are borrowed until the call ends. */
@@ -110,7 +98,10 @@ void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *
  * all. A body of LENGTH 0 is complete without it. */
 void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
                            const struct dp_headers *trailers);
-/* Starts or stops the flow of the answer's body; off at first. */
+/* Starts or stops the flow of the answer's body; off at first. When framing.kind is TUNNEL (status
+ * 101) the first start makes the connection one: call->head is gone, the request has a body again
+ * (want_body, send_body), and each `last` is that side's FIN. body(last) leaves the other way open
+ * until the caller ends it, which `closed` tells; when the caller was first, it ends the call. */
 void dp_upstream_read_body(struct dp_upstream_call *call, bool on);
 /* Of the answer, once its body has ended. */
 const struct dp_headers *dp_upstream_trailers(const struct dp_upstream_call *call);
