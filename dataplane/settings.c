@@ -211,11 +211,12 @@ static int check_addresses(const char *flag, const char *text, unsigned max, str
     unsigned count = 0;
     gw_str rest = gw_str_from(text);
     while (rest.ptr) {
-        struct dp_address address;
-        uint16_t port;
+        struct dp_listener_spec spec;
         struct gw_error why = GW_ERROR_NONE;
-        if (dp_listener_parse(gw_str_trim(gw_str_split(&rest, ',')), &address, &port, &why) < 0)
+        if (dp_listener_parse(gw_str_split(&rest, ','), &spec, &why) < 0)
             return gw_fail_field(err, flag, "%s", why.message);
+        if (spec.tls)
+            return gw_fail_field(err, flag, "TLS is not available yet");
         if (++count > max)
             return gw_fail_field(err, flag, "more than %u", max);
     }

@@ -3,14 +3,37 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <unistd.h>
 
 #define BACKLOG 4096
 #define ACCEPTS_PER_EVENT 64 /* then those that are connected get their turn */
 #define PAUSE_MS 100         /* without descriptors; level triggering would spin */
 
-int dp_listener_parse(gw_str text, struct dp_address *ret_address, uint16_t *ret_port,
-                      struct gw_error *err)
+/* The words that may stand behind an address. */
+static const struct word {
+    const char *text;
+    size_t flag; /* offset of a bool in struct dp_listener_spec */
+} words[] = {
+    {"tls", offsetof(struct dp_listener_spec, tls)},
+};
+
+static int take_word(gw_str text, struct dp_listener_spec *spec, struct gw_error *err)
+{
+    for (size_t i = 0; i < GW_ARRAY_LEN(words); i++) {
+        bool *flag = (bool *)((char *)spec + words[i].flag);
+        if (!gw_str_eq(text, gw_str_from(words[i].text)))
+            continue;
+        if (*flag)
+            return gw_fail(err, GW_INVALID_ARGUMENT, "\"%s\" twice", words[i].text);
+        *flag = true;
+        return 0;
+    }
+    return gw_fail(err, GW_INVALID_ARGUMENT, "\"%.*s\" says nothing about a listener",
+                   GW_STR_ARG(text));
+}
+
+static int parse_address(gw_str text, struct dp_listener_spec *spec, struct gw_error *err)
 {
     size_t colon = text.len;
     while (colon > 0 && text.ptr[colon - 1] != ':')
@@ -22,9 +45,24 @@ int dp_listener_parse(gw_str text, struct dp_address *ret_address, uint16_t *ret
     if (gw_str_eq(host, GW_STR("*")))
         host = GW_STR("[::]");
     bool is_bare_v6 = gw_str_find(host, ':') >= 0 && host.ptr[0] != '[';
-    if (is_bare_v6 || dp_address_parse(host, ret_address) != 0)
+    if (is_bare_v6 || dp_address_parse(host, &spec->address) != 0)
         return gw_fail(err, GW_INVALID_ARGUMENT, "\"%.*s\" is not an IP address", GW_STR_ARG(host));
-    *ret_port = (uint16_t)port;
+    spec->port = (uint16_t)port;
+    return 0;
+}
+
+int dp_listener_parse(gw_str text, struct dp_listener_spec *ret_spec, struct gw_error *err)
+{
+    struct dp_listener_spec spec = {0};
+    gw_str rest = gw_str_trim(text);
+    if (parse_address(gw_str_split(&rest, ' '), &spec, err) != 0)
+        return -1;
+    while (rest.ptr) {
+        gw_str word = gw_str_trim(gw_str_split(&rest, ' '));
+        if (word.len > 0 && take_word(word, &spec, err) != 0)
+            return -1;
+    }
+    *ret_spec = spec;
     return 0;
 }
 
@@ -98,13 +136,12 @@ static uint16_t bound_port(int fd)
 int dp_listener_open(struct dp_listener *listener, struct dp_loop *loop, gw_str text,
                      struct gw_error *err)
 {
-    struct dp_address address;
-    uint16_t port;
-    if (dp_listener_parse(text, &address, &port, err) != 0)
+    if (dp_listener_parse(text, &listener->spec, err) != 0)
         return -1;
-    int family = dp_address_is_v4(&address) ? AF_INET : AF_INET6;
+    const struct dp_address *address = &listener->spec.address;
+    int family = dp_address_is_v4(address) ? AF_INET : AF_INET6;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind_socket(fd, &address, port) != 0) {
+    if (fd < 0 || bind_socket(fd, address, listener->spec.port) != 0) {
         (void)gw_fail(err, GW_UNAVAILABLE, "cannot listen on %.*s: %s", GW_STR_ARG(text),
                       strerror(errno));
         if (fd >= 0)

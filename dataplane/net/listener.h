@@ -10,10 +10,18 @@
 
 #define DP_LISTENERS_MAX 16
 
+/* What a listener is told: an address, and words behind it. */
+struct dp_listener_spec {
+    struct dp_address address;
+    uint16_t port;
+    bool tls; /* "tls": callers speak TLS here */
+};
+
 struct dp_listener {
     struct dp_loop *loop; /* borrowed */
-    int fd;               /* -1: closed */
-    uint16_t port;        /* as bound */
+    struct dp_listener_spec spec;
+    int fd;        /* -1: closed */
+    uint16_t port; /* as bound */
     ev_io watcher;
     struct dp_timer pause; /* while there are no descriptors left */
     /* Takes over fd. */
@@ -22,8 +30,8 @@ struct dp_listener {
     uint64_t refused; /* accepts that failed for want of descriptors or memory */
 };
 
-/* "0.0.0.0:8080", "[::]:8080", "*:8080" (both families). */
-GW_MUST_CHECK int dp_listener_parse(gw_str text, struct dp_address *ret_address, uint16_t *ret_port,
+/* "0.0.0.0:8080", "[::]:8080", "*:8080" (both families); words follow: "0.0.0.0:8443 tls". */
+GW_MUST_CHECK int dp_listener_parse(gw_str text, struct dp_listener_spec *ret_spec,
                                     struct gw_error *err);
 /* Binds and listens; nothing is accepted before dp_listener_start. */
 GW_MUST_CHECK int dp_listener_open(struct dp_listener *listener, struct dp_loop *loop, gw_str text,
