@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request's attempts: which member, which connection, how long, and whether once more. */
-#include "dataplane/upstream/link.h"
+#include "dataplane/upstream/h1_link.h"
 
 #define RESOLVE_POLL_MS DP_WHEEL_TICK_MS
 
@@ -30,7 +30,7 @@ static void drop_link(struct dp_upstream_call *call)
     struct dp_upstream_link *link = call->link;
     call->link = NULL;
     if (link)
-        dp_link_close(link);
+        link->ops->close(link);
 }
 
 static void fail(struct dp_upstream_call *call, enum dp_upstream_failure failure)
@@ -65,7 +65,7 @@ static gw_msec silence_max(const struct dp_upstream_call *call)
 static void watch_answer(struct dp_upstream_call *call)
 {
     const struct dp_upstream_link *link = call->link;
-    bool has_turn = call->body_complete || link->conn.blocked || link->send_failed;
+    bool has_turn = call->body_complete || link->blocked || link->send_failed;
     if (call->tunnel || (call->wants_answer && has_turn))
         arm(call, silence_max(call));
     else
@@ -122,7 +122,7 @@ static void set_wants_body(struct dp_upstream_call *call, bool on)
 
 static bool has_room(const struct dp_upstream_call *call)
 {
-    return dp_conn_pending(&call->link->conn) < DP_CONN_HIGH_WATER;
+    return call->link->ops->pending(call->link) < DP_CONN_HIGH_WATER;
 }
 
 static void update_wants_body(struct dp_upstream_call *call)
@@ -143,11 +143,12 @@ void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last
         return;
     }
     keep_sent_body(call, data);
-    dp_link_send_data(call->link, data);
+    struct dp_upstream_link *link = call->link;
+    link->ops->send_data(link, data);
     if (call->tunnel)
         watch_answer(call);
     if (last)
-        dp_link_send_end(call->link);
+        link->ops->send_end(link);
     else if (call->wants_body && !has_room(call))
         dp_loop_later(call->upstreams->options.loop, &call->task);
 }
@@ -179,16 +180,17 @@ static void attach(struct dp_upstream_call *call, struct dp_upstream_link *link)
     struct dp_block *replay = call->replay;
     call->link = link;
     call->state = DP_CALL_SENDING;
-    dp_link_begin(link, call);
+    link->call = call;
+    link->ops->begin(link);
     if (replay) {
-        dp_link_send_data(link, gw_str_n(replay->data + replay->start, replay_bytes(call)));
+        link->ops->send_data(link, gw_str_n(replay->data + replay->start, replay_bytes(call)));
         if (!may_send_again(call->request) || replay_bytes(call) > DP_UPSTREAM_REPLAY_BYTES)
             forget_body(call);
     }
     if (!call->body_complete)
         dp_loop_later(call->upstreams->options.loop, &call->task);
     else if (call->request->framing.kind != DP_BODY_NONE)
-        dp_link_send_end(link);
+        link->ops->send_end(link);
 }
 
 /* The next address of the endpoint that takes the attempt; `failure` is the last one's. */
@@ -201,7 +203,7 @@ static void connect_next(struct dp_upstream_call *call, enum dp_upstream_failure
         call->addresses_left--;
         unsigned index = ++call->address % count;
         upstreams->stats.connects++;
-        if (dp_link_connect(call, &addresses[index]) == 0) {
+        if (dp_h1_link_connect(call, &addresses[index], index) == 0) {
             call->state = DP_CALL_CONNECTING;
             arm(call, upstreams->options.connect_timeout_ms);
             return;
@@ -234,7 +236,7 @@ static void find_address(struct dp_upstream_call *call)
 static void begin_attempt(struct dp_upstream_call *call)
 {
     struct dp_upstreams *upstreams = call->upstreams;
-    struct dp_upstream_link *link = NULL;
+    struct dp_h1_link *link = NULL;
     call->attempts++;
     call->head = (struct dp_response_head){0};
     call->bytes_in = call->bytes_out = 0;
@@ -244,7 +246,7 @@ static void begin_attempt(struct dp_upstream_call *call)
     call->reused = link != NULL;
     if (link) {
         upstreams->stats.reuses++;
-        attach(call, link);
+        attach(call, &link->base);
         return;
     }
     call->deadline_ms = upstreams->options.loop->now_ms + upstreams->options.connect_timeout_ms;
@@ -311,25 +313,16 @@ void dp_call_attempt_failed(struct dp_upstream_call *call, enum dp_upstream_fail
 
 void dp_call_connected(struct dp_upstream_call *call)
 {
-    struct dp_upstream_link *link = call->link;
     dp_timer_stop(&call->timer);
-    struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
-    unsigned count = dp_endpoint_addresses(call->member->endpoint, addresses);
-    link->pool->address = (uint8_t)(call->address % count);
-    attach(call, link);
+    attach(call, call->link);
 }
 
-static void connect_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure)
+void dp_call_connect_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure)
 {
     call->upstreams->stats.connect_failures++;
     dp_timer_stop(&call->timer);
     drop_link(call);
     connect_next(call, failure);
-}
-
-void dp_call_connect_failed(struct dp_upstream_call *call)
-{
-    connect_failed(call, DP_FAILURE_CONNECT);
 }
 
 void dp_call_drained(struct dp_upstream_call *call)
@@ -410,7 +403,7 @@ static void go_on(struct dp_upstream_call *call)
 {
     struct dp_upstream_link *link = call->link;
     update_wants_body(call);
-    dp_link_pump(link); /* nothing when the owner has left */
+    link->ops->pump(link); /* nothing when the owner has left */
 }
 
 static void on_task(struct dp_task *task)
@@ -432,7 +425,7 @@ static void on_timeout(struct dp_timer *timer)
         find_address(call);
         break;
     case DP_CALL_CONNECTING:
-        connect_failed(call, DP_FAILURE_CONNECT_TIMEOUT);
+        dp_call_connect_failed(call, DP_FAILURE_CONNECT_TIMEOUT);
         break;
     case DP_CALL_SENDING:
         dp_call_attempt_failed(call, DP_FAILURE_TIMEOUT);
@@ -474,10 +467,9 @@ void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *
 
 static void open_tunnel(struct dp_upstream_call *call)
 {
-    struct dp_conn *conn = &call->link->conn;
     call->tunnel = true;
     call->body_complete = false;
-    dp_input_release(&conn->input, &conn->loop->blocks);
+    call->link->ops->open_tunnel(call->link);
 }
 
 void dp_upstream_read_body(struct dp_upstream_call *call, bool on)
@@ -494,8 +486,7 @@ void dp_upstream_read_body(struct dp_upstream_call *call, bool on)
     if (!on)
         return;
     dp_loop_later(call->upstreams->options.loop, &call->task);
-    if (!call->link->ended)
-        dp_conn_resume(&call->link->conn);
+    call->link->ops->resume(call->link);
 }
 
 const struct dp_headers *dp_upstream_trailers(const struct dp_upstream_call *call)

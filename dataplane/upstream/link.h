@@ -1,54 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection to a backend, and the exchange on it; private to upstream/. link.c reads, send.c
- * writes, call.c decides what becomes of an attempt. */
+/* What a call is attached to for one attempt: an HTTP/1 connection (h1_link.h), or one stream of an
+ * HTTP/2 session that others share (h2_link.h). Private to upstream/. call.c decides what becomes
+ * of an attempt, and is the only one who does. */
 #ifndef DP_UPSTREAM_LINK_H
 #define DP_UPSTREAM_LINK_H
 
-#include "dataplane/net/conn.h"
 #include "dataplane/upstream/pool.h"
 
-enum dp_link_phase {
-    DP_LINK_CONNECTING, /* for a call that waits for it */
-    DP_LINK_IDLE,       /* in the pool, without a call: idle timeout */
-    DP_LINK_HEAD,       /* the request goes out, the answer's head is to come */
-    DP_LINK_BODY        /* the head was told, the body is to come */
+/* None of them calls back but pump. */
+struct dp_link_ops {
+    /* Writes the head of call->request: the exchange begins. */
+    void (*begin)(struct dp_upstream_link *);
+    void (*send_data)(struct dp_upstream_link *, gw_str data);
+    void (*send_end)(struct dp_upstream_link *);
+    /* Bytes given to it that have not left. */
+    size_t (*pending)(const struct dp_upstream_link *);
+    /* Nobody looks at the head any more; HTTP/1 only: nothing else answers 101. */
+    void (*open_tunnel)(struct dp_upstream_link *);
+    /* The call wants the answer's body (again); pump follows. */
+    void (*resume)(struct dp_upstream_link *);
+    /* Hands on what the call wants of the answer's body. */
+    void (*pump)(struct dp_upstream_link *);
+    /* Any time, also from within the call's callbacks. The call hears nothing. */
+    void (*close)(struct dp_upstream_link *);
 };
 
+/* It stays where it is until the event ends, closed or not. */
 struct dp_upstream_link {
-    struct dp_conn conn;
+    const struct dp_link_ops *ops;
     struct dp_pool *pool;          /* borrowed: it outlives its connections */
-    struct gw_list node;           /* of pool->idle */
-    struct dp_timer timer;         /* while idle */
-    struct dp_upstream_call *call; /* borrowed; NULL: idle or closed */
-    struct dp_h1_parser parser;
-    struct dp_h1_body body; /* of the answer */
-    enum dp_link_phase phase;
-    uint8_t interims;   /* 1xx answers so far */
-    char *tls_peer;     /* owned; NULL: a plain connection */
-    gw_str tls_name;    /* the front of tls_peer: whom the certificate names */
-    bool send_failed;   /* the backend takes no more; it may have answered before */
-    bool fin_sent;      /* of a tunnel: the caller's end was passed on */
-    bool ended, broken; /* nothing more comes: by FIN, or by an error */
+    struct dp_upstream_call *call; /* borrowed; NULL: none, or closed */
+    bool blocked;                  /* the backend takes less than it is given */
+    bool send_failed;              /* it takes no more; it may have answered before */
 };
-
-/* Starts to connect call->link. 0, or -errno at once. */
-GW_MUST_CHECK int dp_link_connect(struct dp_upstream_call *call, const struct dp_address *address);
-/* Any time, also from within the call's callbacks. The call hears nothing. */
-void dp_link_close(struct dp_upstream_link *link);
-/* Hands on what the call wants of the answer's body. */
-void dp_link_pump(struct dp_upstream_link *link);
-
-/* Writes the head of call->request: the exchange begins. */
-void dp_link_begin(struct dp_upstream_link *link, struct dp_upstream_call *call);
-void dp_link_send_data(struct dp_upstream_link *link, gw_str data);
-void dp_link_send_end(struct dp_upstream_link *link);
 
 /* Whom the certificate of the call's member must name, when TLS is asked for. */
 gw_str dp_call_tls_name(const struct dp_upstream_call *call);
 
 /* call.c's part. After each of them look at link->call: the call may have ended or left. */
 void dp_call_connected(struct dp_upstream_call *call);
-void dp_call_connect_failed(struct dp_upstream_call *call);
+void dp_call_connect_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure);
 /* All that was given to the link has left; or the backend takes less than is given. */
 void dp_call_drained(struct dp_upstream_call *call);
 void dp_call_stalled(struct dp_upstream_call *call);

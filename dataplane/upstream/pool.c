@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/upstream/pool.h"
 
-#include "dataplane/upstream/link.h"
+#include "dataplane/upstream/h1_link.h"
 
 #include <stdlib.h>
 
@@ -37,20 +37,20 @@ void dp_pool_leave(struct dp_pool *pool)
     free(pool);
 }
 
-void dp_pool_remove(struct dp_upstream_link *link)
+void dp_pool_remove(struct dp_h1_link *link)
 {
     gw_list_remove(&link->node);
     dp_timer_stop(&link->timer);
-    link->pool->idle_count--;
-    link->pool->upstreams->stats.idle--;
+    link->base.pool->idle_count--;
+    link->base.pool->upstreams->stats.idle--;
 }
 
-static bool fits(const struct dp_upstream_link *link, bool tls, gw_str tls_name)
+static bool fits(const struct dp_h1_link *link, bool tls, gw_str tls_name)
 {
     return tls ? link->tls_peer && gw_str_eq(link->tls_name, tls_name) : !link->tls_peer;
 }
 
-struct dp_upstream_link *dp_pool_take(const struct dp_upstream_call *call)
+struct dp_h1_link *dp_pool_take(const struct dp_upstream_call *call)
 {
     struct dp_pool *pool = dp_pool_find(call->upstreams, call->member->endpoint);
     bool tls = call->request->tls;
@@ -59,7 +59,7 @@ struct dp_upstream_link *dp_pool_take(const struct dp_upstream_call *call)
         return NULL;
     gw_list_each(&pool->idle, it)
     {
-        struct dp_upstream_link *link = gw_container_of(it, struct dp_upstream_link, node);
+        struct dp_h1_link *link = gw_container_of(it, struct dp_h1_link, node);
         /* Pending: the loop has seen that it closed or said something, and tells it later in this
          * turn. */
         if (ev_is_pending(&link->conn.reader) || !fits(link, tls, tls_name))
@@ -70,12 +70,12 @@ struct dp_upstream_link *dp_pool_take(const struct dp_upstream_call *call)
     return NULL;
 }
 
-void dp_pool_put(struct dp_upstream_link *link)
+void dp_pool_put(struct dp_h1_link *link)
 {
-    struct dp_pool *pool = link->pool;
+    struct dp_pool *pool = link->base.pool;
     struct dp_upstreams *upstreams = pool->upstreams;
     if (pool->idle_count >= upstreams->options.idle_max)
-        dp_link_close(gw_container_of(pool->idle.prev, struct dp_upstream_link, node));
+        dp_h1_link_close(gw_container_of(pool->idle.prev, struct dp_h1_link, node));
     link->phase = DP_LINK_IDLE;
     gw_list_push_front(&pool->idle, &link->node);
     pool->idle_count++;

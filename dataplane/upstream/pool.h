@@ -37,12 +37,4 @@ void dp_pool_leave(struct dp_pool *pool);
 /* NULL: there is none. */
 struct dp_pool *dp_pool_find(struct dp_upstreams *upstreams, struct dp_endpoint *endpoint);
 
-/* The idle connection to the call's member that was used last, and that is what the call asks for
- * (plain, or TLS with the same name in the certificate). It is idle no longer. NULL: none. */
-struct dp_upstream_link *dp_pool_take(const struct dp_upstream_call *call);
-/* It has nothing to read or to write. Beyond idle_max the one unused for longest closes. */
-void dp_pool_put(struct dp_upstream_link *link);
-/* An idle connection stops being one. */
-void dp_pool_remove(struct dp_upstream_link *link);
-
 #endif

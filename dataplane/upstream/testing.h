@@ -7,7 +7,7 @@
 #define DP_UPSTREAM_TESTING_H
 
 #include "common/test.h"
-#include "dataplane/upstream/link.h"
+#include "dataplane/upstream/h1_link.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -347,7 +347,7 @@ static inline void push_body(struct caller *c)
         c->sent += n;
         dp_upstream_send_body(&c->call, gw_str_n(block, n), c->sent == c->to_send, NULL);
         if (c->call.link)
-            c->most = GW_MAX(c->most, dp_conn_pending(&c->call.link->conn));
+            c->most = GW_MAX(c->most, c->call.link->ops->pending(c->call.link));
     }
 }
 

@@ -370,13 +370,13 @@ static void both_sides_hold_the_other_back(void **state)
     bench_until(&bench, is_held_back, &c);
     assert_true(c.sent < BIG);
     /* What is encrypted and waits is one batch. */
-    assert_true(c.call.link->conn.tls->out->capacity <= DP_BLOCK_BODY);
+    assert_true(dp_h1_link_of(c.call.link)->conn.tls->out->capacity <= DP_BLOCK_BODY);
     atomic_store(&b.step, 1);
     bench_until(&bench, caller_has_head, &c);
     for (int i = 0; i < 20; i++)
         bench_until(&bench, always, NULL);
     assert_int_equal(atomic_load(&b.step), 1); /* the backend is still at it */
-    assert_true(c.call.link->conn.input.block->capacity <= DP_BLOCK_BODY);
+    assert_true(dp_h1_link_of(c.call.link)->conn.input.block->capacity <= DP_BLOCK_BODY);
     dp_upstream_read_body(&c.call, true);
     caller_finish(&c);
     assert_int_equal(c.failure, -1);

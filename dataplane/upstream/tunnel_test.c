@@ -119,7 +119,7 @@ static bool nothing_fits(void *arg)
     size_t before = c->sent;
     push_body(c);
     dp_loop_settle(&c->bench->loop);
-    return c->sent == before && c->call.link && c->call.link->conn.blocked && !c->wants;
+    return c->sent == before && c->call.link && c->call.link->blocked && !c->wants;
 }
 
 static void a_backend_that_does_not_read_holds_the_caller_back(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/upstream/link.h"
+#include "dataplane/upstream/h1_link.h"
 
 #include <stdlib.h>
 
@@ -37,7 +37,7 @@ void dp_upstreams_free(struct dp_upstreams *upstreams)
         struct dp_pool *pool = gw_container_of(it, struct dp_pool, node);
         pool->count++; /* it stays while its list is walked */
         gw_list_each(&pool->idle, idle)
-            dp_link_close(gw_container_of(idle, struct dp_upstream_link, node));
+            dp_h1_link_close(gw_container_of(idle, struct dp_h1_link, node));
         upstreams->stats.open++;
         dp_pool_leave(pool);
     }

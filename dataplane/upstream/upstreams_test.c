@@ -82,7 +82,7 @@ static void a_slow_caller_holds_the_backend_back(void **state)
         bench_until(&bench, always, NULL); /* turns of the loop: what it reads ahead is bounded */
         assert_int_equal(gw_buf_len(&c.body), 0);
     }
-    assert_true(c.call.link->conn.input.block->capacity <= DP_BLOCK_BODY);
+    assert_true(dp_h1_link_of(c.call.link)->conn.input.block->capacity <= DP_BLOCK_BODY);
     assert_int_equal(atomic_load(&b.step), 0);
     dp_upstream_read_body(&c.call, true);
     assert_int_equal(gw_buf_len(&c.body), 0); /* not from within */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing: requests to bytes. */
-#include "dataplane/upstream/link.h"
+#include "dataplane/upstream/h1_link.h"
 
-static void put(struct dp_upstream_link *link, gw_str bytes)
+static void put(struct dp_h1_link *link, gw_str bytes)
 {
-    link->call->bytes_out += bytes.len;
+    link->base.call->bytes_out += bytes.len;
     dp_conn_send(&link->conn, bytes);
 }
 
 /* The scratch buffer holds any head that the parsers and the policies' limits let through. */
-static void put_written(struct dp_upstream_link *link, int result)
+static void put_written(struct dp_h1_link *link, int result)
 {
     struct gw_buf *scratch = &link->conn.loop->scratch;
     if (result < 0)
@@ -18,8 +18,10 @@ static void put_written(struct dp_upstream_link *link, int result)
     gw_buf_clear(scratch);
 }
 
-void dp_link_begin(struct dp_upstream_link *link, struct dp_upstream_call *call)
+void dp_h1_link_begin(struct dp_upstream_link *base)
 {
+    struct dp_h1_link *link = dp_h1_link_of(base);
+    struct dp_upstream_call *call = base->call;
     const struct dp_upstream_request *request = call->request;
     struct dp_h1_request_line line = request->line;
     struct dp_h1_framing framing = {.kind = request->framing.kind,
@@ -28,8 +30,7 @@ void dp_link_begin(struct dp_upstream_link *link, struct dp_upstream_call *call)
                                     .keep_alive = true,
                                     .upgrade = request->framing.upgrade};
     if (line.host.len == 0)
-        line.host = dp_endpoint_name(link->pool->endpoint);
-    link->call = call;
+        line.host = dp_endpoint_name(link->base.pool->endpoint);
     link->phase = DP_LINK_HEAD;
     link->interims = 0;
     dp_h1_parser_init(&link->parser, &dp_h1_limits_default, call->arena);
@@ -37,11 +38,12 @@ void dp_link_begin(struct dp_upstream_link *link, struct dp_upstream_call *call)
                 dp_h1_write_request(&link->conn.loop->scratch, &line, request->headers, &framing));
 }
 
-void dp_link_send_data(struct dp_upstream_link *link, gw_str data)
+void dp_h1_link_send_data(struct dp_upstream_link *base, gw_str data)
 {
+    struct dp_h1_link *link = dp_h1_link_of(base);
     if (data.len == 0)
         return;
-    if (link->call->request->framing.kind != DP_BODY_CHUNKED) {
+    if (link->base.call->request->framing.kind != DP_BODY_CHUNKED) {
         put(link, data);
         return;
     }
@@ -51,10 +53,11 @@ void dp_link_send_data(struct dp_upstream_link *link, gw_str data)
     put(link, DP_H1_CHUNK_TAIL);
 }
 
-void dp_link_send_end(struct dp_upstream_link *link)
+void dp_h1_link_send_end(struct dp_upstream_link *base)
 {
-    const struct dp_headers *trailers = link->call->request_trailers;
-    if (link->call->request->framing.kind == DP_BODY_CHUNKED) {
+    struct dp_h1_link *link = dp_h1_link_of(base);
+    const struct dp_headers *trailers = link->base.call->request_trailers;
+    if (link->base.call->request->framing.kind == DP_BODY_CHUNKED) {
         if (trailers && trailers->count > 0)
             put_written(link, dp_h1_write_trailers(&link->conn.loop->scratch, trailers));
         else

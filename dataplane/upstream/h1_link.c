@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading: bytes to answers, and the life of the connection. send.c has the other direction. */
-#include "dataplane/upstream/link.h"
+/* Reading: bytes to answers, and the life of the connection. h1_send.c has the other direction. */
+#include "dataplane/upstream/h1_link.h"
 
 #include "common/log.h"
 #include "dataplane/net/tls.h"
@@ -10,31 +10,33 @@
 
 #define INTERIMS_MAX 16 /* 1xx answers to one request; more is no HTTP worth following */
 
-void dp_link_close(struct dp_upstream_link *link)
+void dp_h1_link_close(struct dp_h1_link *link)
 {
     if (link->conn.fd < 0)
         return;
     if (link->phase == DP_LINK_IDLE)
         dp_pool_remove(link);
-    link->call = NULL;
+    link->base.call = NULL;
     dp_conn_close(&link->conn);
-    dp_pool_leave(link->pool);
+    dp_pool_leave(link->base.pool);
 }
+
+static void pump(struct dp_upstream_link *base);
 
 /* ---- the answer's head */
 
 /* Another attempt is allowed only before the first byte of an answer. */
-static enum dp_upstream_failure failure_of_close(const struct dp_upstream_link *link)
+static enum dp_upstream_failure failure_of_close(const struct dp_h1_link *link)
 {
     if (link->interims > 0 || dp_input_view(&link->conn.input).len > 0)
         return DP_FAILURE_PROTOCOL;
-    return link->call->reused ? DP_FAILURE_STALE : DP_FAILURE_RESET;
+    return link->base.call->reused ? DP_FAILURE_STALE : DP_FAILURE_RESET;
 }
 
 /* Takes an interim answer; false when the next one may not follow. */
-static bool skip_interim(struct dp_upstream_link *link)
+static bool skip_interim(struct dp_h1_link *link)
 {
-    struct dp_upstream_call *call = link->call;
+    struct dp_upstream_call *call = link->base.call;
     /* The request did not ask to switch protocols, or not to that one. */
     if (call->head.status == 101 || ++link->interims > INTERIMS_MAX)
         return false;
@@ -50,9 +52,9 @@ static bool has_switched(const struct dp_upstream_call *call)
     return call->head.status == 101 && call->framing.upgrade && call->request->framing.upgrade;
 }
 
-static void parse_head(struct dp_upstream_link *link)
+static void parse_head(struct dp_h1_link *link)
 {
-    struct dp_upstream_call *call = link->call;
+    struct dp_upstream_call *call = link->base.call;
     bool is_interim;
     ptrdiff_t n;
     do {
@@ -76,44 +78,44 @@ static void parse_head(struct dp_upstream_link *link)
     link->phase = DP_LINK_BODY;
     dp_h1_body_init(&link->body, &call->framing, &dp_h1_limits_default, call->arena);
     dp_call_answered(call);
-    dp_link_pump(link);
+    pump(&link->base); /* nothing when the call has left, or goes on elsewhere */
 }
 
 /* ---- its body */
 
-static bool may_be_reused(const struct dp_upstream_link *link)
+static bool may_be_reused(const struct dp_h1_link *link)
 {
-    const struct dp_upstream_call *call = link->call;
-    return call->framing.keep_alive && call->body_complete && !link->send_failed && !link->ended &&
-           dp_conn_pending(&link->conn) == 0 && dp_input_view(&link->conn.input).len == 0 &&
-           !dp_conn_has_unread(&link->conn);
+    const struct dp_upstream_call *call = link->base.call;
+    return call->framing.keep_alive && call->body_complete && !link->base.send_failed &&
+           !link->ended && dp_conn_pending(&link->conn) == 0 &&
+           dp_input_view(&link->conn.input).len == 0 && !dp_conn_has_unread(&link->conn);
 }
 
 /* Both ways of a tunnel have ended, the caller's last. */
-static void close_tunnel(struct dp_upstream_link *link)
+static void close_tunnel(struct dp_h1_link *link)
 {
-    struct dp_upstream_call *call = link->call;
+    struct dp_upstream_call *call = link->base.call;
     call->link = NULL;
-    dp_link_close(link);
+    dp_h1_link_close(link);
     dp_call_end(call);
     call->events->closed(call); /* the call may be gone now */
 }
 
-static void finish(struct dp_upstream_link *link, gw_str data)
+static void finish(struct dp_h1_link *link, gw_str data)
 {
-    struct dp_upstream_call *call = link->call;
-    if (call->tunnel && !link->fin_sent && !link->send_failed) {
+    struct dp_upstream_call *call = link->base.call;
+    if (call->tunnel && !link->fin_sent && !link->base.send_failed) {
         dp_call_half_ended(call);
         return;
     }
     bool reuse = may_be_reused(link);
     call->trailers = link->body.trailers;
     call->link = NULL;
-    link->call = NULL;
+    link->base.call = NULL;
     dp_call_end(call);
     call->events->body(call, data, true); /* the call may be gone now */
     if (!reuse) {
-        dp_link_close(link);
+        dp_h1_link_close(link);
         return;
     }
     dp_input_release(&link->conn.input, &link->conn.loop->blocks);
@@ -122,18 +124,19 @@ static void finish(struct dp_upstream_link *link, gw_str data)
 }
 
 /* All that came has been handed on, and the answer is not complete. */
-static void finish_ended(struct dp_upstream_link *link)
+static void finish_ended(struct dp_h1_link *link)
 {
     if (!link->broken && dp_h1_body_close(&link->body))
         finish(link, GW_STR_NONE);
     else
-        dp_call_cut(link->call, DP_FAILURE_RESET);
+        dp_call_cut(link->base.call, DP_FAILURE_RESET);
 }
 
-void dp_link_pump(struct dp_upstream_link *link)
+static void pump(struct dp_upstream_link *base)
 {
-    while (link->call && link->call->wants_answer) {
-        struct dp_upstream_call *call = link->call;
+    struct dp_h1_link *link = dp_h1_link_of(base);
+    while (link->base.call && link->base.call->wants_answer) {
+        struct dp_upstream_call *call = link->base.call;
         gw_str data;
         ptrdiff_t n = dp_h1_body_next(&link->body, dp_input_view(&link->conn.input), &data);
         if (n < 0) {
@@ -164,27 +167,27 @@ void dp_link_pump(struct dp_upstream_link *link)
 
 /* ---- events */
 
-static void take_input(struct dp_upstream_link *link)
+static void take_input(struct dp_h1_link *link)
 {
     if (link->phase == DP_LINK_HEAD)
         parse_head(link);
     else
-        dp_link_pump(link);
+        pump(&link->base);
 }
 
-static void take_end(struct dp_upstream_link *link, bool broken)
+static void take_end(struct dp_h1_link *link, bool broken)
 {
     if (link->phase == DP_LINK_HEAD) {
-        dp_call_attempt_failed(link->call, failure_of_close(link));
+        dp_call_attempt_failed(link->base.call, failure_of_close(link));
         return;
     }
     link->ended = true;
-    link->broken = broken || link->send_failed;
+    link->broken = broken || link->base.send_failed;
     dp_conn_pause(&link->conn);
-    dp_link_pump(link);
+    pump(&link->base);
 }
 
-static size_t expected_bytes(const struct dp_upstream_link *link)
+static size_t expected_bytes(const struct dp_h1_link *link)
 {
     if (link->phase != DP_LINK_BODY)
         return 0;
@@ -192,15 +195,15 @@ static size_t expected_bytes(const struct dp_upstream_link *link)
 }
 
 /* There is no room for bytes that nobody waits for yet. */
-static bool is_full(const struct dp_upstream_link *link)
+static bool is_full(const struct dp_h1_link *link)
 {
-    return link->phase == DP_LINK_BODY && !link->call->wants_answer &&
+    return link->phase == DP_LINK_BODY && !link->base.call->wants_answer &&
            dp_input_room_left(&link->conn.input) == 0;
 }
 
 static void on_readable(struct dp_conn *conn)
 {
-    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
     if (link->phase != DP_LINK_IDLE && is_full(link)) {
         dp_conn_pause(conn);
         return;
@@ -211,7 +214,7 @@ static void on_readable(struct dp_conn *conn)
     else if (n == -EAGAIN)
         return;
     else if (link->phase == DP_LINK_IDLE)
-        dp_link_close(link);
+        dp_h1_link_close(link);
     else if (n > 0)
         take_input(link);
     else
@@ -220,44 +223,48 @@ static void on_readable(struct dp_conn *conn)
 
 static void on_connected(struct dp_conn *conn)
 {
-    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
-    dp_call_connected(link->call);
+    struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
+    link->base.pool->address = link->address;
+    dp_call_connected(link->base.call);
 }
 
 /* All that the caller of a tunnel has said has left. */
-static void pass_end(struct dp_upstream_link *link)
+static void pass_end(struct dp_h1_link *link)
 {
     link->fin_sent = true;
     dp_conn_shutdown(&link->conn);
-    if (link->call->answer_complete)
+    if (link->base.call->answer_complete)
         close_tunnel(link);
 }
 
 static void on_drained(struct dp_conn *conn)
 {
-    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
-    if (link->call)
-        dp_call_drained(link->call);
-    if (link->call && link->call->tunnel && link->call->body_complete && !link->fin_sent)
+    struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
+    link->base.blocked = false;
+    if (link->base.call)
+        dp_call_drained(link->base.call);
+    if (link->base.call && link->base.call->tunnel && link->base.call->body_complete &&
+        !link->fin_sent)
         pass_end(link);
 }
 
 static void on_stalled(struct dp_conn *conn)
 {
-    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
-    if (link->call)
-        dp_call_stalled(link->call);
+    struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
+    link->base.blocked = true;
+    if (link->base.call)
+        dp_call_stalled(link->base.call);
 }
 
 /* A backend may answer, close, and reset what it did not read: what it said before counts. */
-static void on_send_failed(struct dp_upstream_link *link)
+static void on_send_failed(struct dp_h1_link *link)
 {
-    link->send_failed = true;
-    if (link->call->answer_complete) {
+    link->base.send_failed = true;
+    if (link->base.call->answer_complete) {
         close_tunnel(link);
         return;
     }
-    dp_call_send_failed(link->call);
+    dp_call_send_failed(link->base.call);
     if (link->ended || is_full(link))
         return;
     ptrdiff_t n = dp_conn_read(&link->conn, expected_bytes(link));
@@ -268,17 +275,17 @@ static void on_send_failed(struct dp_upstream_link *link)
 }
 
 /* A person has to do something about it, and the answer to the caller does not say it. */
-static void report_tls(struct dp_upstream_link *link)
+static void report_tls(struct dp_h1_link *link)
 {
     static struct gw_log_limit limit;
     const char *why = dp_conn_tls_error(&link->conn);
     unsigned dropped;
     if (!*why)
         return;
-    link->pool->upstreams->stats.tls_failures++;
+    link->base.pool->upstreams->stats.tls_failures++;
     if (gw_log_allow(&limit, 1, &dropped))
         gw_log(GW_LOG_WARN, "upstream", "no TLS connection to a backend",
-               gw_kv_str("endpoint", dp_endpoint_name(link->pool->endpoint)),
+               gw_kv_str("endpoint", dp_endpoint_name(link->base.pool->endpoint)),
                gw_kv_str("name", link->tls_name), gw_kv_text("error", why),
                gw_kv_int("dropped", dropped));
 }
@@ -286,12 +293,12 @@ static void report_tls(struct dp_upstream_link *link)
 static void on_failed(struct dp_conn *conn, int error)
 {
     (void)error; /* the failure says what matters */
-    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
     if (link->phase == DP_LINK_CONNECTING) {
         report_tls(link);
-        dp_call_connect_failed(link->call);
+        dp_call_connect_failed(link->base.call, DP_FAILURE_CONNECT);
     } else if (link->phase == DP_LINK_IDLE) {
-        dp_link_close(link);
+        dp_h1_link_close(link);
     } else {
         on_send_failed(link);
     }
@@ -299,14 +306,14 @@ static void on_failed(struct dp_conn *conn, int error)
 
 static void on_freed(struct dp_conn *conn)
 {
-    struct dp_upstream_link *link = gw_container_of(conn, struct dp_upstream_link, conn);
+    struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
     free(link->tls_peer);
     free(link);
 }
 
 static void on_idle_timeout(struct dp_timer *timer)
 {
-    dp_link_close(gw_container_of(timer, struct dp_upstream_link, timer));
+    dp_h1_link_close(gw_container_of(timer, struct dp_h1_link, timer));
 }
 
 static const struct dp_conn_events events = {
@@ -327,7 +334,7 @@ static struct dp_upstream_tls *tls_of(struct dp_upstreams *upstreams)
     return upstreams->tls;
 }
 
-static int start_tls(struct dp_upstream_link *link, const struct dp_upstream_call *call)
+static int start_tls(struct dp_h1_link *link, const struct dp_upstream_call *call)
 {
     struct dp_upstream_tls *tls = tls_of(call->upstreams);
     gw_str name = dp_call_tls_name(call);
@@ -342,26 +349,64 @@ static int start_tls(struct dp_upstream_link *link, const struct dp_upstream_cal
     return 0;
 }
 
-int dp_link_connect(struct dp_upstream_call *call, const struct dp_address *address)
+static size_t pending(const struct dp_upstream_link *base)
+{
+    const struct dp_h1_link *link = gw_container_of(base, struct dp_h1_link, base);
+    return dp_conn_pending(&link->conn);
+}
+
+static void open_tunnel(struct dp_upstream_link *base)
+{
+    struct dp_conn *conn = &dp_h1_link_of(base)->conn;
+    dp_input_release(&conn->input, &conn->loop->blocks);
+}
+
+static void resume(struct dp_upstream_link *base)
+{
+    struct dp_h1_link *link = dp_h1_link_of(base);
+    if (!link->ended)
+        dp_conn_resume(&link->conn);
+}
+
+static void close_link(struct dp_upstream_link *base)
+{
+    dp_h1_link_close(dp_h1_link_of(base));
+}
+
+static const struct dp_link_ops ops = {
+    .begin = dp_h1_link_begin,
+    .send_data = dp_h1_link_send_data,
+    .send_end = dp_h1_link_send_end,
+    .pending = pending,
+    .open_tunnel = open_tunnel,
+    .resume = resume,
+    .pump = pump,
+    .close = close_link,
+};
+
+int dp_h1_link_connect(struct dp_upstream_call *call, const struct dp_address *address,
+                       unsigned index)
 {
     struct dp_upstreams *upstreams = call->upstreams;
     struct dp_endpoint *endpoint = call->member->endpoint;
-    struct dp_upstream_link *link = gw_calloc(1, sizeof(*link));
+    struct dp_h1_link *link = gw_calloc(1, sizeof(*link));
     int error = dp_conn_connect(&link->conn, upstreams->options.loop, &events, address,
                                 dp_endpoint_port(endpoint));
     if (error) {
         free(link);
         return error;
     }
-    link->pool = dp_pool_enter(upstreams, endpoint);
+    link->base.ops = &ops;
+    link->base.pool = dp_pool_enter(upstreams, endpoint);
+    link->address = (uint8_t)index;
     link->phase = DP_LINK_CONNECTING;
     gw_list_init(&link->node);
     dp_timer_init(&link->timer, on_idle_timeout);
     if (call->request->tls && (error = start_tls(link, call)) != 0) {
-        dp_link_close(link);
+        dp_h1_link_close(link);
         return error;
     }
-    link->call = call;
-    call->link = link;
+    link->base.call = call;
+    call->link = &link->base;
     return 0;
 }
