@@ -99,12 +99,6 @@ static gw_str take_data(struct dp_h1_body *body, gw_str input)
     return data;
 }
 
-#define BIT(id) (UINT64_C(1) << DP_HEADER_##id)
-/* All other names that code asks for mean framing, routing or identity: never from a trailer
- * (RFC 9110 6.5.1). Names unknown to us pass. */
-static const uint64_t trailers_allowed =
-    BIT(OTHER) | BIT(ETAG) | BIT(SERVER) | BIT(GRPC_STATUS) | BIT(GRPC_MESSAGE);
-
 /* line: without its CR LF, not empty, free of controls. */
 static int add_trailer(struct dp_h1_body *body, gw_str line)
 {
@@ -116,7 +110,7 @@ static int add_trailer(struct dp_h1_body *body, gw_str line)
         return -DP_H1_TRAILER_TOO_LARGE;
     gw_str name = {line.ptr, (size_t)(name_end - line.ptr)};
     gw_str value = gw_str_trim(gw_str_n(name_end + 1, (size_t)(end - name_end) - 1));
-    if (!((trailers_allowed >> dp_header_id_from(name)) & 1))
+    if (!dp_header_is_for_trailers(dp_header_id_from(name)))
         return 0;
     struct gw_arena *arena = body->trailers.arena;
     dp_headers_append(&body->trailers, gw_arena_dup(arena, name), gw_arena_dup(arena, value));

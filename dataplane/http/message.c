@@ -191,6 +191,14 @@ static const uint64_t hop_by_hop =
 static const uint64_t may_be_named =
     hop_by_hop | BIT(TRAILER) | BIT(REFERER) | BIT(USER_AGENT) | BIT(ACCEPT_LANGUAGE);
 
+static const uint64_t trailers_allowed =
+    BIT(OTHER) | BIT(ETAG) | BIT(SERVER) | BIT(GRPC_STATUS) | BIT(GRPC_MESSAGE);
+
+bool dp_header_is_for_trailers(enum dp_header_id id)
+{
+    return (trailers_allowed >> id) & 1;
+}
+
 static void remove_named(struct dp_headers *headers, const gw_str *names, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {

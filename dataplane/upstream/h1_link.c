@@ -2,9 +2,6 @@
 /* Reading: bytes to answers, and the life of the connection. h1_send.c has the other direction. */
 #include "dataplane/upstream/h1_link.h"
 
-#include "common/log.h"
-#include "dataplane/net/tls.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
@@ -274,28 +271,12 @@ static void on_send_failed(struct dp_h1_link *link)
         take_end(link, true);
 }
 
-/* A person has to do something about it, and the answer to the caller does not say it. */
-static void report_tls(struct dp_h1_link *link)
-{
-    static struct gw_log_limit limit;
-    const char *why = dp_conn_tls_error(&link->conn);
-    unsigned dropped;
-    if (!*why)
-        return;
-    link->base.pool->upstreams->stats.tls_failures++;
-    if (gw_log_allow(&limit, 1, &dropped))
-        gw_log(GW_LOG_WARN, "upstream", "no TLS connection to a backend",
-               gw_kv_str("endpoint", dp_endpoint_name(link->base.pool->endpoint)),
-               gw_kv_str("name", link->tls_name), gw_kv_text("error", why),
-               gw_kv_int("dropped", dropped));
-}
-
 static void on_failed(struct dp_conn *conn, int error)
 {
     (void)error; /* the failure says what matters */
     struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
     if (link->phase == DP_LINK_CONNECTING) {
-        report_tls(link);
+        dp_link_tls_report(&link->tls, conn, link->base.pool);
         dp_call_connect_failed(link->base.call, DP_FAILURE_CONNECT);
     } else if (link->phase == DP_LINK_IDLE) {
         dp_h1_link_close(link);
@@ -307,7 +288,7 @@ static void on_failed(struct dp_conn *conn, int error)
 static void on_freed(struct dp_conn *conn)
 {
     struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
-    free(link->tls_peer);
+    dp_link_tls_done(&link->tls);
     free(link);
 }
 
@@ -324,30 +305,6 @@ static const struct dp_conn_events events = {
     .failed = on_failed,
     .freed = on_freed,
 };
-
-/* The context is there from the first backend over TLS on. */
-static struct dp_upstream_tls *tls_of(struct dp_upstreams *upstreams)
-{
-    struct gw_error err = GW_ERROR_NONE;
-    if (!upstreams->tls && dp_upstream_tls_new(NULL, &upstreams->tls, &err) < 0)
-        gw_log(GW_LOG_ERROR, "upstream", "no TLS to backends", gw_kv_error(&err));
-    return upstreams->tls;
-}
-
-static int start_tls(struct dp_h1_link *link, const struct dp_upstream_call *call)
-{
-    struct dp_upstream_tls *tls = tls_of(call->upstreams);
-    gw_str name = dp_call_tls_name(call);
-    link->tls_peer = tls ? dp_upstream_tls_peer(call->member->endpoint, name) : NULL;
-    if (!link->tls_peer)
-        return -EINVAL;
-    link->tls_name = gw_str_n(link->tls_peer, name.len);
-    SSL *ssl = dp_upstream_tls_connect(tls, link->tls_peer, link->tls_name);
-    if (!ssl)
-        return -EINVAL;
-    dp_conn_start_tls(&link->conn, ssl);
-    return 0;
-}
 
 static size_t pending(const struct dp_upstream_link *base)
 {
@@ -402,7 +359,8 @@ int dp_h1_link_connect(struct dp_upstream_call *call, const struct dp_address *a
     link->phase = DP_LINK_CONNECTING;
     gw_list_init(&link->node);
     dp_timer_init(&link->timer, on_idle_timeout);
-    if (call->request->tls && (error = start_tls(link, call)) != 0) {
+    if (call->request->tls &&
+        (error = dp_link_tls_start(&link->tls, &link->conn, call, false)) != 0) {
         dp_h1_link_close(link);
         return error;
     }

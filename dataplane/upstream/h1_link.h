@@ -6,6 +6,7 @@
 
 #include "dataplane/net/conn.h"
 #include "dataplane/upstream/link.h"
+#include "dataplane/upstream/link_tls.h"
 
 enum dp_link_phase {
     DP_LINK_CONNECTING, /* for a call that waits for it */
@@ -22,10 +23,9 @@ struct dp_h1_link {
     struct dp_h1_parser parser;
     struct dp_h1_body body; /* of the answer */
     enum dp_link_phase phase;
-    uint8_t address;    /* index of the one it goes to */
-    uint8_t interims;   /* 1xx answers so far */
-    char *tls_peer;     /* owned; NULL: a plain connection */
-    gw_str tls_name;    /* the front of tls_peer: whom the certificate names */
+    uint8_t address;  /* index of the one it goes to */
+    uint8_t interims; /* 1xx answers so far */
+    struct dp_link_tls tls;
     bool fin_sent;      /* of a tunnel: the caller's end was passed on */
     bool ended, broken; /* nothing more comes: by FIN, or by an error */
 };

@@ -45,16 +45,9 @@ void dp_pool_remove(struct dp_h1_link *link)
     link->base.pool->upstreams->stats.idle--;
 }
 
-static bool fits(const struct dp_h1_link *link, bool tls, gw_str tls_name)
-{
-    return tls ? link->tls_peer && gw_str_eq(link->tls_name, tls_name) : !link->tls_peer;
-}
-
 struct dp_h1_link *dp_pool_take(const struct dp_upstream_call *call)
 {
     struct dp_pool *pool = dp_pool_find(call->upstreams, call->member->endpoint);
-    bool tls = call->request->tls;
-    gw_str tls_name = tls ? dp_call_tls_name(call) : GW_STR_NONE;
     if (!pool)
         return NULL;
     gw_list_each(&pool->idle, it)
@@ -62,7 +55,7 @@ struct dp_h1_link *dp_pool_take(const struct dp_upstream_call *call)
         struct dp_h1_link *link = gw_container_of(it, struct dp_h1_link, node);
         /* Pending: the loop has seen that it closed or said something, and tells it later in this
          * turn. */
-        if (ev_is_pending(&link->conn.reader) || !fits(link, tls, tls_name))
+        if (ev_is_pending(&link->conn.reader) || !dp_link_tls_fits(&link->tls, call))
             continue;
         dp_pool_remove(link);
         return link;
