@@ -3,6 +3,7 @@
 
 #include "common/settings.h"
 #include "dataplane/net/listener.h"
+#include "dataplane/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +18,9 @@
 #define USAGE                                                                                      \
     "penstock-agent [OPTIONS]\n\n"                                                                 \
     "Answers callers of the APIs that a control plane publishes. SIGTERM drains and ends, a "      \
-    "second one ends\nat once; SIGHUP opens the access log again. Exit status: 0 ended as asked, " \
-    "1 failed, 2 usage."
+    "second one ends\nat once; SIGUSR2 starts the program again, as it is on disk now, on the "    \
+    "same sockets, and drains this\nprocess once the new one serves; SIGHUP opens the access log " \
+    "again. Exit status: 0 ended as asked,\n1 failed, 2 usage."
 
 #define ROW(flag, kind, field, fallback, min, max, doc)                                            \
     {                                                                                              \
@@ -86,6 +88,11 @@ static const struct gw_setting rows[] = {
         "How long to go on as before after SIGTERM, so that load balancers notice"),
     ROW("drain-timeout", DURATION, drain_timeout_ms, "30s", 0, 24 * HOUR,
         "How long requests may take to end after that; then they are cut"),
+    ROW("upgrade-timeout", DURATION, upgrade_timeout_ms, "60s", 1, HOUR,
+        "How long after SIGUSR2 the new process may take to serve; then it is ended, and this one "
+        "goes on"),
+    ROW("pid-file", TEXT, pid_file, "", 0, 0,
+        "File with the pid of the process that serves; after an upgrade, of the new one"),
 };
 
 /* ---- the agent's id */
@@ -130,25 +137,6 @@ static int read_id(struct dp_settings *settings, const char *path, struct gw_err
     return 1;
 }
 
-/* Whole or not at all: an id that changes is another agent. */
-static int write_file(const char *path, const char *text)
-{
-    char temporary[PATH_MAX];
-    if ((size_t)snprintf(temporary, sizeof(temporary), "%s.tmp", path) >= sizeof(temporary))
-        return -ENAMETOOLONG;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    size_t len = strlen(text);
-    errno = EIO; /* what a short write means */
-    bool is_whole = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
-    int error = errno;
-    close(fd);
-    if (!is_whole)
-        return -error;
-    return rename(temporary, path) == 0 ? 0 : -errno;
-}
-
 static int make_id(struct dp_settings *settings, const char *path, struct gw_error *err)
 {
     uint8_t random[8];
@@ -160,7 +148,7 @@ static int make_id(struct dp_settings *settings, const char *path, struct gw_err
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%02x", random[i]);
     set_id(settings, gw_str_n(text, len));
     snprintf(text + len, sizeof(text) - len, "\n");
-    int result = write_file(path, text);
+    int result = dp_file_replace(path, gw_str_from(text), 0600); /* a new id is another agent */
     if (result < 0)
         return gw_fail(err, GW_FAILED_PRECONDITION, "%s: %s", path, strerror(-result));
     return 0;

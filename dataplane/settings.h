@@ -40,7 +40,8 @@ struct dp_settings {
     const char *access_log; /* "off", "-" (stdout) or a path */
     enum gw_log_level log_level;
     int64_t limiter_size; /* counters alive at once */
-    gw_msec drain_grace_ms, drain_timeout_ms;
+    gw_msec drain_grace_ms, drain_timeout_ms, upgrade_timeout_ms;
+    const char *pid_file; /* "": none */
 
     /* as given; the fields above say what became of them */
     const char *given_agent_id, *given_log_level;

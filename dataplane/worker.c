@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/worker_internal.h"
 
+#include "dataplane/net/inherited.h"
 #include "dataplane/settings.h"
 
 #include <errno.h>
@@ -63,6 +64,12 @@ void dp_worker_drain(struct dp_worker *worker, gw_msec grace_ms, gw_msec timeout
     ev_async_send(worker->loop.ev, &worker->wake);
 }
 
+void dp_worker_hand_over(struct dp_worker *worker, gw_msec timeout_ms)
+{
+    atomic_store(&worker->has_heir, true);
+    dp_worker_drain(worker, 0, timeout_ms);
+}
+
 static void stop_if_empty(struct dp_server *server)
 {
     struct dp_worker *worker = gw_container_of(server, struct dp_worker, server);
@@ -76,7 +83,10 @@ static void close_listeners(struct dp_worker *worker)
     gw_msec timeout_ms = atomic_load(&worker->drain_timeout_ms);
     worker->drain_deadline_ms = worker->loop.now_ms + timeout_ms;
     for (unsigned i = 0; i < worker->listener_count; i++)
-        dp_listener_close(&worker->listeners[i]);
+        if (atomic_load(&worker->has_heir))
+            dp_listener_leave(&worker->listeners[i]);
+        else
+            dp_listener_close(&worker->listeners[i]);
     dp_server_drain(&worker->server);
     stop_if_empty(&worker->server);
     dp_loop_arm(&worker->loop, &worker->drain_timer, GW_MIN(DRAIN_IDLE_MS, timeout_ms));
@@ -145,20 +155,56 @@ static void on_accepted(struct dp_listener *listener, int fd, const struct socka
 
 /* ---- life */
 
+/* How many of the inherited sockets of an address are this worker's: the counts of workers may have
+ * changed, and connections wait on each socket. */
+static unsigned share(const struct dp_worker *worker, const struct dp_listener_spec *spec)
+{
+    unsigned workers = (unsigned)worker->shared->settings->workers;
+    unsigned count = dp_inherited_count(worker->shared->inherited, &spec->address, spec->port);
+    return count / workers + (worker->index < count % workers);
+}
+
+static struct dp_listener *add_listener(struct dp_worker *worker)
+{
+    struct dp_listener *listener = &worker->listeners[worker->listener_count++];
+    listener->accepted = on_accepted;
+    listener->owner = worker;
+    return listener;
+}
+
+static int open_listener(struct dp_worker *worker, gw_str text, struct gw_error *err)
+{
+    struct dp_listener_spec spec;
+    if (dp_listener_parse(text, &spec, err) < 0)
+        return -1;
+    bool has_one = false;
+    for (unsigned left = share(worker, &spec); left > 0; left--) {
+        int fd = dp_inherited_take(worker->shared->inherited, &spec.address, spec.port);
+        if (fd < 0)
+            break; /* an address that is listed twice */
+        dp_listener_adopt(add_listener(worker), &worker->loop, &spec, fd);
+        has_one = true;
+    }
+    if (has_one)
+        return 0;
+    struct dp_listener *listener = add_listener(worker);
+    listener->fd = -1;
+    return dp_listener_open(listener, &worker->loop, text, err);
+}
+
 static int open_listeners(struct dp_worker *worker, struct gw_error *err)
 {
+    const struct dp_inherited *inherited = worker->shared->inherited;
+    unsigned addresses = 0, room = DP_LISTENERS_MAX + (inherited ? inherited->count : 0);
+    worker->listeners = gw_calloc(room, sizeof(*worker->listeners));
     gw_str rest = gw_str_from(worker->shared->settings->listen);
     while (rest.ptr) {
         gw_str text = gw_str_trim(gw_str_split(&rest, ','));
-        if (worker->listener_count == DP_LISTENERS_MAX)
+        if (addresses++ == DP_LISTENERS_MAX)
             return gw_fail(err, GW_INVALID_ARGUMENT, "more than %d addresses to listen on",
                            DP_LISTENERS_MAX);
-        struct dp_listener *listener = &worker->listeners[worker->listener_count];
-        if (dp_listener_open(listener, &worker->loop, text, err) < 0)
+        if (open_listener(worker, text, err) < 0)
             return -1;
-        listener->accepted = on_accepted;
-        listener->owner = worker;
-        worker->listener_count++;
     }
     return 0;
 }
@@ -227,6 +273,7 @@ struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned 
 static void *run(void *arg)
 {
     struct dp_worker *worker = arg;
+    take_posted(worker); /* before the first connection, not in the order of events */
     for (unsigned i = 0; i < worker->listener_count; i++)
         dp_listener_start(&worker->listeners[i]);
     dp_loop_run(&worker->loop);
@@ -260,8 +307,9 @@ void dp_worker_free(struct dp_worker *worker)
     if (!worker)
         return;
     dp_worker_join(worker);
+    /* Still open when it has not started: another process may have them, too. */
     for (unsigned i = 0; i < worker->listener_count; i++)
-        dp_listener_close(&worker->listeners[i]);
+        dp_listener_leave(&worker->listeners[i]);
     dp_server_close(&worker->server);
     dp_upstreams_free(worker->upstreams);
     dp_loop_settle(&worker->loop);
@@ -272,6 +320,7 @@ void dp_worker_free(struct dp_worker *worker)
     ev_async_stop(worker->loop.ev, &worker->wake);
     ev_timer_stop(worker->loop.ev, &worker->tick);
     dp_loop_done(&worker->loop);
+    free(worker->listeners);
     free(worker);
 }
 
@@ -285,6 +334,17 @@ gw_msec dp_worker_stalled_ms(const struct dp_worker *worker)
 int64_t dp_worker_revision(const struct dp_worker *worker)
 {
     return atomic_load(&worker->revision);
+}
+
+unsigned dp_worker_listener_count(const struct dp_worker *worker)
+{
+    return worker->listener_count;
+}
+
+int dp_worker_listener_fd(const struct dp_worker *worker, unsigned listener)
+{
+    assert(listener < worker->listener_count);
+    return worker->listeners[listener].fd;
 }
 
 uint16_t dp_worker_port(const struct dp_worker *worker, unsigned listener)

@@ -10,6 +10,7 @@
 #include "dataplane/snapshot/snapshot.h"
 
 struct dp_access_log;
+struct dp_inherited;
 struct dp_settings;
 
 /* What all workers of a process share; borrowed, outlives them. */
@@ -17,11 +18,13 @@ struct dp_worker_shared {
     const struct dp_settings *settings;
     struct gw_metrics *metrics;
     struct dp_access_log *access_log; /* NULL: off */
+    struct dp_inherited *inherited;   /* NULL: none; taken from while workers are made */
 };
 
 struct dp_worker;
 
-/* Binds the listeners of settings->listen with SO_REUSEPORT; nothing is accepted yet. */
+/* Takes its share of the inherited sockets of settings->listen; where there is none for it, it
+ * binds one with SO_REUSEPORT. Nothing is accepted yet. */
 struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned index,
                                 struct gw_error *err);
 GW_MUST_CHECK int dp_worker_start(struct dp_worker *worker, struct gw_error *err);
@@ -32,6 +35,9 @@ void dp_worker_post_snapshot(struct dp_worker *worker, struct dp_snapshot *snaps
 /* Any thread. Listeners close after grace_ms, answers say Connection: close, and the loop ends when
  * the last connection has, at the latest timeout_ms later. */
 void dp_worker_drain(struct dp_worker *worker, gw_msec grace_ms, gw_msec timeout_ms);
+/* Any thread. The same at once, for another process that accepts on the same sockets already: what
+ * is queued there is left to it. */
+void dp_worker_hand_over(struct dp_worker *worker, gw_msec timeout_ms);
 /* Any thread: milliseconds since the loop last turned (it turns at least once a second). */
 gw_msec dp_worker_stalled_ms(const struct dp_worker *worker);
 /* Any thread: revision that new requests are answered with; -1: none yet. */
@@ -40,6 +46,9 @@ int64_t dp_worker_revision(const struct dp_worker *worker);
 /* Waits for the end of the thread. */
 void dp_worker_join(struct dp_worker *worker);
 void dp_worker_free(struct dp_worker *worker); /* takes NULL */
+/* Its listening sockets: how many, and number i of them. */
+unsigned dp_worker_listener_count(const struct dp_worker *worker);
+int dp_worker_listener_fd(const struct dp_worker *worker, unsigned listener);
 /* Port of listener i, for tests that listen on port 0. */
 uint16_t dp_worker_port(const struct dp_worker *worker, unsigned listener);
 

@@ -27,7 +27,7 @@ struct dp_worker {
     const struct dp_worker_shared *shared;
     unsigned index;
     struct dp_server server;
-    struct dp_listener listeners[DP_LISTENERS_MAX];
+    struct dp_listener *listeners; /* owned; several of one address when they were inherited */
     unsigned listener_count;
     struct dp_upstreams *upstreams;
     struct dp_observer *observer;
@@ -45,7 +45,7 @@ struct dp_worker {
     gw_msec drain_deadline_ms; /* monotonic; 0: the grace is not over */
 
     _Atomic(struct dp_snapshot *) posted; /* a reference, or NULL */
-    atomic_bool drain_asked;
+    atomic_bool drain_asked, has_heir;    /* heir: another process has the listeners, too */
     _Atomic gw_msec drain_grace_ms, drain_timeout_ms;
     _Atomic gw_msec turned_ms; /* monotonic */
     _Atomic int64_t revision;  /* -1: none */

@@ -133,27 +133,34 @@ static uint16_t bound_port(int fd)
     return ntohs(((struct sockaddr_in *)&storage)->sin_port);
 }
 
+void dp_listener_adopt(struct dp_listener *listener, struct dp_loop *loop,
+                       const struct dp_listener_spec *spec, int fd)
+{
+    listener->loop = loop;
+    listener->spec = *spec;
+    listener->fd = fd;
+    listener->port = bound_port(fd);
+    listener->refused = 0;
+    ev_io_init(&listener->watcher, on_acceptable, fd, EV_READ);
+    dp_timer_init(&listener->pause, on_pause_over);
+}
+
 int dp_listener_open(struct dp_listener *listener, struct dp_loop *loop, gw_str text,
                      struct gw_error *err)
 {
-    if (dp_listener_parse(text, &listener->spec, err) != 0)
+    struct dp_listener_spec spec;
+    if (dp_listener_parse(text, &spec, err) != 0)
         return -1;
-    const struct dp_address *address = &listener->spec.address;
-    int family = dp_address_is_v4(address) ? AF_INET : AF_INET6;
+    int family = dp_address_is_v4(&spec.address) ? AF_INET : AF_INET6;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind_socket(fd, address, listener->spec.port) != 0) {
+    if (fd < 0 || bind_socket(fd, &spec.address, spec.port) != 0) {
         (void)gw_fail(err, GW_UNAVAILABLE, "cannot listen on %.*s: %s", GW_STR_ARG(text),
                       strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;
     }
-    listener->loop = loop;
-    listener->fd = fd;
-    listener->port = bound_port(fd);
-    listener->refused = 0;
-    ev_io_init(&listener->watcher, on_acceptable, fd, EV_READ);
-    dp_timer_init(&listener->pause, on_pause_over);
+    dp_listener_adopt(listener, loop, &spec, fd);
     return 0;
 }
 
@@ -168,6 +175,14 @@ void dp_listener_close(struct dp_listener *listener)
         return;
     while (accept_one(listener) > 0) {
     }
+    dp_listener_leave(listener);
+}
+
+/* Of a socket that lives on elsewhere epoll may tell once more; libev then drops it. */
+void dp_listener_leave(struct dp_listener *listener)
+{
+    if (listener->fd < 0)
+        return;
     ev_io_stop(listener->loop->ev, &listener->watcher);
     dp_timer_stop(&listener->pause);
     close(listener->fd);

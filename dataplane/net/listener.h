@@ -36,9 +36,14 @@ GW_MUST_CHECK int dp_listener_parse(gw_str text, struct dp_listener_spec *ret_sp
 /* Binds and listens; nothing is accepted before dp_listener_start. */
 GW_MUST_CHECK int dp_listener_open(struct dp_listener *listener, struct dp_loop *loop, gw_str text,
                                    struct gw_error *err);
+/* The same with a socket that listens already, which it takes over. */
+void dp_listener_adopt(struct dp_listener *listener, struct dp_loop *loop,
+                       const struct dp_listener_spec *spec, int fd);
 void dp_listener_start(struct dp_listener *listener);
 /* Accepts what the kernel has queued already, so that no caller who got through is reset, and
  * closes. Twice is once. */
 void dp_listener_close(struct dp_listener *listener);
+/* Closes, and leaves what is queued to the other process that has the socket. Twice is once. */
+void dp_listener_leave(struct dp_listener *listener);
 
 #endif

@@ -28,6 +28,9 @@ static const int64_t latency_ns[] = {MS,        MS * 5 / 2, 5 * MS,     10 * MS,
 const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
     [DP_METRIC_BUILD_INFO] = {"penstock_agent_build_info", GAUGE, .help = "Always 1.",
                               LABEL("version", versions)},
+    [DP_METRIC_UPGRADES_FAILED] = {"penstock_agent_upgrades_failed_total", COUNTER,
+                                   .help = "New binaries that did not come to serve; this process "
+                                           "went on."},
     [DP_METRIC_REQUESTS] = {"penstock_agent_requests_total", COUNTER,
                             .help = "Requests that have ended, by class of the answer's status; "
                                     "gone: the caller left before an answer.",

@@ -8,9 +8,10 @@
 
 /* Rows of the table; written by each worker's observer unless said otherwise. */
 enum dp_metric {
-    DP_METRIC_BUILD_INFO, /* main */
-    DP_METRIC_REQUESTS,   /* by enum dp_metric_class */
-    DP_METRIC_REFUSALS,   /* by enum dp_refusal, less one */
+    DP_METRIC_BUILD_INFO,      /* main */
+    DP_METRIC_UPGRADES_FAILED, /* main */
+    DP_METRIC_REQUESTS,        /* by enum dp_metric_class */
+    DP_METRIC_REFUSALS,        /* by enum dp_refusal, less one */
     DP_METRIC_CUT,
     DP_METRIC_REQUEST_DURATION,  /* ns */
     DP_METRIC_UPSTREAM_DURATION, /* ns */

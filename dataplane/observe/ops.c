@@ -2,6 +2,7 @@
 #include "dataplane/observe/ops.h"
 
 #include "dataplane/downstream/server.h"
+#include "dataplane/net/inherited.h"
 #include "dataplane/net/listener.h"
 
 #include <stdlib.h>
@@ -145,16 +146,28 @@ static void on_accepted(struct dp_listener *listener, int fd, const struct socka
 
 /* ---- life */
 
-int dp_ops_open(struct dp_loop *loop, gw_str listen, const struct dp_ops_page *pages, size_t count,
-                void *arg, struct dp_ops **ret_ops, struct gw_error *err)
+static int open_listener(struct dp_ops *ops, const struct dp_ops_options *options,
+                         struct gw_error *err)
+{
+    struct dp_listener_spec spec;
+    if (dp_listener_parse(options->listen, &spec, err) < 0)
+        return -1;
+    int fd = dp_inherited_take(options->inherited, &spec.address, spec.port);
+    if (fd < 0)
+        return dp_listener_open(&ops->listener, options->loop, options->listen, err);
+    dp_listener_adopt(&ops->listener, options->loop, &spec, fd);
+    return 0;
+}
+
+int dp_ops_open(const struct dp_ops_options *options, struct dp_ops **ret_ops, struct gw_error *err)
 {
     struct dp_ops *ops = gw_calloc(1, sizeof(*ops));
-    ops->pages = pages;
-    ops->page_count = count;
-    ops->arg = arg;
-    dp_server_init(&ops->server, loop, &handler, ops);
+    ops->pages = options->pages;
+    ops->page_count = options->page_count;
+    ops->arg = options->arg;
+    dp_server_init(&ops->server, options->loop, &handler, ops);
     ops->server.limits.connections_max = DP_OPS_CONNECTIONS_MAX;
-    if (dp_listener_open(&ops->listener, loop, listen, err) < 0) {
+    if (open_listener(ops, options, err) < 0) {
         free(ops);
         return -1;
     }
@@ -163,6 +176,17 @@ int dp_ops_open(struct dp_loop *loop, gw_str listen, const struct dp_ops_page *p
     dp_listener_start(&ops->listener);
     *ret_ops = ops;
     return 0;
+}
+
+int dp_ops_fd(const struct dp_ops *ops)
+{
+    return ops->listener.fd;
+}
+
+void dp_ops_hand_over(struct dp_ops *ops)
+{
+    dp_listener_leave(&ops->listener);
+    dp_server_drain(&ops->server);
 }
 
 uint16_t dp_ops_port(const struct dp_ops *ops)
@@ -174,7 +198,7 @@ void dp_ops_close(struct dp_ops *ops)
 {
     if (!ops)
         return;
-    dp_listener_close(&ops->listener);
+    dp_listener_leave(&ops->listener);
     dp_server_close(&ops->server);
     dp_loop_settle(ops->server.loop); /* connections are freed before their server */
     free(ops);

@@ -18,14 +18,27 @@ struct dp_ops_page {
     unsigned (*write)(void *arg, struct gw_buf *body);
 };
 
+struct dp_inherited;
 struct dp_ops;
 
-/* listen: "127.0.0.1:9100". loop, pages and arg are borrowed. Answers from now on, while the loop
- * runs. */
-GW_MUST_CHECK int dp_ops_open(struct dp_loop *loop, gw_str listen, const struct dp_ops_page *pages,
-                              size_t count, void *arg, struct dp_ops **ret_ops,
+/* All borrowed; inherited only until it is open. */
+struct dp_ops_options {
+    struct dp_loop *loop;
+    gw_str listen;                  /* "127.0.0.1:9100" */
+    struct dp_inherited *inherited; /* where its socket may be; NULL: nowhere */
+    const struct dp_ops_page *pages;
+    size_t page_count;
+    void *arg;
+};
+
+/* Answers from now on, while the loop runs. */
+GW_MUST_CHECK int dp_ops_open(const struct dp_ops_options *options, struct dp_ops **ret_ops,
                               struct gw_error *err);
 uint16_t dp_ops_port(const struct dp_ops *ops);
+int dp_ops_fd(const struct dp_ops *ops); /* of its listening socket */
+/* To another process that answers on the same socket already: connections end with their next
+ * answer. */
+void dp_ops_hand_over(struct dp_ops *ops);
 void dp_ops_close(struct dp_ops *ops); /* takes NULL */
 
 #endif

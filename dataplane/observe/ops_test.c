@@ -56,6 +56,18 @@ static void on_stop(struct ev_loop *ev, ev_async *watcher, int events)
     dp_loop_stop(&loop);
 }
 
+static int open_at(const char *listen, struct dp_ops **ret_ops)
+{
+    struct dp_ops_options options = {
+        .loop = &loop,
+        .listen = gw_str_from(listen),
+        .pages = dp_status_pages,
+        .page_count = dp_status_page_count,
+        .arg = &status,
+    };
+    return dp_ops_open(&options, ret_ops, &err);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -78,9 +90,7 @@ static int set_up(void **state)
         .arg = &workers,
     };
     dp_status_init(&status, &sources, metrics);
-    assert_int_equal(dp_ops_open(&loop, GW_STR("127.0.0.1:0"), dp_status_pages,
-                                 dp_status_page_count, &status, &ops, &err),
-                     0);
+    assert_int_equal(open_at("127.0.0.1:0", &ops), 0);
     return 0;
 }
 
@@ -207,11 +217,9 @@ static void an_address_in_use_or_wrong_is_named(void **state)
 {
     (void)state;
     struct dp_ops *other = NULL;
-    assert_int_equal(dp_ops_open(&loop, GW_STR("nowhere"), dp_status_pages, 1, NULL, &other, &err),
-                     -1);
+    assert_int_equal(open_at("nowhere", &other), -1);
     assert_int_equal(err.code, GW_INVALID_ARGUMENT);
-    assert_int_equal(
-        dp_ops_open(&loop, GW_STR("203.0.113.1:1"), dp_status_pages, 1, NULL, &other, &err), -1);
+    assert_int_equal(open_at("203.0.113.1:1", &other), -1);
     assert_has(err.message, "203.0.113.1:1");
     assert_null(other);
 }

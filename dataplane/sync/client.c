@@ -36,6 +36,7 @@ struct dp_client {
     gw_msec backoff_ms;
     struct gw_error ended; /* why the stream ended; code OK and has_ended: by the server's will */
     bool has_ended;
+    bool is_paused;
     struct gw_arena pending;              /* chunks of the update that is coming in */
     Penstock__Agent__V1__Update **chunks; /* owned array */
     size_t chunk_count, chunk_room, chunk_bytes;
@@ -92,8 +93,9 @@ static void disconnect(struct dp_client *client, const struct gw_error *why)
     } else {
         pause = 0;
     }
-    set_timer(client, &client->retry, pause, 0);
-    client->events->on_disconnected(client->user, endpoint, why, pause);
+    if (!client->is_paused)
+        set_timer(client, &client->retry, pause, 0);
+    client->events->on_disconnected(client->user, endpoint, why, client->is_paused ? -1 : pause);
 }
 
 static int send_message(struct dp_client *client, gw_str bytes, struct gw_error *err)
@@ -333,6 +335,28 @@ int dp_client_new(struct ev_loop *loop, const struct dp_sync_options *options,
     set_timer(client, &client->retry, 0, 0);
     *ret_client = client;
     return 0;
+}
+
+void dp_client_pause(struct dp_client *client)
+{
+    client->is_paused = true;
+    ev_timer_stop(client->loop, &client->retry);
+    if (!client->stream)
+        close_connection(client);
+}
+
+void dp_client_resume(struct dp_client *client)
+{
+    client->is_paused = false;
+    client->backoff_ms = BACKOFF_MIN_MS;
+    if (!client->stream)
+        set_timer(client, &client->retry, 0, 0);
+}
+
+void dp_client_leave(struct dp_client *client)
+{
+    dp_client_pause(client);
+    close_connection(client);
 }
 
 bool dp_client_is_open(const struct dp_client *client)

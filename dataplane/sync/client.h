@@ -25,6 +25,7 @@ struct dp_client_events {
                      struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
                      struct gw_error *err);
     void (*on_connected)(void *user, const char *endpoint);
+    /* retry_ms -1: not before dp_client_resume. */
     void (*on_disconnected)(void *user, const char *endpoint, const struct gw_error *why,
                             gw_msec retry_ms);
 };
@@ -35,6 +36,12 @@ GW_MUST_CHECK int dp_client_new(struct ev_loop *loop, const struct dp_sync_optio
                                 const struct dp_client_events *events, void *user,
                                 struct dp_client **ret_client, struct gw_error *err);
 void dp_client_free(struct dp_client *client); /* takes NULL */
+
+/* What is open stays; once it has ended, nothing is tried until dp_client_resume. */
+void dp_client_pause(struct dp_client *client);
+void dp_client_resume(struct dp_client *client);
+/* Pauses, and ends what is open. */
+void dp_client_leave(struct dp_client *client);
 
 /* A stream is open: something can be sent. */
 bool dp_client_is_open(const struct dp_client *client);

@@ -468,6 +468,22 @@ static void the_next_address_of_a_name_is_tried_at_once(void **state)
         assert_int_equal(f->retry_ms[i], 0);
 }
 
+static void what_has_ended_while_paused_is_tried_after_it(void **state)
+{
+    struct fixture *f = *state;
+    struct gw_error err = GW_ERROR_NONE;
+    assert_int_equal(dp_client_new(f->loop, &f->options, &events, f, &f->client, &err), 0);
+    dp_client_pause(f->client);
+    ev_run(f->loop, EVRUN_NOWAIT); /* nothing was open, and nothing is tried */
+    assert_int_equal(f->connects, 0);
+    dp_client_resume(f->client);
+    server_start(&f->servers[0], greet_and_update);
+    run(f, 1, 0);
+    dp_client_leave(f->client);
+    assert_false(dp_client_is_open(f->client));
+    assert_int_equal(f->disconnects, 0); /* leaving is no failure */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -483,6 +499,7 @@ int main(void)
         TEST(a_silent_control_plane_is_left),
         TEST(attempts_are_further_and_further_apart),
         TEST(the_next_address_of_a_name_is_tried_at_once),
+        TEST(what_has_ended_while_paused_is_tried_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,11 +9,12 @@
 #include <ev.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct dp_sync {
     const struct dp_sync_options *options; /* borrowed */
-    dp_sync_publish *publish;
+    const struct dp_sync_events *events;   /* borrowed */
     void *context;
     struct dp_catalog *catalog;  /* owned; sync thread, and before it starts */
     struct dp_client *client;    /* owned; sync thread */
@@ -23,7 +24,11 @@ struct dp_sync {
     ev_async stop;
     struct dp_route_stats_table *stats; /* borrowed */
     ev_timer tell;                      /* statistics */
-    ev_timer save; /* the cache is written a moment after a change, not for each of a burst */
+    ev_timer save;   /* the cache is written a moment after a change, not for each of a burst */
+    bool is_unsaved; /* there has been a change since */
+    enum dp_sync_role role;
+    ev_async assume;
+    _Atomic enum dp_sync_role asked_role; /* any thread's */
     pthread_t thread;
     bool is_running;
     pthread_mutex_t lock; /* for what follows */
@@ -36,7 +41,7 @@ static void take(struct dp_sync *sync, struct dp_snapshot *snapshot)
 {
     dp_snapshot_unref(sync->current);
     sync->current = snapshot;
-    sync->publish(sync->context, snapshot);
+    sync->events->on_snapshot(sync->context, snapshot);
 }
 
 /* Chunks of one update, seen as one. */
@@ -104,6 +109,7 @@ static void set_cached(struct dp_sync *sync, int64_t revision)
 static void save_cache(struct dp_sync *sync)
 {
     struct gw_error err = GW_ERROR_NONE;
+    sync->is_unsaved = false;
     if (dp_cache_save(sync->options->cache_dir, sync->catalog, &err) == 0)
         set_cached(sync, dp_catalog_revision(sync->catalog));
     else
@@ -116,6 +122,15 @@ static void on_save(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     ev_timer_stop(loop, timer);
     save_cache(timer->data);
+}
+
+/* Beside another process of the same id, the directory is that one's. */
+static void save_soon(struct dp_sync *sync)
+{
+    if (!sync->is_unsaved || sync->role != DP_SYNC_ALONE || ev_is_active(&sync->save))
+        return;
+    ev_timer_set(&sync->save, 0.2, 0);
+    ev_timer_start(sync->loop, &sync->save);
 }
 
 /* Each update ends with its final chunk. */
@@ -216,10 +231,8 @@ static int on_update(void *user, Penstock__Agent__V1__Update **chunks, size_t co
     if (apply(sync, chunks, count, arena, err) < 0)
         return -1;
     fill_ack(sync, arena, ret_ack);
-    if (sync->options->cache_dir && *sync->options->cache_dir && !ev_is_active(&sync->save)) {
-        ev_timer_set(&sync->save, 0.2, 0);
-        ev_timer_start(sync->loop, &sync->save);
-    }
+    sync->is_unsaved = sync->options->cache_dir && *sync->options->cache_dir;
+    save_soon(sync);
     pthread_mutex_lock(&sync->lock);
     sync->status.revision = ret_ack->revision;
     sync->status.updates++;
@@ -249,6 +262,11 @@ static void on_disconnected(void *user, const char *endpoint, const struct gw_er
     sync->status.failures++;
     memcpy(sync->status.last_error, why->message, sizeof(sync->status.last_error));
     pthread_mutex_unlock(&sync->lock);
+    if (sync->role != DP_SYNC_ALONE) {
+        gw_log(GW_LOG_INFO, "sync", "the control plane is left to the new process",
+               gw_kv_text("endpoint", endpoint), gw_kv_error(why));
+        return;
+    }
     gw_log(GW_LOG_WARN, "sync", "not connected to the control plane, serving goes on",
            gw_kv_text("endpoint", endpoint), gw_kv_error(why), gw_kv_int("retry_ms", retry_ms));
 }
@@ -272,6 +290,44 @@ static void on_tell(struct ev_loop *loop, ev_timer *timer, int events)
     for (size_t i = 0; i < told.count && dp_client_is_open(sync->client); i++)
         dp_client_send(sync->client, told.messages[i]);
     gw_arena_done(&arena);
+}
+
+/* ---- beside another process of the same id */
+
+static void assume(struct dp_sync *sync, enum dp_sync_role role)
+{
+    sync->role = role;
+    switch (role) {
+    case DP_SYNC_ALONE:
+        dp_client_resume(sync->client);
+        save_soon(sync);
+        return;
+    case DP_SYNC_YIELDS:
+        dp_client_pause(sync->client);
+        break;
+    case DP_SYNC_REPLACED:
+        dp_client_leave(sync->client);
+        break;
+    }
+    ev_timer_stop(sync->loop, &sync->save);
+    if (role == DP_SYNC_YIELDS && sync->is_unsaved)
+        save_cache(sync);
+}
+
+static void on_assume(struct ev_loop *loop, ev_async *async, int events)
+{
+    (void)loop, (void)events;
+    struct dp_sync *sync = async->data;
+    enum dp_sync_role role = atomic_load(&sync->asked_role);
+    assume(sync, role);
+    if (sync->events->on_role)
+        sync->events->on_role(sync->context, role);
+}
+
+void dp_sync_assume(struct dp_sync *sync, enum dp_sync_role role)
+{
+    atomic_store(&sync->asked_role, role);
+    ev_async_send(sync->loop, &sync->assume);
 }
 
 /* ---- life */
@@ -305,12 +361,12 @@ static int start_thread(struct dp_sync *sync, struct gw_error *err)
 }
 
 int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile_env *env,
-                  dp_sync_publish *publish, void *context, struct dp_sync **ret_sync,
+                  const struct dp_sync_events *events, void *context, struct dp_sync **ret_sync,
                   struct gw_error *err)
 {
     struct dp_sync *sync = gw_calloc(1, sizeof(*sync));
     *sync = (struct dp_sync){.options = options,
-                             .publish = publish,
+                             .events = events,
                              .context = context,
                              .stats = env->stats,
                              .loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV),
@@ -319,9 +375,11 @@ int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile
     ev_async_init(&sync->stop, on_stop);
     ev_init(&sync->save, on_save);
     ev_timer_init(&sync->tell, on_tell, DP_STATISTICS_MS / 1000., DP_STATISTICS_MS / 1000.);
-    sync->save.data = sync->tell.data = sync;
+    ev_async_init(&sync->assume, on_assume);
+    sync->save.data = sync->tell.data = sync->assume.data = sync;
     ev_timer_start(sync->loop, &sync->tell);
     ev_async_start(sync->loop, &sync->stop);
+    ev_async_start(sync->loop, &sync->assume);
     if (options->cache_dir && *options->cache_dir)
         load_cache(sync);
     if (dp_client_new(sync->loop, options, &client_events, sync, &sync->client, err) < 0 ||

@@ -23,16 +23,34 @@ struct dp_sync_options {
     gw_msec backoff_max_ms; /* between attempts, with jitter; starts at 100 ms. 0: 10 s */
 };
 
-/* Called on the sync thread with each new snapshot; it takes references of its own. */
-typedef void dp_sync_publish(void *context, struct dp_snapshot *snapshot);
+/* What another process of the same id, that comes up beside this one, makes of it. */
+enum dp_sync_role {
+    DP_SYNC_ALONE,  /* as from the start, and again when the other one has not come up */
+    DP_SYNC_YIELDS, /* the snapshot is on disk, for the other one to start from, and nothing more is
+                       written there; the stream, which the other one takes over, is not opened
+                       again */
+    DP_SYNC_REPLACED /* the other one serves: the stream has ended */
+};
 
-/* Loads the cache (publishing what it holds before this returns), then starts the thread. env and
- * options are borrowed until dp_sync_stop. */
+/* What the owner of the thread hears, on that thread. */
+struct dp_sync_events {
+    /* Each new snapshot; takes references of its own. */
+    void (*on_snapshot)(void *context, struct dp_snapshot *snapshot);
+    void (*on_role)(void *context, enum dp_sync_role role); /* may be NULL */
+};
+
+/* Loads the cache (publishing what it holds before this returns), then starts the thread. env,
+ * options and events are borrowed until dp_sync_stop. */
 GW_MUST_CHECK int dp_sync_start(const struct dp_sync_options *options,
-                                const struct dp_compile_env *env, dp_sync_publish *publish,
-                                void *context, struct dp_sync **ret_sync, struct gw_error *err);
+                                const struct dp_compile_env *env,
+                                const struct dp_sync_events *events, void *context,
+                                struct dp_sync **ret_sync, struct gw_error *err);
 /* Ends the stream, joins the thread, frees. Takes NULL. */
 void dp_sync_stop(struct dp_sync *sync);
+
+/* Any thread; becomes true a moment later, and then on_role is called, on the sync thread. When
+ * another role is asked for before that, it is that one only. */
+void dp_sync_assume(struct dp_sync *sync, enum dp_sync_role role);
 
 /* For metrics and the operations port. Any thread. */
 struct dp_sync_status {
