@@ -350,6 +350,7 @@ static void make_status(struct agent *agent)
         .agent_id = agent->settings.agent_id,
         .routes = agent->env.stats,
         .limiter = agent->env.limiter,
+        .endpoints = agent->env.endpoints,
         .access_log = agent->access_log,
         .read_workers = read_workers,
         .read_sync = read_sync,
@@ -357,6 +358,14 @@ static void make_status(struct agent *agent)
         .arg = agent,
     };
     dp_status_init(&agent->status, &sources, agent->metrics);
+}
+
+/* The main loop looks up names: what is found is for all workers, and they are for requests. */
+static int resolve_names(struct agent *agent, struct gw_error *err)
+{
+    struct dp_resolver_options options = {.loop = &agent->loop,
+                                          .servers = agent->settings.dns_servers};
+    return dp_endpoints_resolve(agent->env.endpoints, &options, err);
 }
 
 static int open_parts(struct agent *agent, struct gw_error *err)
@@ -376,7 +385,7 @@ static int open_parts(struct agent *agent, struct gw_error *err)
         has_log ? dp_access_log_open(settings->access_log, worker_count, &agent->access_log, err)
                 : 0;
     make_status(agent);
-    if (result < 0)
+    if (result < 0 || resolve_names(agent, err) < 0)
         return -1;
     agent->shared = (struct dp_worker_shared){
         .settings = settings,

@@ -82,6 +82,10 @@ static const struct gw_setting rows[] = {
         "Unused connections kept per backend address and worker"),
     ROW("upstream-ca-file", TEXT, upstream_ca_file, "", 0, 0,
         "Certificates (PEM) that backends over TLS must be verified by; without: the system's"),
+    ROW("dns-servers", TEXT, dns_servers, "", 0, 0,
+        "Who resolves names of backends: \"10.0.0.2\", \"127.0.0.1:5353\", several by comma; "
+        "without: "
+        "as /etc/resolv.conf says"),
     ROW("limiter-size", INT, limiter_size, "1048576", 1024, 1 << 28,
         "Counters of throttling alive at once, 56 bytes each when used"),
     ROW("drain-grace", DURATION, drain_grace_ms, "5s", 0, HOUR,

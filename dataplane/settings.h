@@ -27,6 +27,7 @@ struct dp_settings {
     gw_msec upstream_connect_timeout_ms, upstream_idle_timeout_ms;
     int64_t upstream_idle_max;    /* unused connections kept per endpoint and worker */
     const char *upstream_ca_file; /* PEM; "": the system's */
+    const char *dns_servers;      /* "address:port", several by comma; "": resolv.conf's */
 
     /* the control plane */
     const char *controlplane; /* "host:port", several by comma */

@@ -90,6 +90,9 @@ static void put_member(struct page *page, const struct dp_member *member)
         put_text(page, GW_STR_NONE, gw_str_n(text, dp_address_print(&addresses[i], text)));
     }
     close_with(page, GW_STR("]"));
+    const char *error = dp_endpoint_error(member->endpoint);
+    if (error)
+        put_text(page, GW_STR("dns_error"), gw_str_from(error));
     close_with(page, GW_STR("}"));
 }
 

@@ -21,6 +21,7 @@ static struct dp_loop loop;
 static struct ev_async stop;
 static struct gw_metrics *metrics;
 static struct dp_limiter *limiter;
+static struct dp_endpoints *endpoints;
 static struct dp_route_stats_table *table;
 static struct dp_status status;
 static struct dp_ops *ops;
@@ -76,6 +77,7 @@ static int set_up(void **state)
     ev_async_start(loop.ev, &stop);
     metrics = gw_metrics_new(dp_agent_metrics, DP_METRIC_COUNT);
     limiter = dp_limiter_new(64);
+    endpoints = dp_endpoints_new(1);
     table = dp_route_stats_table_new(1);
     workers = (struct dp_workers_status){.count = 2, .stalled_ms = 20, .revision = 7};
     sync_status = (struct dp_sync_status){0};
@@ -84,6 +86,7 @@ static int set_up(void **state)
         .agent_id = "agent-1",
         .routes = table,
         .limiter = limiter,
+        .endpoints = endpoints,
         .read_workers = read_workers,
         .read_sync = read_sync,
         .read_refusals = read_refusals,
@@ -101,6 +104,7 @@ static int tear_down(void **state)
     dp_status_done(&status);
     dp_route_stats_table_free(table);
     dp_limiter_free(limiter);
+    dp_endpoints_free(endpoints);
     gw_metrics_free(metrics);
     ev_async_stop(loop.ev, &stop);
     dp_loop_done(&loop);
@@ -393,8 +397,7 @@ static void apply(struct dp_catalog *catalog)
 static void the_configuration_is_told_without_credentials(void **state)
 {
     (void)state;
-    struct dp_compile_env env = {
-        .limiter = limiter, .endpoints = dp_endpoints_new(1), .stats = table};
+    struct dp_compile_env env = {.limiter = limiter, .endpoints = endpoints, .stats = table};
     struct dp_catalog *catalog = dp_catalog_new(&env);
     refused = (struct dp_refused){.name = "policies/bad", .reason = "no \"kind\"", .revision = 6};
     apply(catalog);
@@ -418,7 +421,6 @@ static void the_configuration_is_told_without_credentials(void **state)
     assert_has(received, "\npenstock_agent_apps 1\n");
     dp_status_publish(&status, NULL);
     dp_catalog_free(catalog);
-    dp_endpoints_free(env.endpoints);
 }
 
 static void without_a_configuration_the_page_says_so(void **state)

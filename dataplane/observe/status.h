@@ -15,6 +15,7 @@
 #define DP_STATUS_ROUTES_MAX 1000  /* routes with series of their own; the rest is one */
 
 struct dp_access_log;
+struct dp_endpoints;
 struct dp_limiter;
 struct dp_route_stats_table;
 
@@ -30,6 +31,7 @@ struct dp_status_sources {
     const char *agent_id;
     struct dp_route_stats_table *routes;
     const struct dp_limiter *limiter;
+    struct dp_endpoints *endpoints;
     const struct dp_access_log *access_log; /* NULL: off */
     void (*read_workers)(void *arg, struct dp_workers_status *ret_status);
     void (*read_sync)(void *arg, struct dp_sync_status *ret_status);

@@ -7,6 +7,7 @@
 
 #include "common/arena.h"
 #include "dataplane/limiter.h"
+#include "dataplane/upstream/endpoint.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -72,6 +73,22 @@ static void put_snapshot(struct gw_buf *out, struct dp_status *status)
     dp_snapshot_unref(snapshot);
     put(out, "penstock_agent_routes", GW_GAUGE, "Routes that are served.", (int64_t)routes);
     put(out, "penstock_agent_apps", GW_GAUGE, "Apps that are known.", (int64_t)apps);
+}
+
+static void put_names(struct gw_buf *out, struct dp_endpoints *endpoints)
+{
+    struct dp_endpoints_stats stats;
+    dp_endpoints_read_stats(endpoints, &stats);
+    put(out, "penstock_agent_dns_names", GW_GAUGE, "Names of backends that are resolved.",
+        stats.names);
+    put(out, "penstock_agent_dns_failing_names", GW_GAUGE,
+        "Names whose last look-up failed; those that had addresses keep them. /config says which.",
+        stats.failing);
+    put(out, "penstock_agent_dns_lookups_total", GW_COUNTER, "Look-ups of names of backends.",
+        (int64_t)stats.lookups);
+    put(out, "penstock_agent_dns_failures_total", GW_COUNTER,
+        "Look-ups that found no address: no such name, no answer, or no sense in it.",
+        (int64_t)stats.failures);
 }
 
 static void put_log(struct gw_buf *out, const struct dp_access_log *log)
@@ -178,6 +195,7 @@ void dp_status_write_metrics(struct gw_buf *out, void *arg)
     put(out, "penstock_agent_limiter_overflows_total", GW_COUNTER,
         "Limits that did not bind a request because --limiter-size counters were in use.",
         (int64_t)dp_limiter_overflows(status->sources.limiter));
+    put_names(out, status->sources.endpoints);
     put_log(out, status->sources.access_log);
     put_routes(out, status->sources.routes);
 }

@@ -82,6 +82,38 @@ unsigned dp_endpoint_addresses(const struct dp_endpoint *endpoint,
     return 0;
 }
 
+unsigned dp_endpoint_version(const struct dp_endpoint *endpoint)
+{
+    (void)endpoint;
+    return 0;
+}
+
+bool dp_endpoint_has(const struct dp_endpoint *endpoint, const struct dp_address *address,
+                     unsigned *seen)
+{
+    (void)endpoint, (void)address, (void)seen;
+    return true;
+}
+
+const char *dp_endpoint_error(const struct dp_endpoint *endpoint)
+{
+    (void)endpoint;
+    return NULL;
+}
+
+void dp_endpoints_read_stats(struct dp_endpoints *endpoints, struct dp_endpoints_stats *ret_stats)
+{
+    (void)endpoints;
+    *ret_stats = (struct dp_endpoints_stats){0};
+}
+
+int dp_endpoints_resolve(struct dp_endpoints *endpoints, const struct dp_resolver_options *options,
+                         struct gw_error *err)
+{
+    (void)endpoints, (void)options, (void)err;
+    return 0;
+}
+
 bool dp_endpoint_is_settled(const struct dp_endpoint *endpoint)
 {
     (void)endpoint;

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The registry, and the thread that resolves names: getaddrinfo follows the machine's own rules
- * (/etc/hosts, search domains), and may block as long as it likes there. */
+/* The registry, and when each name is looked up. The agent's main loop does that: the workers' are
+ * for requests, and what is found is for all of them. */
 #include "dataplane/upstream/endpoint.h"
 
 #include "common/clock.h"
-#include "common/list.h"
+#include "common/log.h"
 #include "common/map.h"
+#include "dataplane/upstream/resolver.h"
 
-#include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define REFRESH_MS 30000
-#define RETRY_MS 2000 /* while a name has no address at all */
 #define HOST_BYTES_MAX 255
 
 #define WORDS (sizeof(struct dp_address) * DP_ENDPOINT_ADDRESSES_MAX / sizeof(uint64_t))
@@ -26,9 +22,12 @@ struct dp_endpoint {
     struct dp_endpoints *endpoints; /* borrowed */
     gw_str host, name;              /* owned, one piece with the endpoint */
     uint16_t port;
-    struct gw_list node; /* of endpoints->names when it is resolved, ordered by due_ms */
-    gw_msec due_ms;      /* of the next look-up */
+    bool is_name;           /* not a literal address */
+    struct gw_list node;    /* of endpoints->due */
+    struct dp_timer expiry; /* until it is due */
+    unsigned failures;      /* in a row; the loop's thread only */
     atomic_bool settled;
+    _Atomic(const char *) error; /* static text; NULL: none */
 
     /* The addresses, written by one thread at a time: readers who find `version` odd or changed
      * read again. Words are atomic, and released and acquired one by one, so that a reader who sees
@@ -42,12 +41,21 @@ struct dp_endpoint {
 
 struct dp_endpoints {
     unsigned worker_count;
-    pthread_t resolver;
-    pthread_mutex_t lock; /* guards everything below, and each endpoint's node and due_ms */
-    pthread_cond_t wake;
+    pthread_mutex_t lock; /* guards the next four, and each endpoint's node and expiry */
     struct gw_map by_name;
-    struct gw_list names; /* due first in front */
-    bool stopping;
+    struct dp_wheel wheel; /* of names that are good for a while */
+    struct gw_list due;    /* names to look up, in this order */
+    struct dp_loop *loop;  /* borrowed; NULL: nothing is looked up yet */
+
+    /* the loop's thread only */
+    struct dp_resolver *resolver;
+    ev_async wake;
+    struct dp_timer timer;
+    struct dp_task task;
+    unsigned under_way;
+
+    atomic_uint names, failing;
+    atomic_ullong lookups, failures;
 };
 
 static void publish(struct dp_endpoint *endpoint, const struct dp_address *addresses,
@@ -92,8 +100,12 @@ static bool drop_reference(struct dp_endpoint *endpoint)
 {
     if (atomic_fetch_sub_explicit(&endpoint->refs, 1, memory_order_acq_rel) > 1)
         return false;
-    (void)gw_map_take(&endpoint->endpoints->by_name, endpoint->name); /* it is the endpoint */
+    struct dp_endpoints *endpoints = endpoint->endpoints;
+    (void)gw_map_take(&endpoints->by_name, endpoint->name); /* it is the endpoint */
     gw_list_remove(&endpoint->node);
+    dp_timer_stop(&endpoint->expiry);
+    atomic_fetch_sub(&endpoints->names, endpoint->is_name);
+    atomic_fetch_sub(&endpoints->failing, atomic_load(&endpoint->error) != NULL);
     return true;
 }
 
@@ -122,123 +134,186 @@ void dp_endpoint_unref(struct dp_endpoint *endpoint)
         free_endpoint(endpoint);
 }
 
-/* Under the lock. */
-static void schedule(struct dp_endpoint *endpoint, gw_msec due_ms)
+/* ---- look-ups */
+
+/* Under the lock, from the wheel. */
+static void on_expired(struct dp_timer *timer)
 {
-    endpoint->due_ms = due_ms;
-    struct gw_list *before = &endpoint->endpoints->names;
-    while (before->prev != &endpoint->endpoints->names &&
-           gw_container_of(before->prev, struct dp_endpoint, node)->due_ms > due_ms)
-        before = before->prev;
-    gw_list_insert(before, &endpoint->node);
+    struct dp_endpoint *endpoint = gw_container_of(timer, struct dp_endpoint, expiry);
+    gw_list_push(&endpoint->endpoints->due, &endpoint->node);
 }
 
-/* IPv4 and IPv6 as getaddrinfo sorts them (RFC 6724). */
-static unsigned look_up(const struct dp_endpoint *endpoint,
-                        struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX])
+/* Other addresses, or the same in another order. */
+static bool is_news(const struct dp_endpoint *endpoint, const struct dp_resolution *resolution)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *found = NULL;
-    unsigned count = 0;
-    if (getaddrinfo(endpoint->host.ptr, NULL, &hints, &found) != 0)
+    struct dp_address before[DP_ENDPOINT_ADDRESSES_MAX];
+    unsigned count = dp_endpoint_addresses(endpoint, before);
+    return count != resolution->count ||
+           memcmp(before, resolution->addresses, count * sizeof(before[0])) != 0;
+}
+
+static void set_error(struct dp_endpoint *endpoint, const char *error)
+{
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    const char *before = atomic_exchange(&endpoint->error, error);
+    if (!before == !error)
+        return;
+    if (error)
+        atomic_fetch_add(&endpoint->endpoints->failing, 1);
+    else
+        atomic_fetch_sub(&endpoint->endpoints->failing, 1);
+    if (!gw_log_allow(&limit, 10, &dropped))
+        return;
+    if (error)
+        gw_log(GW_LOG_WARN, "dns", "a backend's name cannot be resolved; its last addresses stay",
+               gw_kv_str("host", endpoint->host), gw_kv_text("error", error),
+               gw_kv_int("addresses", atomic_load(&endpoint->count)),
+               gw_kv_int("dropped", dropped));
+    else
+        gw_log(GW_LOG_INFO, "dns", "a backend's name is resolved again",
+               gw_kv_str("host", endpoint->host), gw_kv_int("dropped", dropped));
+}
+
+/* Takes the addresses; returns when to look again. */
+static gw_msec learn(struct dp_endpoint *endpoint, const struct dp_resolution *resolution)
+{
+    struct dp_endpoints *endpoints = endpoint->endpoints;
+    if (resolution->cancelled)
         return 0;
-    for (const struct addrinfo *at = found; at && count < DP_ENDPOINT_ADDRESSES_MAX;
-         at = at->ai_next) {
-        struct dp_address address = dp_address_from(at->ai_addr);
-        if (dp_address_is_known(&address))
-            addresses[count++] = address;
+    atomic_fetch_add_explicit(&endpoints->lookups, 1, memory_order_relaxed);
+    set_error(endpoint, resolution->error);
+    if (resolution->error) {
+        gw_msec wait = DP_ENDPOINT_RETRY_MIN_MS << GW_MIN(endpoint->failures, 16U);
+        atomic_fetch_add_explicit(&endpoints->failures, 1, memory_order_relaxed);
+        endpoint->failures++;
+        return GW_MIN(wait, DP_ENDPOINT_RETRY_MAX_MS);
     }
-    freeaddrinfo(found);
-    return count;
+    endpoint->failures = 0;
+    if (is_news(endpoint, resolution))
+        publish(endpoint, resolution->addresses, resolution->count);
+    return GW_MIN(GW_MAX(resolution->ttl_ms, DP_ENDPOINT_TTL_MIN_MS), DP_ENDPOINT_TTL_MAX_MS);
 }
 
-static void resolve(struct dp_endpoint *endpoint)
+static void on_resolved(void *arg, const struct dp_resolution *resolution)
 {
-    struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
-    unsigned count = look_up(endpoint, addresses);
-    if (count > 0)
-        publish(endpoint, addresses, count);
-    atomic_store_explicit(&endpoint->settled, true, memory_order_release);
-}
-
-/* Under the lock: the endpoint that is due, with a reference; NULL: stop. */
-static struct dp_endpoint *wait_for_due(struct dp_endpoints *endpoints)
-{
-    while (!endpoints->stopping) {
-        if (gw_list_is_empty(&endpoints->names)) {
-            pthread_cond_wait(&endpoints->wake, &endpoints->lock);
-            continue;
-        }
-        struct dp_endpoint *first =
-            gw_container_of(endpoints->names.next, struct dp_endpoint, node);
-        gw_msec wait = first->due_ms - gw_clock_monotonic_ms();
-        if (wait <= 0) {
-            gw_list_remove(&first->node);
-            return dp_endpoint_ref(first);
-        }
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += wait / 1000 + 1;
-        pthread_cond_timedwait(&endpoints->wake, &endpoints->lock, &until);
-    }
-    return NULL;
-}
-
-static void *run_resolver(void *arg)
-{
-    struct dp_endpoints *endpoints = arg;
-    struct dp_endpoint *endpoint;
+    struct dp_endpoint *endpoint = arg;
+    struct dp_endpoints *endpoints = endpoint->endpoints;
+    gw_msec wait = learn(endpoint, resolution);
+    if (!resolution->cancelled)
+        atomic_store_explicit(&endpoint->settled, true, memory_order_release);
+    endpoints->under_way--;
     pthread_mutex_lock(&endpoints->lock);
-    while ((endpoint = wait_for_due(endpoints)) != NULL) {
-        pthread_mutex_unlock(&endpoints->lock);
-        resolve(endpoint);
-        bool has_any = atomic_load_explicit(&endpoint->count, memory_order_relaxed) > 0;
-        pthread_mutex_lock(&endpoints->lock);
-        schedule(endpoint, gw_clock_monotonic_ms() + (has_any ? REFRESH_MS : RETRY_MS));
-        if (drop_reference(endpoint))
-            free_endpoint(endpoint);
+    dp_timer_arm(&endpoints->wheel, &endpoint->expiry, endpoints->loop->now_ms + wait);
+    bool is_last = drop_reference(endpoint);
+    pthread_mutex_unlock(&endpoints->lock);
+    if (is_last)
+        free_endpoint(endpoint);
+    dp_loop_later(endpoints->loop, &endpoints->task);
+}
+
+/* The first that is due, with a reference; NULL: none, or enough are under way. */
+static struct dp_endpoint *take_due(struct dp_endpoints *endpoints)
+{
+    struct dp_endpoint *endpoint = NULL;
+    pthread_mutex_lock(&endpoints->lock);
+    if (!gw_list_is_empty(&endpoints->due) && endpoints->under_way < DP_ENDPOINT_LOOKUPS_MAX) {
+        endpoint = gw_container_of(endpoints->due.next, struct dp_endpoint, node);
+        gw_list_remove(&endpoint->node);
+        dp_endpoint_ref(endpoint);
+        endpoints->under_way++;
     }
     pthread_mutex_unlock(&endpoints->lock);
-    return NULL;
+    return endpoint;
 }
+
+static void look_up_due(struct dp_endpoints *endpoints)
+{
+    struct dp_endpoint *endpoint;
+    pthread_mutex_lock(&endpoints->lock);
+    dp_wheel_advance(&endpoints->wheel, endpoints->loop->now_ms);
+    gw_msec next_ms = endpoints->wheel.next_ms;
+    pthread_mutex_unlock(&endpoints->lock);
+    while ((endpoint = take_due(endpoints)) != NULL)
+        dp_resolver_look_up(endpoints->resolver, endpoint->host.ptr, on_resolved, endpoint);
+    dp_timer_stop(&endpoints->timer);
+    /* What on_resolved arms earlier it tells by the task. */
+    if (next_ms != INT64_MAX)
+        dp_loop_arm(endpoints->loop, &endpoints->timer,
+                    GW_MAX(next_ms - endpoints->loop->now_ms, 0));
+}
+
+static void on_timer(struct dp_timer *timer)
+{
+    look_up_due(gw_container_of(timer, struct dp_endpoints, timer));
+}
+
+static void on_task(struct dp_task *task)
+{
+    look_up_due(gw_container_of(task, struct dp_endpoints, task));
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
+{
+    (void)ev, (void)events;
+    struct dp_endpoints *endpoints = gw_container_of(watcher, struct dp_endpoints, wake);
+    look_up_due(endpoints);
+    dp_loop_settle(endpoints->loop);
+}
+
+/* ---- the registry */
 
 struct dp_endpoints *dp_endpoints_new(unsigned worker_count)
 {
     struct dp_endpoints *endpoints = gw_calloc(1, sizeof(*endpoints));
     endpoints->worker_count = worker_count;
     gw_map_init(&endpoints->by_name);
-    gw_list_init(&endpoints->names);
+    gw_list_init(&endpoints->due);
+    dp_wheel_init(&endpoints->wheel, gw_clock_monotonic_ms());
+    dp_timer_init(&endpoints->timer, on_timer);
+    dp_task_init(&endpoints->task, on_task);
+    ev_async_init(&endpoints->wake, on_wake);
     pthread_mutex_init(&endpoints->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&endpoints->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    /* Signals are the main thread's. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&endpoints->resolver, NULL, run_resolver, endpoints);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error)
-        gw_panic("no thread for the resolver: error %d", error);
     return endpoints;
+}
+
+int dp_endpoints_resolve(struct dp_endpoints *endpoints, const struct dp_resolver_options *options,
+                         struct gw_error *err)
+{
+    assert(!endpoints->resolver);
+    if (dp_resolver_new(options, &endpoints->resolver, err) < 0)
+        return -1;
+    ev_async_start(options->loop->ev, &endpoints->wake);
+    pthread_mutex_lock(&endpoints->lock);
+    endpoints->loop = options->loop;
+    pthread_mutex_unlock(&endpoints->lock);
+    dp_loop_later(endpoints->loop, &endpoints->task);
+    return 0;
 }
 
 void dp_endpoints_free(struct dp_endpoints *endpoints)
 {
     if (!endpoints)
         return;
-    pthread_mutex_lock(&endpoints->lock);
-    endpoints->stopping = true;
-    pthread_cond_signal(&endpoints->wake);
-    pthread_mutex_unlock(&endpoints->lock);
-    pthread_join(endpoints->resolver, NULL);
+    dp_resolver_free(endpoints->resolver);
+    if (endpoints->loop)
+        ev_async_stop(endpoints->loop->ev, &endpoints->wake);
+    dp_timer_stop(&endpoints->timer);
+    dp_task_cancel(&endpoints->task);
     assert(endpoints->by_name.count == 0);
     gw_map_done(&endpoints->by_name);
-    pthread_cond_destroy(&endpoints->wake);
     pthread_mutex_destroy(&endpoints->lock);
     free(endpoints);
+}
+
+void dp_endpoints_read_stats(struct dp_endpoints *endpoints, struct dp_endpoints_stats *ret_stats)
+{
+    *ret_stats = (struct dp_endpoints_stats){
+        .names = atomic_load(&endpoints->names),
+        .failing = atomic_load(&endpoints->failing),
+        .lookups = atomic_load_explicit(&endpoints->lookups, memory_order_relaxed),
+        .failures = atomic_load_explicit(&endpoints->failures, memory_order_relaxed),
+    };
 }
 
 /* "host:port" in lower case; an IPv6 address gets its brackets when it has none. */
@@ -273,7 +348,26 @@ static struct dp_endpoint *new_endpoint(struct dp_endpoints *endpoints, gw_str n
     endpoint->endpoints = endpoints;
     atomic_init(&endpoint->refs, 1);
     gw_list_init(&endpoint->node);
+    dp_timer_init(&endpoint->expiry, on_expired);
     return endpoint;
+}
+
+/* Under the lock. */
+static void begin(struct dp_endpoint *endpoint)
+{
+    struct dp_endpoints *endpoints = endpoint->endpoints;
+    struct dp_address address;
+    if (dp_address_parse(endpoint->host, &address) == 0) {
+        publish(endpoint, &address, 1);
+        atomic_store_explicit(&endpoint->settled, true, memory_order_release);
+        return;
+    }
+    endpoint->is_name = true;
+    atomic_fetch_add(&endpoints->names, 1);
+    /* Ahead of every refresh: somebody may be waiting for it. */
+    gw_list_push_front(&endpoints->due, &endpoint->node);
+    if (endpoints->loop)
+        ev_async_send(endpoints->loop->ev, &endpoints->wake);
 }
 
 struct dp_endpoint *dp_endpoint_get(struct dp_endpoints *endpoints, gw_str host, uint16_t port)
@@ -282,7 +376,6 @@ struct dp_endpoint *dp_endpoint_get(struct dp_endpoints *endpoints, gw_str host,
     /* No name is longer (RFC 1035), so what is cut resolves as little as the whole would. */
     host.len = GW_MIN(host.len, (size_t)HOST_BYTES_MAX);
     gw_str name = {text, print_name(text, sizeof(text), host, port)};
-    struct dp_address address;
     pthread_mutex_lock(&endpoints->lock);
     struct dp_endpoint *endpoint = gw_map_get(&endpoints->by_name, name);
     if (endpoint) {
@@ -290,14 +383,7 @@ struct dp_endpoint *dp_endpoint_get(struct dp_endpoints *endpoints, gw_str host,
     } else {
         endpoint = new_endpoint(endpoints, name, port);
         gw_map_put(&endpoints->by_name, name, endpoint);
-        if (dp_address_parse(endpoint->host, &address) == 0) {
-            publish(endpoint, &address, 1);
-            atomic_store_explicit(&endpoint->settled, true, memory_order_release);
-        } else {
-            /* Ahead of every refresh: somebody may be waiting for it. */
-            schedule(endpoint, 0);
-            pthread_cond_signal(&endpoints->wake);
-        }
+        begin(endpoint);
     }
     pthread_mutex_unlock(&endpoints->lock);
     return endpoint;
@@ -316,6 +402,33 @@ uint16_t dp_endpoint_port(const struct dp_endpoint *endpoint)
 gw_str dp_endpoint_name(const struct dp_endpoint *endpoint)
 {
     return endpoint->name;
+}
+
+unsigned dp_endpoint_version(const struct dp_endpoint *endpoint)
+{
+    return atomic_load_explicit(&endpoint->version, memory_order_acquire);
+}
+
+bool dp_endpoint_has(const struct dp_endpoint *endpoint, const struct dp_address *address,
+                     unsigned *seen)
+{
+    struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
+    unsigned version = dp_endpoint_version(endpoint);
+    if (*seen == version)
+        return true;
+    unsigned count = dp_endpoint_addresses(endpoint, addresses);
+    for (unsigned i = 0; i < count; i++) {
+        if (dp_address_cmp(&addresses[i], address) == 0) {
+            *seen = version;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *dp_endpoint_error(const struct dp_endpoint *endpoint)
+{
+    return atomic_load(&endpoint->error);
 }
 
 bool dp_endpoint_is_settled(const struct dp_endpoint *endpoint)

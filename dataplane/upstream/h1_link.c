@@ -356,6 +356,7 @@ int dp_h1_link_connect(struct dp_upstream_call *call, const struct dp_address *a
     link->base.ops = &ops;
     link->base.pool = dp_pool_enter(upstreams, endpoint);
     link->address = (uint8_t)index;
+    link->peer = *address;
     link->phase = DP_LINK_CONNECTING;
     gw_list_init(&link->node);
     dp_timer_init(&link->timer, on_idle_timeout);

@@ -23,8 +23,10 @@ struct dp_h1_link {
     struct dp_h1_parser parser;
     struct dp_h1_body body; /* of the answer */
     enum dp_link_phase phase;
-    uint8_t address;  /* index of the one it goes to */
-    uint8_t interims; /* 1xx answers so far */
+    uint8_t address; /* index of the one it goes to */
+    struct dp_address peer;
+    unsigned peer_seen; /* of dp_endpoint_has */
+    uint8_t interims;   /* 1xx answers so far */
     struct dp_link_tls tls;
     bool fin_sent;      /* of a tunnel: the caller's end was passed on */
     bool ended, broken; /* nothing more comes: by FIN, or by an error */

@@ -57,6 +57,14 @@ struct dp_h1_link *dp_pool_take(const struct dp_upstream_call *call)
          * turn. */
         if (ev_is_pending(&link->conn.reader) || !dp_link_tls_fits(&link->tls, call))
             continue;
+        /* A name that has moved takes its traffic along. */
+        if (!dp_endpoint_has(pool->endpoint, &link->peer, &link->peer_seen)) {
+            bool is_last = pool->count == 1; /* the pool goes with it */
+            dp_h1_link_close(link);
+            if (is_last)
+                return NULL;
+            continue;
+        }
         dp_pool_remove(link);
         return link;
     }

@@ -287,6 +287,10 @@ static inline void bench_init(struct bench *bench, struct dp_upstreams_options o
     assert_int_equal(dp_loop_init(&bench->loop), 0);
     options.loop = &bench->loop;
     bench->endpoints = dp_endpoints_new(1);
+    /* Nobody listens there: what is not in /etc/hosts is not found. */
+    struct dp_resolver_options names = {.loop = &bench->loop, .servers = "127.0.0.1:1"};
+    if (dp_endpoints_resolve(bench->endpoints, &names, &err) != 0)
+        fail_msg("%s", err.message);
     if (dp_upstreams_new(&options, &bench->upstreams, &err) != 0)
         fail_msg("%s", err.message);
     bench->channel = (struct dp_channel){
@@ -304,10 +308,10 @@ static inline void bench_member(struct bench *bench, const char *host, uint16_t 
 static inline void bench_done(struct bench *bench)
 {
     dp_upstreams_free(bench->upstreams);
-    dp_loop_done(&bench->loop);
     for (unsigned i = 0; i < bench->channel.member_count; i++)
         dp_endpoint_unref(bench->members[i].endpoint);
     dp_endpoints_free(bench->endpoints); /* asserts that no reference is left */
+    dp_loop_done(&bench->loop);
 }
 
 /* Runs the loop until it is so. */

@@ -158,7 +158,7 @@ class Nginx(Process):
 class Echo:
     """Answers every request with what it got, as JSON, and keeps it in `requests`."""
 
-    def __init__(self):
+    def __init__(self, listen=("127.0.0.1", 0)):
         self.requests, backend = [], self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -194,10 +194,13 @@ class Echo:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
+            daemon_threads = True
+
+        self.server = Server(listen, Handler)
         self.port = self.server.server_address[1]
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"[{listen[0]}]:{self.port}" if ":" in listen[0] else f"{listen[0]}:{self.port}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def reply(self, request):
