@@ -3,6 +3,7 @@
 #include "dataplane/flow.h"
 #include "dataplane/http/uri.h"
 #include "dataplane/settings.h"
+#include "dataplane/source.h"
 #include "dataplane/worker_internal.h"
 
 #define DEFAULT_ENVIRONMENT GW_STR("RELEASE")
@@ -15,28 +16,16 @@ static gw_str take_environment(struct dp_headers *headers)
     return name.len ? name : DEFAULT_ENVIRONMENT;
 }
 
-/* Element `index` of X-Forwarded-For, from the end when negative; empty: there is none. */
-static gw_str forwarded_for(const struct dp_headers *headers, int64_t index)
+/* What is no address there leaves the peer's, but for access control when --xff-strict is on. */
+static void take_source(struct dp_exchange *x, const struct dp_settings *settings)
 {
-    gw_str list = dp_headers_list(headers, DP_HEADER_X_FORWARDED_FOR), found = GW_STR_NONE;
-    int64_t count = 0;
-    for (gw_str rest = list; list.len && rest.ptr; count++)
-        (void)gw_str_split(&rest, ','); /* only counted */
-    int64_t wanted = index < 0 ? count + index : index;
-    for (gw_str rest = list; wanted >= 0 && wanted < count; wanted--)
-        found = gw_str_trim(gw_str_split(&rest, ','));
-    return wanted < 0 ? found : GW_STR_NONE;
-}
-
-/* What is no address there leaves the peer's. */
-static void take_source(struct dp_request *request, const struct dp_settings *settings)
-{
-    struct dp_address address;
-    gw_str text = forwarded_for(&request->head.headers, settings->xff_index);
-    if (text.len == 0 || dp_address_parse(text, &address) < 0)
+    struct dp_request *request = &x->request;
+    if (!dp_source_forwarded(&request->head.headers, settings->xff_index, &request->source)) {
+        request->source_is_doubtful = settings->xff_strict;
         return;
-    request->source = address;
-    request->source_text = text;
+    }
+    char *text = gw_arena_bytes(&x->arena, DP_ADDRESS_TEXT_MAX);
+    request->source_text = gw_str_n(text, dp_address_print(&request->source, text));
 }
 
 static enum dp_verdict check_scheme(struct dp_exchange *x)
@@ -54,7 +43,7 @@ enum dp_verdict dp_match_route(struct dp_exchange *x)
     const struct dp_settings *settings = x->worker->shared->settings;
     const struct dp_host *host = NULL;
     if (settings->source_from_xff)
-        take_source(request, settings);
+        take_source(x, settings);
     if (!x->snapshot)
         return dp_exchange_refuse(x, DP_REFUSE_NOT_READY);
     if (dp_uri_normalise(&x->arena, request->head.path, DP_URI_SLASH_DECODE, &request->path) < 0)

@@ -72,6 +72,9 @@ static const struct gw_setting rows[] = {
         "Take the caller's address from X-Forwarded-For; only behind a proxy that sets it"),
     ROW("xff-index", INT, xff_index, "-1", -100, 100,
         "Which address of X-Forwarded-For: 0 the first, 1 the second, -1 the last"),
+    ROW("xff-strict", BOOL, xff_strict, "false", 0, 0,
+        "Without that address in X-Forwarded-For, IP access control refuses (403 APIG.0401); "
+        "otherwise the address of the connection counts, as it does for throttling"),
     ROW("debug-for-all", BOOL, debug_for_all, "false", 0, 0,
         "Answer X-Apig-Mode: debug also to callers without an app"),
     ROW("upstream-connect-timeout", DURATION, upstream_connect_timeout_ms, "5s", 1, HOUR,

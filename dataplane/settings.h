@@ -21,6 +21,7 @@ struct dp_settings {
     int64_t request_body_max; /* bytes of one request's body; beyond: 413 */
     bool source_from_xff;     /* the source address is taken from X-Forwarded-For */
     int64_t xff_index;        /* 0: the first; -1: the last */
+    bool xff_strict;          /* none there: IP access control refuses */
     bool debug_for_all;       /* X-Apig-Mode: debug is answered also without an app */
 
     /* backends */

@@ -160,7 +160,7 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf_ptr, v
 {
     (void)scratch;
     const struct ip_access *conf = conf_ptr;
-    if (!dp_address_is_known(&x->request.source))
+    if (!dp_address_is_known(&x->request.source) || x->request.source_is_doubtful)
         return dp_exchange_refuse(x, DP_REFUSE_NO_SOURCE_ADDRESS);
     bool listed = bsearch(&x->request.source, conf->intervals, conf->count,
                           sizeof conf->intervals[0], in_interval) != NULL;

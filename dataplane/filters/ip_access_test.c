@@ -106,6 +106,9 @@ static void an_unknown_source_is_refused_by_either(void **state)
         assert_int_equal(COMPILE(&f, permit, "0.0.0.0/0", "::/0"), 0);
         f.x.request.source = (struct dp_address){{0}};
         assert_int_equal(fixture_request(&f), DP_REFUSE_NO_SOURCE_ADDRESS);
+        f.x.request.source.bytes[15] = 1;
+        f.x.request.source_is_doubtful = true; /* the peer's, where another one was asked for */
+        assert_int_equal(fixture_request(&f), DP_REFUSE_NO_SOURCE_ADDRESS);
         fixture_done(&f);
     }
 }

@@ -27,10 +27,10 @@ class Answer:
 
 
 class Connection:
-    """One TCP connection to 127.0.0.1:port."""
+    """One TCP connection to that port of 127.0.0.1, or of another address."""
 
-    def __init__(self, port, timeout=10):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=10, address="127.0.0.1"):
+        self.socket = socket.create_connection((address, port), timeout)
         self.file = self.socket.makefile("rb")
 
     def __enter__(self):
@@ -83,11 +83,11 @@ class Connection:
         return True
 
 
-def request(port, path, host, method="GET", headers=(), body=b""):
+def request(port, path, host, method="GET", headers=(), body=b"", address="127.0.0.1"):
     """One request on a connection of its own."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
     if body or method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {len(body)}")
-    with Connection(port) as connection:
+    with Connection(port, address=address) as connection:
         connection.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         return connection.read(method)

@@ -32,6 +32,15 @@ def free_port(wanted=0):
                 wanted = 0
 
 
+def has_ipv6():
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+            return True
+        except OSError:
+            return False
+
+
 class Process:
     """One program. `command` may change between stop and start."""
 
