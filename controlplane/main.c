@@ -27,6 +27,7 @@ enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
 struct program {
     struct cp_settings settings;
     struct cp_store *store;
+    struct cp_seal *seal; /* NULL: no keys for secrets */
     struct cp_image *image;
     struct cp_registry *registry;
     struct cp_auth *auth;
@@ -164,6 +165,23 @@ static int open_store(struct program *program, struct gw_error *err)
     return cp_store_open_etcd(&options, &program->store, err);
 }
 
+/* After the store: of two processes on one SQLite file only the one that has it makes a key. */
+static int open_seal(struct program *program, struct gw_error *err)
+{
+    const struct cp_settings *settings = &program->settings;
+    gw_str path = gw_str_from(settings->store);
+    bool is_sqlite = gw_str_eq(gw_str_split(&path, ':'), GW_STR("sqlite"));
+    if (*settings->seal_key_file)
+        return cp_seal_load(settings->seal_key_file, &program->seal, err);
+    if (is_sqlite && gw_str_eq(path, GW_STR(":memory:")))
+        program->seal = cp_seal_new_random();
+    if (!is_sqlite || program->seal)
+        return 0;
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    const char *beside = gw_arena_printf(&arena, "%.*s.seal-key", GW_STR_ARG(path)).ptr;
+    return cp_seal_load_or_make(beside, &program->seal, err);
+}
+
 static int admit_agent(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err)
 {
     return cp_auth_identify_agent(arg, caller, err);
@@ -200,7 +218,7 @@ static void make_methods(struct program *program)
 static int make(struct program *program, struct gw_error *err)
 {
     const struct cp_settings *settings = &program->settings;
-    if (open_store(program, err))
+    if (open_store(program, err) || open_seal(program, err))
         return -1;
     program->image = cp_image_new(CP_IMAGE_TOMBSTONES_DEFAULT);
     program->registry = cp_registry_new(program->image, (unsigned)settings->agents_max);
@@ -209,6 +227,7 @@ static int make(struct program *program, struct gw_error *err)
     program->services = (struct cp_services){
         .store = program->store,
         .registry = program->registry,
+        .seal = program->seal,
         .releases_kept = (unsigned)settings->releases_kept,
         .channel_members_max = (unsigned)settings->channel_members_max,
         .debug_domain_suffix = settings->debug_domain_suffix,
@@ -250,6 +269,7 @@ static int start(struct program *program, struct gw_error *err)
         return -1;
     struct cp_watcher_options options = {.store = program->store,
                                          .image = program->image,
+                                         .seal = program->seal,
                                          .on_store = on_store,
                                          .on_turn = on_turn,
                                          .arg = program};
@@ -280,6 +300,7 @@ static void stop(struct program *program)
     cp_auth_free(program->auth);
     cp_registry_free(program->registry);
     cp_image_free(program->image);
+    cp_seal_free(program->seal);
     cp_store_close(program->store);
 }
 
@@ -293,6 +314,7 @@ static void log_start(const struct program *program)
     gw_log(GW_LOG_INFO, COMPONENT, "started", gw_kv_text("version", PENSTOCK_VERSION),
            gw_kv_text("listen", settings->listen), gw_kv_text("ops_listen", settings->ops_listen),
            gw_kv_str("store", gw_str_split(&rest, ':')), gw_kv_bool("tls", has_tls),
+           gw_kv_bool("seal", program->seal != NULL),
            gw_kv_bool("credentials", cp_auth_is_configured(program->auth)));
     if (!has_tls && !cp_settings_is_loopback(settings->listen))
         gw_log(GW_LOG_WARN, COMPONENT,

@@ -60,6 +60,14 @@ static const struct gw_setting rows[] = {
     DURATION("etcd-progress-interval", etcd_progress_ms, "10m", 100, 3600000,
              "etcd's own --experimental-watch-progress-notify-interval. A watch that is silent "
              "three times as long is made again"),
+    TEXT(
+        "seal-key-file", seal_key_file, "",
+        "File of the keys that secrets (private keys, ticket keys) are sealed with before they are "
+        "stored: a line each, 32 random bytes in base64 or hex (openssl rand -base64 32), or 32 "
+        "raw "
+        "bytes alone. The first one seals, all of them open. The same for all replicas. Default: "
+        "with sqlite the database's name with .seal-key, made when absent; with etcd none, and "
+        "secrets are refused"),
 
     GW_SETTINGS_HEADING("Limits"),
     NUMBER("releases-kept", releases_kept, TEXT_OF(CP_RELEASES_KEPT_DEFAULT), 1, 100,

@@ -24,6 +24,7 @@ struct cp_settings {
     const char *store; /* "sqlite:path", "etcd:url,url" */
     const char *etcd_ca_file, *etcd_cert_file, *etcd_key_file, *etcd_user, *etcd_password_file;
     gw_msec etcd_timeout_ms, etcd_progress_ms;
+    const char *seal_key_file; /* "": one beside the SQLite file, none with etcd */
 
     /* limits */
     int64_t releases_kept; /* of an API in an environment */

@@ -9,8 +9,8 @@ from lib.servers import ControlPlane
 
 READ = re.compile("Get|List")
 # Services of which nothing works in this version, and methods of the others that do not.
-NOT_YET = {"AccountService", "AlarmRuleService", "AuditEventService", "AuthorizerService", "CertificateService",
-           "GatewayResponseService", "SettingsService", "SignatureKeyService", "VariableService"}
+NOT_YET = {"AccountService", "AlarmRuleService", "AuditEventService", "AuthorizerService", "GatewayResponseService",
+           "SettingsService", "SignatureKeyService", "VariableService"}
 METHODS_NOT_YET = {"CloneApi", "DebugApi", "ResetAppSecret", "DiffReleases"}
 
 MOCK = {"mock": {"status": 200}}
@@ -49,7 +49,8 @@ def test_an_empty_request_is_answered_by_every_method(admin, stubs):
         for method in methods:
             if service.split(".")[-1] in NOT_YET or method in METHODS_NOT_YET:
                 continue
-            if method in ("ListApiGroups", "ListApps", "ListEnvironments", "ListChannels", "ListPolicies", "ListAgents"):
+            if method in ("ListApiGroups", "ListApps", "ListEnvironments", "ListCertificates", "ListChannels", "ListPolicies",
+                          "ListAgents"):
                 getattr(admin, method)()
                 continue
             refused = admin.refused(method)
@@ -191,7 +192,9 @@ def test_one_of_many_wins_with_an_etag(shop):
 # ---- validate_only
 
 
-def test_a_trial_of_every_write_writes_nothing(shop, stubs):
+def test_a_trial_of_every_write_writes_nothing(shop, stubs, certificates):
+    authorities = {"client_ca_pem": certificates.ca.read_text()}
+    shop.CreateCertificate(certificate_id="clients", certificate=authorities)
     shop.CreateEnvironment(environment_id="TEST")
     shop.CreateChannel(channel_id="back", channel={"port": 80})
     shop.CreateDomain(parent="groups/g", domain_id="a.example.com")
@@ -223,6 +226,9 @@ def test_a_trial_of_every_write_writes_nothing(shop, stubs):
         "CreateDomain": {"parent": "groups/g", "domain_id": "b.example.com"},
         "UpdateDomain": {"domain": {"name": "groups/g/domains/a.example.com", "display_name": "new name"}},
         "DeleteDomain": {"name": "groups/g/domains/a.example.com"},
+        "CreateCertificate": {"certificate_id": "more-clients", "certificate": authorities},
+        "UpdateCertificate": {"certificate": {"name": "certificates/clients", "description": "new"}},
+        "DeleteCertificate": {"name": "certificates/clients"},
         "CreatePolicy": {"policy_id": "new", "policy": {"throttle": {"api_limit": 3}}},
         "UpdatePolicy": {"policy": {"name": "policies/three", "throttle": {"api_limit": 4}}},
         "DeletePolicy": {"name": "policies/idle"},

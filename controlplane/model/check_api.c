@@ -14,16 +14,33 @@
 #define TAG_MAX 128
 #define PARAMETER_VALUE_MAX 255
 
+bool cp_protocol_is_grpc(Penstock__Admin__V1__Protocol protocol)
+{
+    return protocol == CP_ENUM(PROTOCOL, GRPCS) || protocol == CP_ENUM(PROTOCOL, GRPC) ||
+           protocol == CP_ENUM(PROTOCOL, GRPC_BOTH);
+}
+
 /* ---- defaults ---- */
+
+static void fill_frontend(cp_frontend *frontend)
+{
+    if (frontend->protocol == CP_ENUM(PROTOCOL, UNSPECIFIED))
+        frontend->protocol = CP_ENUM(PROTOCOL, HTTPS);
+    bool is_grpc = cp_protocol_is_grpc(frontend->protocol);
+    if (is_grpc && frontend->method == CP_ENUM(HTTP_METHOD, UNSPECIFIED))
+        frontend->method = CP_ENUM(HTTP_METHOD, POST);
+    if (frontend->match_mode != CP_ENUM(MATCH_MODE, UNSPECIFIED))
+        return;
+    bool is_exact = !is_grpc || cp_path_grpc_names(frontend->path) == 2;
+    frontend->match_mode = is_exact ? CP_ENUM(MATCH_MODE, EXACT) : CP_ENUM(MATCH_MODE, PREFIX);
+}
 
 void cp_fill_api(struct gw_arena *arena, cp_api *api)
 {
     if (!api->display_name[0])
         api->display_name = gw_arena_strdup(arena, cp_name_last(api->name));
-    if (api->frontend && api->frontend->protocol == CP_ENUM(PROTOCOL, UNSPECIFIED))
-        api->frontend->protocol = CP_ENUM(PROTOCOL, HTTPS);
-    if (api->frontend && api->frontend->match_mode == CP_ENUM(MATCH_MODE, UNSPECIFIED))
-        api->frontend->match_mode = CP_ENUM(MATCH_MODE, EXACT);
+    if (api->frontend)
+        fill_frontend(api->frontend);
     if (!api->authentication) {
         api->authentication = GW_ARENA_NEW(arena, cp_authentication);
         *api->authentication = (cp_authentication)CP_INIT(AUTHENTICATION);
@@ -100,22 +117,40 @@ static bool is_health_check(const cp_frontend *frontend)
 }
 
 /* True: the path is good. */
+static bool check_grpc_frontend(const cp_frontend *frontend, struct gw_error *err)
+{
+    int names = cp_path_grpc_names(frontend->path);
+    if (frontend->method != CP_ENUM(HTTP_METHOD, UNSPECIFIED) &&
+        frontend->method != CP_ENUM(HTTP_METHOD, POST))
+        (void)gw_fail_field(err, "frontend.method", "is POST with gRPC");
+    if (names < 0 || strlen(frontend->path) > CP_PATH_MAX)
+        (void)gw_fail_field(err, "frontend.path",
+                            "must be \"/\", \"/{package}.{service}\" or "
+                            "\"/{package}.{service}/{method}\" with gRPC, at most %d bytes",
+                            CP_PATH_MAX);
+    else if (names < 2 && frontend->match_mode == CP_ENUM(MATCH_MODE, EXACT))
+        (void)gw_fail_field(err, "frontend.match_mode",
+                            "with gRPC exact is for the path of one method only");
+    return names >= 0;
+}
+
+/* True: the path is good. */
 static bool check_frontend(const cp_frontend *frontend, struct gw_error *err)
 {
     if (!frontend) {
         (void)gw_fail_field(err, "frontend", "required: method and path");
         return false;
     }
-    if (frontend->protocol == CP_ENUM(PROTOCOL, GRPCS))
-        cp_refuse_for_now(err, "frontend.protocol");
-    else if ((unsigned)frontend->protocol > CP_ENUM(PROTOCOL, GRPCS))
+    if ((unsigned)frontend->match_mode > CP_ENUM(MATCH_MODE, PREFIX))
+        (void)gw_fail_field(err, "frontend.match_mode", "is not known");
+    if (cp_protocol_is_grpc(frontend->protocol))
+        return check_grpc_frontend(frontend, err);
+    if ((unsigned)frontend->protocol > CP_ENUM(PROTOCOL, BOTH))
         (void)gw_fail_field(err, "frontend.protocol", "is not known");
     if (frontend->method == CP_ENUM(HTTP_METHOD, UNSPECIFIED))
         (void)gw_fail_field(err, "frontend.method", "required");
     else if ((unsigned)frontend->method > CP_ENUM(HTTP_METHOD, ANY))
         (void)gw_fail_field(err, "frontend.method", "is not known");
-    if ((unsigned)frontend->match_mode > CP_ENUM(MATCH_MODE, PREFIX))
-        (void)gw_fail_field(err, "frontend.match_mode", "is not known");
     bool is_prefix = frontend->match_mode == CP_ENUM(MATCH_MODE, PREFIX);
     if (cp_path_check(frontend->path, is_prefix, "frontend.path", err))
         return false;
@@ -214,6 +249,27 @@ static void check_parameters(const cp_api *api, struct gw_error *err)
         check_backend_parameter(api->backend_parameters[i], i, err);
 }
 
+/* ---- gRPC ---- */
+
+/* The frontend's protocol and the backend go together, and messages have no parameters. */
+static void check_grpc(const cp_api *api, struct gw_error *err)
+{
+    bool is_grpc = api->frontend && cp_protocol_is_grpc(api->frontend->protocol);
+    bool has_backend = api->backend && api->backend->kind_case != CP_ONEOF(BACKEND, _NOT_SET);
+    bool has_grpc = has_backend && api->backend->kind_case == CP_ONEOF(BACKEND, GRPC);
+    if (is_grpc && has_backend && !has_grpc &&
+        api->backend->kind_case != CP_ONEOF(BACKEND, FUNCTION))
+        (void)gw_fail_field(err, "backend", "must be grpc with a gRPC protocol");
+    if (!is_grpc && has_grpc)
+        (void)gw_fail_field(err, "frontend.protocol",
+                            "must be PROTOCOL_GRPCS, PROTOCOL_GRPC or PROTOCOL_GRPC_BOTH with a "
+                            "gRPC backend");
+    if (is_grpc && api->n_request_parameters > 0)
+        (void)gw_fail_field(err, "request_parameters", "none with gRPC");
+    if (is_grpc && api->n_backend_parameters > 0)
+        (void)gw_fail_field(err, "backend_parameters", "none with gRPC");
+}
+
 /* ---- all ---- */
 
 int cp_check_api(const cp_api *api, struct gw_error *err)
@@ -222,6 +278,7 @@ int cp_check_api(const cp_api *api, struct gw_error *err)
     cp_check_bytes(api->description, CP_API_DESCRIPTION_MAX, "description", err);
     bool has_path = check_frontend(api->frontend, err);
     cp_check_backend(api->backend, has_path ? api->frontend->path : NULL, err);
+    check_grpc(api, err);
     check_authentication(api->authentication, err);
     check_parameters(api, err);
     check_tags(api, err);

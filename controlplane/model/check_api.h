@@ -12,6 +12,8 @@
 #define CP_API_TAGS_MAX 10
 #define CP_API_PARAMETERS_MAX 50 /* of the request, and of the backend */
 
+/* GRPCS, GRPC, GRPC_BOTH. */
+bool cp_protocol_is_grpc(Penstock__Admin__V1__Protocol protocol);
 /* All that is wrong with what the API says, as violations; unset fields are good where there is a
  * default. INVALID_ARGUMENT, or UNIMPLEMENTED when all of it is fields without behaviour: taken and
  * ignored they would make an API more open, or another one, than it says. Name, labels and what the

@@ -431,14 +431,104 @@ static void test_fields_without_behaviour_are_refused_by_name(void **state)
         {"\"authentication\": {\"type\": \"AUTH_TYPE_ACCOUNT\"}", NULL, "authentication.type"},
         {"\"authentication\": {\"type\": \"AUTH_TYPE_AUTHORIZER\"}", NULL, "authentication.type"},
         {"\"authentication\": {\"authorizer\": \"x\"}", NULL, "authentication.authorizer"},
-        {NULL, "{\"grpc\": {}}", "backend.grpc"},
         {NULL, "{\"function\": {}}", "backend.function"},
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++)
         assert_refused(check(NULL, cases[i].backend, cases[i].more), GW_UNIMPLEMENTED,
                        cases[i].field);
-    assert_refused(check("{\"method\": 2, \"path\": \"/\", \"protocol\": 4}", NULL, NULL),
-                   GW_UNIMPLEMENTED, "frontend.protocol");
+}
+
+/* ---- gRPC ---- */
+
+#define GRPC(more) "{\"protocol\": \"PROTOCOL_GRPCS\", " more "}"
+#define GRPC_BACKEND "{\"grpc\": {\"address\": \"b:50051\"}}"
+
+static void assert_grpc_path(const char *path, const char *mode, bool is_good)
+{
+    gw_str frontend = gw_arena_printf(
+        &arena, GRPC("\"path\": \"%s\", \"matchMode\": \"MATCH_MODE_%s\""), path, mode);
+    struct gw_error err = check(frontend.ptr, GRPC_BACKEND, NULL);
+    if ((err.code == GW_OK) != is_good)
+        fail_msg("%s %s: %s", path, mode, err.message);
+}
+
+static void test_grpc_paths_name_services_and_methods(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",          "/a b",          "/{service}",  "/s/{method}",
+                                      "/s/m/more", "/s/",           "/.Service/m", "//m",
+                                      "/1s/m",     "shop.Orders/m", "/s/m.n",      "/a..b/m"};
+    assert_grpc_path("/", "PREFIX", true);
+    assert_grpc_path("/shop.v1.Orders", "PREFIX", true);
+    assert_grpc_path("/shop.v1.Orders/List", "EXACT", true);
+    assert_grpc_path("/shop.v1.Orders/List", "PREFIX", true);
+    assert_grpc_path("/Orders/list_all", "EXACT", true);
+    assert_grpc_path("/", "EXACT", false);
+    assert_grpc_path("/shop.v1.Orders", "EXACT", false);
+    for (size_t i = 0; i < GW_ARRAY_LEN(bad); i++)
+        assert_grpc_path(bad[i], "PREFIX", false);
+}
+
+static void test_grpc_defaults_follow_the_path(void **state)
+{
+    (void)state;
+    cp_api *api =
+        api_of("{\"frontend\": " GRPC("\"path\": \"/s.S/m\"") ", \"backend\": " GRPC_BACKEND "}");
+    assert_int_equal(api->frontend->match_mode, CP_ENUM(MATCH_MODE, EXACT));
+    assert_int_equal(api->frontend->method, CP_ENUM(HTTP_METHOD, POST));
+    assert_int_equal(api->backend->grpc->scheme, CP_ENUM(BACKEND_SCHEME, HTTP));
+    assert_int_equal(api->backend->grpc->timeout->seconds, 60);
+    api = api_of("{\"frontend\": " GRPC("\"path\": \"/s.S\"") ", \"backend\": " GRPC_BACKEND "}");
+    assert_int_equal(api->frontend->match_mode, CP_ENUM(MATCH_MODE, PREFIX));
+}
+
+static void test_grpc_frontend_and_backend_go_together(void **state)
+{
+    (void)state;
+    static const char good[] = GRPC("\"path\": \"/s.S\"");
+    assert_int_equal(check(good, GRPC_BACKEND, NULL).code, GW_OK);
+    assert_int_equal(check("{\"protocol\": \"PROTOCOL_GRPC_BOTH\", \"path\": \"/\"}", GRPC_BACKEND,
+                           "\"authentication\": {\"type\": \"AUTH_TYPE_APP\", \"appCode\": true}")
+                         .code,
+                     GW_OK);
+    assert_refused(check(good, "{\"mock\": {}}", NULL), GW_INVALID_ARGUMENT, "backend");
+    assert_refused(check(good, "{\"http\": {\"address\": \"b\"}}", NULL), GW_INVALID_ARGUMENT,
+                   "backend");
+    assert_refused(check(NULL, GRPC_BACKEND, NULL), GW_INVALID_ARGUMENT, "frontend.protocol");
+    assert_refused(
+        check(GRPC("\"path\": \"/s.S\", \"method\": \"HTTP_METHOD_GET\""), GRPC_BACKEND, NULL),
+        GW_INVALID_ARGUMENT, "frontend.method");
+    assert_refused(
+        check(good, GRPC_BACKEND,
+              "\"backendParameters\": [{\"name\": \"x\", \"location\": 2, \"origin\": 2}]"),
+        GW_INVALID_ARGUMENT, "backend_parameters");
+    assert_refused(check(good, "{\"grpc\": {}}", NULL), GW_INVALID_ARGUMENT,
+                   "backend.grpc.address");
+    assert_refused(check(good, "{\"grpc\": {\"address\": \"b\", \"timeout\": \"601s\"}}", NULL),
+                   GW_INVALID_ARGUMENT, "backend.grpc.timeout");
+}
+
+static void test_certificates_go_with_https(void **state)
+{
+    (void)state;
+    const char *tls = "\"scheme\": \"BACKEND_SCHEME_HTTPS\", \"address\": \"b\", \"certificate\"";
+    gw_str good = gw_arena_printf(&arena, "{\"http\": {%s: \"certificates/client\"}}", tls);
+    gw_str bad = gw_arena_printf(&arena, "{\"http\": {%s: \"client\"}}", tls);
+    assert_int_equal(check(NULL, good.ptr, NULL).code, GW_OK);
+    assert_refused(check(NULL, bad.ptr, NULL), GW_INVALID_ARGUMENT, "backend.http.certificate");
+    assert_refused(
+        check(NULL, "{\"http\": {\"address\": \"b\", \"certificate\": \"certificates/client\"}}",
+              NULL),
+        GW_INVALID_ARGUMENT, "backend.http.certificate");
+    assert_refused(
+        check(GRPC("\"path\": \"/\""),
+              "{\"grpc\": {\"address\": \"b\", \"certificate\": \"certificates/client\"}}", NULL),
+        GW_INVALID_ARGUMENT, "backend.grpc.certificate");
+    cp_api *api = api_of("{\"backend\": {\"http\": {\"address\": \"b\"}}}");
+    struct gw_error err = GW_ERROR_NONE;
+    api->backend->http->protocol = (Penstock__Admin__V1__BackendProtocol)7;
+    cp_check_backend(api->backend, NULL, &err);
+    assert_refused(err, GW_INVALID_ARGUMENT, "backend.http.protocol");
 }
 
 static void test_parameters_stay_in_drafts(void **state)
@@ -493,6 +583,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_backend_is_required, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_texts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_violations_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_grpc_paths_name_services_and_methods, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_grpc_defaults_follow_the_path, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_grpc_frontend_and_backend_go_together, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_certificates_go_with_https, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fields_without_behaviour_are_refused_by_name, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_parameters_stay_in_drafts, set_up, tear_down),

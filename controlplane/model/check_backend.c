@@ -13,20 +13,58 @@
 
 /* ---- defaults ---- */
 
-void cp_fill_backend(struct gw_arena *arena, cp_backend *backend)
+static cp_duration *seconds(struct gw_arena *arena, int64_t count)
 {
-    if (backend->kind_case == CP_ONEOF(BACKEND, MOCK) && backend->mock->status == 0)
-        backend->mock->status = 200;
-    if (backend->kind_case != CP_ONEOF(BACKEND, HTTP))
-        return;
-    cp_http_backend *http = backend->http;
+    cp_duration *duration = GW_ARENA_NEW(arena, cp_duration);
+    google__protobuf__duration__init(duration);
+    duration->seconds = count;
+    return duration;
+}
+
+static void fill_http(struct gw_arena *arena, cp_http_backend *http)
+{
     if (http->scheme == CP_ENUM(BACKEND_SCHEME, UNSPECIFIED))
         http->scheme = CP_ENUM(BACKEND_SCHEME, HTTP);
-    if (!http->timeout) {
-        http->timeout = GW_ARENA_NEW(arena, cp_duration);
-        google__protobuf__duration__init(http->timeout);
-        http->timeout->seconds = CP_BACKEND_TIMEOUT_DEFAULT_MS / 1000;
+    if (http->protocol == CP_ENUM(BACKEND_PROTOCOL, UNSPECIFIED))
+        http->protocol = CP_ENUM(BACKEND_PROTOCOL, HTTP1);
+    if (!http->timeout)
+        http->timeout = seconds(arena, CP_BACKEND_TIMEOUT_DEFAULT_MS / 1000);
+}
+
+static void fill_grpc(struct gw_arena *arena, cp_grpc_backend *grpc)
+{
+    if (grpc->scheme == CP_ENUM(BACKEND_SCHEME, UNSPECIFIED))
+        grpc->scheme = CP_ENUM(BACKEND_SCHEME, HTTP);
+    if (!grpc->timeout)
+        grpc->timeout = seconds(arena, CP_GRPC_TIMEOUT_DEFAULT_MS / 1000);
+}
+
+void cp_fill_backend(struct gw_arena *arena, cp_backend *backend)
+{
+    if (backend->kind_case == CP_ONEOF(BACKEND, HTTP))
+        fill_http(arena, backend->http);
+    else if (backend->kind_case == CP_ONEOF(BACKEND, GRPC))
+        fill_grpc(arena, backend->grpc);
+    else if (backend->kind_case == CP_ONEOF(BACKEND, MOCK) && backend->mock->status == 0)
+        backend->mock->status = 200;
+}
+
+static const char *name_or_null(const char *name)
+{
+    return *name ? name : NULL;
+}
+
+struct cp_backend_uses cp_backend_uses(const cp_backend *backend)
+{
+    struct cp_backend_uses uses = {NULL, NULL};
+    if (backend && backend->kind_case == CP_ONEOF(BACKEND, HTTP)) {
+        uses.channel = name_or_null(backend->http->channel);
+        uses.certificate = name_or_null(backend->http->certificate);
+    } else if (backend && backend->kind_case == CP_ONEOF(BACKEND, GRPC)) {
+        uses.channel = name_or_null(backend->grpc->channel);
+        uses.certificate = name_or_null(backend->grpc->certificate);
     }
+    return uses;
 }
 
 /* ---- addresses ---- */
@@ -71,7 +109,22 @@ bool cp_is_authority(gw_str text)
     return !rest.ptr || (gw_str_to_u64(rest, UINT16_MAX, &port) == 0 && port > 0);
 }
 
-/* ---- http ---- */
+/* ---- servers: http and grpc ---- */
+
+/* What both kinds say of where they are, under "backend.http" or "backend.grpc". */
+struct server {
+    const char *kind;
+    const char *address, *channel, *host_header, *certificate;
+    Penstock__Admin__V1__BackendScheme scheme;
+    const cp_duration *timeout;
+    char field[GW_ERROR_FIELD_MAX];
+};
+
+static const char *of(struct server *server, const char *member)
+{
+    (void)snprintf(server->field, sizeof(server->field), "backend.%s.%s", server->kind, member);
+    return server->field;
+}
 
 static void check_authority(const char *text, const char *field, struct gw_error *err)
 {
@@ -82,17 +135,31 @@ static void check_authority(const char *text, const char *field, struct gw_error
                             CP_BACKEND_ADDRESS_MAX);
 }
 
-static void check_target(const cp_http_backend *http, struct gw_error *err)
+static void check_target(struct server *server, struct gw_error *err)
 {
-    bool has_address = http->address[0] != '\0', has_channel = http->channel[0] != '\0';
+    bool has_address = server->address[0] != '\0', has_channel = server->channel[0] != '\0';
     if (has_address == has_channel)
-        (void)gw_fail_field(err, "backend.http.address", "exactly one of address and channel");
-    if (has_channel && !cp_name_is(CP_KIND_CHANNEL, http->channel))
-        (void)gw_fail_field(err, "backend.http.channel", "must be \"channels/{channel}\"");
+        (void)gw_fail_field(err, of(server, "address"), "exactly one of address and channel");
+    if (has_channel && !cp_name_is(CP_KIND_CHANNEL, server->channel))
+        (void)gw_fail_field(err, of(server, "channel"), "must be \"channels/{channel}\"");
     if (has_address)
-        check_authority(http->address, "backend.http.address", err);
-    if (http->host_header[0])
-        check_authority(http->host_header, "backend.http.host_header", err);
+        check_authority(server->address, of(server, "address"), err);
+    if (server->host_header[0])
+        check_authority(server->host_header, of(server, "host_header"), err);
+}
+
+static void check_tls(struct server *server, struct gw_error *err)
+{
+    if ((unsigned)server->scheme > CP_ENUM(BACKEND_SCHEME, HTTPS))
+        (void)gw_fail_field(err, of(server, "scheme"), "is not known");
+    if (!server->certificate[0])
+        return;
+    if (!cp_name_is(CP_KIND_CERTIFICATE, server->certificate))
+        (void)gw_fail_field(err, of(server, "certificate"),
+                            "must be \"certificates/{certificate}\"");
+    else if (server->scheme != CP_ENUM(BACKEND_SCHEME, HTTPS))
+        (void)gw_fail_field(err, of(server, "certificate"),
+                            "only with scheme BACKEND_SCHEME_HTTPS");
 }
 
 static bool is_timeout(const cp_duration *timeout)
@@ -104,23 +171,48 @@ static bool is_timeout(const cp_duration *timeout)
     return timeout->seconds > 0 || timeout->nanos >= 1000000;
 }
 
+static void check_server(struct server *server, struct gw_error *err)
+{
+    check_target(server, err);
+    check_tls(server, err);
+    if (server->timeout && !is_timeout(server->timeout))
+        (void)gw_fail_field(err, of(server, "timeout"), "must be 1ms to 600s");
+}
+
 static void check_http(const cp_http_backend *http, const char *frontend_path, struct gw_error *err)
 {
-    check_target(http, err);
-    if ((unsigned)http->scheme > CP_ENUM(BACKEND_SCHEME, HTTPS))
-        (void)gw_fail_field(err, "backend.http.scheme", "is not known");
+    struct server server = {.kind = "http",
+                            .address = http->address,
+                            .channel = http->channel,
+                            .host_header = http->host_header,
+                            .certificate = http->certificate,
+                            .scheme = http->scheme,
+                            .timeout = http->timeout};
+    check_server(&server, err);
+    if ((unsigned)http->protocol > CP_ENUM(BACKEND_PROTOCOL, HTTP2))
+        (void)gw_fail_field(err, "backend.http.protocol", "is not known");
     if (http->method == CP_ENUM(HTTP_METHOD, ANY))
         (void)gw_fail_field(err, "backend.http.method",
                             "must be one method; leave it out for the caller's");
     else if ((unsigned)http->method > CP_ENUM(HTTP_METHOD, ANY))
         (void)gw_fail_field(err, "backend.http.method", "is not known");
-    if (http->timeout && !is_timeout(http->timeout))
-        (void)gw_fail_field(err, "backend.http.timeout", "must be 1ms to 600s");
     if (http->retry_count < -1 || http->retry_count > CP_BACKEND_RETRIES_MAX)
         (void)gw_fail_field(err, "backend.http.retry_count", "must be -1 to %d",
                             CP_BACKEND_RETRIES_MAX);
     if (http->path[0] && frontend_path)
         cp_path_check_backend(http->path, frontend_path, "backend.http.path", err);
+}
+
+static void check_grpc(const cp_grpc_backend *grpc, struct gw_error *err)
+{
+    struct server server = {.kind = "grpc",
+                            .address = grpc->address,
+                            .channel = grpc->channel,
+                            .host_header = grpc->host_header,
+                            .certificate = grpc->certificate,
+                            .scheme = grpc->scheme,
+                            .timeout = grpc->timeout};
+    check_server(&server, err);
 }
 
 /* ---- mock ---- */
@@ -197,12 +289,12 @@ void cp_check_backend(const cp_backend *backend, const char *frontend_path, stru
         check_mock(backend->mock, err);
         break;
     case CP_ONEOF(BACKEND, GRPC):
-        cp_refuse_for_now(err, "backend.grpc");
+        check_grpc(backend->grpc, err);
         break;
     case CP_ONEOF(BACKEND, FUNCTION):
         cp_refuse_for_now(err, "backend.function");
         break;
     default:
-        (void)gw_fail_field(err, "backend", "required: exactly one of http and mock");
+        (void)gw_fail_field(err, "backend", "required: exactly one of http, grpc and mock");
     }
 }

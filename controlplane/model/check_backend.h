@@ -8,6 +8,7 @@
 #include "controlplane/model/types.h"
 
 #define CP_BACKEND_TIMEOUT_DEFAULT_MS 5000
+#define CP_GRPC_TIMEOUT_DEFAULT_MS 60000
 #define CP_BACKEND_TIMEOUT_MAX_MS 600000
 #define CP_BACKEND_RETRIES_MAX 10
 #define CP_BACKEND_ADDRESS_MAX 255 /* bytes */
@@ -21,6 +22,11 @@ void cp_fill_backend(struct gw_arena *arena, cp_backend *backend);
 /* Adds its violations, under "backend."; unset fields are good where there is a default.
  * frontend_path: NULL when it is not good itself. */
 void cp_check_backend(const cp_backend *backend, const char *frontend_path, struct gw_error *err);
+/* What a backend refers to; NULL: nothing of the kind. backend may be NULL. */
+struct cp_backend_uses {
+    const char *channel, *certificate; /* names */
+};
+struct cp_backend_uses cp_backend_uses(const cp_backend *backend);
 /* "host", "host:port", "[v6]" or "[v6]:port", the port from 1. */
 bool cp_is_authority(gw_str text);
 

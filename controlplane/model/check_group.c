@@ -19,21 +19,6 @@ int cp_check_group(const cp_api_group *group, struct gw_error *err)
     return result(err);
 }
 
-int cp_check_domain(const cp_domain *domain, struct gw_error *err)
-{
-    *err = GW_ERROR_NONE;
-    cp_check_characters(domain->display_name, 1, 255, "display_name", err);
-    if (domain->certificate[0])
-        cp_refuse_for_now(err, "certificate");
-    if (domain->min_tls_version)
-        cp_refuse_for_now(err, "min_tls_version");
-    if (domain->verify_client_certificate)
-        cp_refuse_for_now(err, "verify_client_certificate");
-    if (domain->https_redirect)
-        cp_refuse_for_now(err, "https_redirect");
-    return result(err);
-}
-
 int cp_check_environment(const cp_environment *environment, struct gw_error *err)
 {
     *err = GW_ERROR_NONE;

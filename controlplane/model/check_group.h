@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What groups, domains, environments and channels may say. Pure: all that is wrong goes into err as
+/* What groups, environments and channels may say. Pure: all that is wrong goes into err as
  * violations; names, labels and what the server sets are not looked at. */
 #ifndef CP_MODEL_CHECK_GROUP_H
 #define CP_MODEL_CHECK_GROUP_H
@@ -13,7 +13,6 @@
 #define CP_MEMBER_WEIGHT_MAX 10000
 
 GW_MUST_CHECK int cp_check_group(const cp_api_group *group, struct gw_error *err);
-GW_MUST_CHECK int cp_check_domain(const cp_domain *domain, struct gw_error *err);
 GW_MUST_CHECK int cp_check_environment(const cp_environment *environment, struct gw_error *err);
 GW_MUST_CHECK int cp_check_channel(const cp_channel *channel, struct gw_error *err);
 

@@ -48,36 +48,11 @@ static void test_groups(void **state)
     SAYS(cp_check_group, &group, GW_INVALID_ARGUMENT, "description");
 }
 
-static void test_domains_have_no_tls_yet(void **state)
-{
-    (void)state;
-    cp_domain domain = CP_INIT(DOMAIN);
-    SAYS(cp_check_domain, &domain, GW_OK, "");
-    domain.certificate = TEXT("certificates/a");
-    SAYS(cp_check_domain, &domain, GW_UNIMPLEMENTED, "certificate");
-    domain = (cp_domain)CP_INIT(DOMAIN);
-    domain.min_tls_version = CP_ENUM(TLS_VERSION, 1_2);
-    SAYS(cp_check_domain, &domain, GW_UNIMPLEMENTED, "min_tls_version");
-    domain = (cp_domain)CP_INIT(DOMAIN);
-    domain.verify_client_certificate = true;
-    SAYS(cp_check_domain, &domain, GW_UNIMPLEMENTED, "verify_client_certificate");
-    domain = (cp_domain)CP_INIT(DOMAIN);
-    domain.https_redirect = true;
-    SAYS(cp_check_domain, &domain, GW_UNIMPLEMENTED, "https_redirect");
-}
-
 /* What is not there yet is said beside what is wrong, and what is wrong makes the code. */
 static void test_what_is_wrong_comes_before_what_is_not_there(void **state)
 {
     (void)state;
     struct gw_error err = GW_ERROR_NONE;
-    cp_domain domain = CP_INIT(DOMAIN);
-    domain.display_name = text_of(256);
-    domain.certificate = TEXT("certificates/a");
-    domain.https_redirect = true;
-    assert_int_equal(cp_check_domain(&domain, &err), -1);
-    assert_int_equal(err.code, GW_INVALID_ARGUMENT);
-    assert_int_equal(err.violation_count, 3);
     cp_channel channel = CP_INIT(CHANNEL);
     channel.balance = CP_ENUM(BALANCE, SOURCE_HASH);
     cp_member member = CP_INIT(MEMBER), *members[] = {&member};
@@ -254,7 +229,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_domains_have_no_tls_yet),
         cmocka_unit_test(test_what_is_wrong_comes_before_what_is_not_there),
         cmocka_unit_test(test_environments),
         cmocka_unit_test(test_ports_of_channels),

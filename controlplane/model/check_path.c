@@ -230,3 +230,38 @@ void cp_path_check_backend(const char *path, const char *frontend_path, const ch
     if (check_start(path, field, err) == 0 && check_escapes(text, field, err) == 0)
         (void)check_inserts(text, frontend_path, field, err); /* the violation is in err */
 }
+
+/* ---- gRPC ---- */
+
+/* As protoc takes it. */
+static bool is_identifier(gw_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!is_letter(c) && c != '_' && (i == 0 || c < '0' || c > '9'))
+            return false;
+    }
+    return text.len > 0;
+}
+
+static bool is_service(gw_str name)
+{
+    while (name.ptr)
+        if (!is_identifier(gw_str_split(&name, '.')))
+            return false;
+    return true;
+}
+
+int cp_path_grpc_names(const char *path)
+{
+    if (path[0] != '/')
+        return -1;
+    gw_str rest = gw_str_from(path + 1);
+    if (rest.len == 0)
+        return 0;
+    if (!is_service(gw_str_split(&rest, '/')))
+        return -1;
+    if (!rest.ptr)
+        return 1;
+    return is_identifier(rest) ? 2 : -1;
+}

@@ -26,4 +26,8 @@ void cp_path_check_backend(const char *path, const char *frontend_path, const ch
  * two routes of one method collide exactly when they have the same. */
 gw_str cp_path_shape(struct gw_arena *arena, const char *path, bool is_prefix);
 
+/* The names in a gRPC path: 0 for "/", 1 for "/package.Service", 2 for "/package.Service/Method";
+ * -1: it is none. */
+int cp_path_grpc_names(const char *path);
+
 #endif

@@ -32,6 +32,8 @@ static const struct cp_kind kinds[CP_KIND_COUNT] = {
     {CP_KIND_POLICY, "policies", "policies/{policy}", "policy", CP_TYPE(policy), 3, 64, true, "-_"},
     {CP_KIND_BINDING, "bindings", "policies/{policy}/bindings/{binding}", "binding",
      CP_TYPE(policy_binding), 1, 200, false, "-_."},
+    {CP_KIND_CERTIFICATE, "certificates", "certificates/{certificate}", "certificate",
+     CP_TYPE(certificate), 4, 50, true, "-_"},
 };
 
 /* The kinds of a name's ids, from the left; the count is the number of ids. */
@@ -51,6 +53,7 @@ static const struct {
     [CP_KIND_AUTHORIZATION] = {2, {CP_KIND_APP, CP_KIND_AUTHORIZATION}},
     [CP_KIND_POLICY] = {1, {CP_KIND_POLICY}},
     [CP_KIND_BINDING] = {2, {CP_KIND_POLICY, CP_KIND_BINDING}},
+    [CP_KIND_CERTIFICATE] = {1, {CP_KIND_CERTIFICATE}},
 };
 
 const struct cp_kind *cp_kind_get(enum cp_kind_id id)

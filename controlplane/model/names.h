@@ -32,6 +32,7 @@ enum cp_kind_id {
     CP_KIND_AUTHORIZATION,
     CP_KIND_POLICY,
     CP_KIND_BINDING,
+    CP_KIND_CERTIFICATE,
     CP_KIND_COUNT,
 };
 

@@ -13,6 +13,7 @@
 #include "penstock/admin/v1/api_group.pb-c.h"
 #include "penstock/admin/v1/app.pb-c.h"
 #include "penstock/admin/v1/backend.pb-c.h"
+#include "penstock/admin/v1/certificate.pb-c.h"
 #include "penstock/admin/v1/channel.pb-c.h"
 #include "penstock/admin/v1/domain.pb-c.h"
 #include "penstock/admin/v1/environment.pb-c.h"
@@ -26,12 +27,14 @@ typedef Google__Protobuf__FieldMask cp_field_mask;
 typedef Penstock__Admin__V1__ApiGroup cp_api_group;
 typedef Penstock__Admin__V1__Domain cp_domain;
 typedef Penstock__Admin__V1__Environment cp_environment;
+typedef Penstock__Admin__V1__Certificate cp_certificate;
 
 typedef Penstock__Admin__V1__Api cp_api;
 typedef Penstock__Admin__V1__Frontend cp_frontend;
 typedef Penstock__Admin__V1__Authentication cp_authentication;
 typedef Penstock__Admin__V1__Backend cp_backend;
 typedef Penstock__Admin__V1__HttpBackend cp_http_backend;
+typedef Penstock__Admin__V1__GrpcBackend cp_grpc_backend;
 typedef Penstock__Admin__V1__MockBackend cp_mock_backend;
 typedef Penstock__Admin__V1__HttpHeader cp_http_header;
 

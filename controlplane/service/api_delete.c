@@ -126,13 +126,11 @@ static int remove_api(const struct cp_call *call, struct cp_change *change,
                       const struct cp_stored *draft, const struct job *job, struct gw_error *err)
 {
     struct cp_page publications;
-    const char *channel = cp_channel_of((const cp_api *)draft->message);
     /* First of all: it notices whoever binds or publishes it from here on. */
     if (cp_change_remove(call, change, CP_KIND_API, job->api, draft->mod_revision, err) < 0 ||
         read_publications(call, job->api, &publications, err) < 0)
         return -1;
-    if (channel)
-        cp_change_unrefer(change, CP_KIND_API, job->api, CP_KIND_CHANNEL, channel);
+    cp_unrefer_backend(change, CP_KIND_API, job->api, (const cp_api *)draft->message);
     for (size_t i = 0; i < publications.count; i++)
         cp_change_delete(change, publications.kvs[i].key);
     return 0;

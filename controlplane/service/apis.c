@@ -20,22 +20,14 @@ static void fill(struct gw_arena *arena, ProtobufCMessage *message)
     cp_fill_api(arena, (cp_api *)message);
 }
 
-/* A draft refers to its channel, as a release does. */
+/* A draft refers to what it uses, as a release does. */
 static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,
                    const ProtobufCMessage *before, struct gw_error *err)
 {
-    struct cp_stored stored;
     const cp_api *api = (const cp_api *)message;
-    const char *channel = cp_channel_of(api);
-    const char *old = before ? cp_channel_of((const cp_api *)before) : NULL;
-    if (old && (!channel || strcmp(old, channel) != 0))
-        cp_change_unrefer(change, CP_KIND_API, api->name, CP_KIND_CHANNEL, old);
-    if (!channel)
-        return 0;
-    if (cp_get(call, CP_KIND_CHANNEL, channel, &stored, err) < 0)
-        return -1;
-    cp_change_refer(change, CP_KIND_API, api->name, CP_KIND_CHANNEL, channel);
-    return 0;
+    if (before)
+        cp_unrefer_backend(change, CP_KIND_API, api->name, (const cp_api *)before);
+    return cp_refer_backend(call, change, CP_KIND_API, api->name, api, err);
 }
 
 static int present(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err)

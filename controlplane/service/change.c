@@ -145,16 +145,24 @@ static int read_revision(const struct cp_call *call, gw_str key, int64_t *ret_re
     return 0;
 }
 
-int cp_change_remove(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
-                     const char *name, int64_t mod_revision, struct gw_error *err)
+int cp_change_guard(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
+                    const char *name, struct gw_error *err)
 {
     int64_t revision;
-    gw_str key = cp_key_of(change->arena, kind, name);
-    gw_str guard = guard_key(change->arena, key);
+    gw_str guard = guard_key(change->arena, cp_key_of(change->arena, kind, name));
     if (read_revision(call, guard, &revision, err) < 0)
         return -1;
     cp_change_expect(change, guard, revision);
-    cp_change_delete(change, guard);
+    return 0;
+}
+
+int cp_change_remove(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
+                     const char *name, int64_t mod_revision, struct gw_error *err)
+{
+    gw_str key = cp_key_of(change->arena, kind, name);
+    if (cp_change_guard(call, change, kind, name, err) < 0)
+        return -1;
+    cp_change_delete(change, guard_key(change->arena, key));
     cp_change_expect(change, key, mod_revision);
     cp_change_delete(change, key);
     return 0;
@@ -182,16 +190,38 @@ int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id kind, const c
     return gw_error_reason(err, "IN_USE");
 }
 
+static struct cp_range referrers_range(const struct cp_call *call, enum cp_kind_id from_kind,
+                                       enum cp_kind_id kind, const char *name)
+{
+    gw_str all = references_prefix(call->arena, cp_key_of(call->arena, kind, name));
+    return (struct cp_range){.prefix = gw_arena_printf(call->arena, "%.*s%s/", GW_STR_ARG(all),
+                                                       cp_kind_get(from_kind)->word)};
+}
+
 int cp_referrers(const struct cp_call *call, enum cp_kind_id from_kind, enum cp_kind_id kind,
                  const char *name, size_t limit, struct cp_page *ret_page, struct gw_error *err)
 {
-    gw_str all = references_prefix(call->arena, cp_key_of(call->arena, kind, name));
-    struct cp_range range = {
-        .prefix =
-            gw_arena_printf(call->arena, "%.*s%s/", GW_STR_ARG(all), cp_kind_get(from_kind)->word),
-        .limit = limit,
-    };
+    struct cp_range range = referrers_range(call, from_kind, kind, name);
+    range.limit = limit;
     return cp_store_list(call->services->store, &range, call->arena, ret_page, err);
+}
+
+int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind, enum cp_kind_id kind,
+                     const char *name, cp_visit_name *visit, void *arg, struct gw_error *err)
+{
+    struct cp_page page;
+    struct cp_range range = referrers_range(call, from_kind, kind, name);
+    do {
+        if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
+            return -1;
+        for (size_t i = 0; i < page.count; i++)
+            if (visit(arg, gw_arena_dup(call->arena, page.kvs[i].value).ptr, err) < 0)
+                return -1;
+        range.at_revision = page.at.revision;
+        if (page.count > 0)
+            range.after_key = page.kvs[page.count - 1].key;
+    } while (page.more);
+    return 0;
 }
 
 int cp_change_claim(const struct cp_call *call, struct cp_change *change, const char *index,

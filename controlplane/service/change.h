@@ -39,6 +39,9 @@ void cp_change_unrefer(struct cp_change *change, enum cp_kind_id from_kind, cons
                        enum cp_kind_id to_kind, const char *to);
 /* `parent` must exist, and whoever deletes it will see the new child. */
 void cp_change_under(struct cp_change *change, enum cp_kind_id parent_kind, const char *parent);
+/* From here on whoever comes to refer to it makes the change fail: before looking for referrers. */
+GW_MUST_CHECK int cp_change_guard(const struct cp_call *call, struct cp_change *change,
+                                  enum cp_kind_id kind, const char *name, struct gw_error *err);
 /* Deletes the resource and its guard, unless something under or with a reference to it comes in
  * meanwhile: call it before looking for such things. */
 GW_MUST_CHECK int cp_change_remove(const struct cp_call *call, struct cp_change *change,
@@ -52,6 +55,12 @@ GW_MUST_CHECK int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id
 GW_MUST_CHECK int cp_referrers(const struct cp_call *call, enum cp_kind_id from_kind,
                                enum cp_kind_id kind, const char *name, size_t limit,
                                struct cp_page *ret_page, struct gw_error *err);
+
+/* All of them, page by page; visit returns -1 with err to stop. */
+typedef int cp_visit_name(void *arg, const char *name, struct gw_error *err);
+GW_MUST_CHECK int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind,
+                                   enum cp_kind_id kind, const char *name, cp_visit_name *visit,
+                                   void *arg, struct gw_error *err);
 
 /* A value that only one resource may have: takes it for `owner`, a name. ALREADY_EXISTS, naming the
  * owner, when another one has it. index: "domains"; value: any text, at most 400 bytes. */

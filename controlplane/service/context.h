@@ -4,6 +4,7 @@
 #define CP_SERVICE_CONTEXT_H
 
 #include "controlplane/rpc/method.h"
+#include "controlplane/store/seal.h"
 #include "controlplane/store/store.h"
 
 #define CP_RELEASES_KEPT_DEFAULT 10
@@ -18,6 +19,7 @@ struct cp_registry;
 struct cp_services {
     struct cp_store *store;       /* borrowed */
     struct cp_registry *registry; /* borrowed; NULL: nobody can wait for agents (tests) */
+    const struct cp_seal *seal;   /* borrowed; NULL: there are no keys, secrets are refused */
     unsigned releases_kept;       /* of an API in an environment, the effective one included */
     unsigned channel_members_max;
     const char *debug_domain_suffix; /* of the groups' debugging domains; borrowed */

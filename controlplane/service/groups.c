@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* API groups and their domains. */
+/* API groups. */
 #include "controlplane/model/check_group.h"
+#include "controlplane/service/domains.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
 
 #include <stdio.h>
 #include <sys/random.h>
 
-#define DOMAINS_INDEX "domains" /* host -> the domain or group that has it */
 #define DEFAULT_GROUP "groups/DEFAULT"
 #define DEBUG_LABEL_BYTES 16
 
@@ -46,22 +46,16 @@ static int prepare_group(const struct cp_call *call, struct cp_change *change,
     if (before)
         return 0;
     group->debug_domain = make_debug_domain(call->arena, call->services->debug_domain_suffix);
-    return cp_change_claim(call, change, DOMAINS_INDEX, gw_str_from(group->debug_domain),
+    return cp_change_claim(call, change, CP_DOMAINS_INDEX, gw_str_from(group->debug_domain),
                            group->name, err);
-}
-
-static void remove_domain(struct cp_change *change, const char *name)
-{
-    cp_change_delete(change, cp_key_of(change->arena, CP_KIND_DOMAIN, name));
-    cp_change_release(change, DOMAINS_INDEX, gw_str_from(cp_name_last(name)));
 }
 
 static int visit_domain(void *arg, const char *name, const struct cp_stored *stored,
                         struct gw_error *err)
 {
-    (void)stored;
+    (void)name;
     (void)err;
-    remove_domain(arg, name);
+    cp_drop_domain(arg, (const cp_domain *)stored->message);
     return 0;
 }
 
@@ -80,7 +74,7 @@ static int prepare_delete_group(const struct cp_call *call, struct cp_change *ch
                       group->name, (long long)apis);
         return gw_error_apig(err, "APIG.3415");
     }
-    cp_change_release(change, DOMAINS_INDEX, gw_str_from(group->debug_domain));
+    cp_change_release(change, CP_DOMAINS_INDEX, gw_str_from(group->debug_domain));
     return cp_each(call, CP_KIND_DOMAIN, group->name, visit_domain, change, err);
 }
 
@@ -107,54 +101,3 @@ static const struct cp_method group_methods[] = {
 };
 const struct cp_service cp_group_service = {&penstock__admin__v1__api_group_service__descriptor,
                                             group_methods, GW_ARRAY_LEN(group_methods)};
-
-/* ---- domains */
-
-static int check_domain(const ProtobufCMessage *message, const ProtobufCMessage *before,
-                        struct gw_error *err)
-{
-    (void)before;
-    return cp_check_domain((const cp_domain *)message, err);
-}
-
-static int prepare_domain(const struct cp_call *call, struct cp_change *change,
-                          ProtobufCMessage *message, const ProtobufCMessage *before,
-                          struct gw_error *err)
-{
-    const cp_domain *domain = (const cp_domain *)message;
-    if (before)
-        return 0;
-    return cp_change_claim(call, change, DOMAINS_INDEX, gw_str_from(cp_name_last(domain->name)),
-                           domain->name, err);
-}
-
-static int prepare_delete_domain(const struct cp_call *call, struct cp_change *change,
-                                 const ProtobufCMessage *before, struct gw_error *err)
-{
-    (void)call;
-    (void)err;
-    remove_domain(change, ((const cp_domain *)before)->name);
-    return 0;
-}
-
-static const struct cp_resource_rules domain_rules = {
-    .kind = CP_KIND_DOMAIN,
-    .field = "domain",
-    .list_field = "domains",
-    .list_reply = CP_TYPE(list_domains_response),
-    .max = CP_DOMAINS_MAX,
-    .check = check_domain,
-    .prepare = prepare_domain,
-    .prepare_delete = prepare_delete_domain,
-};
-CP_RESOURCE_HANDLERS(domain, domains, domain_rules)
-
-static const struct cp_method domain_methods[] = {
-    {"GetDomain", CP_ROLE_VIEWER, get_domain},
-    {"ListDomains", CP_ROLE_VIEWER, list_domains},
-    {"CreateDomain", CP_ROLE_OPERATOR, create_domain},
-    {"UpdateDomain", CP_ROLE_OPERATOR, update_domain},
-    {"DeleteDomain", CP_ROLE_OPERATOR, delete_domain},
-};
-const struct cp_service cp_domain_service = {&penstock__admin__v1__domain_service__descriptor,
-                                             domain_methods, GW_ARRAY_LEN(domain_methods)};

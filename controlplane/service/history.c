@@ -2,6 +2,7 @@
 #include "controlplane/service/history.h"
 
 #include "common/message.h"
+#include "controlplane/model/check_backend.h"
 #include "controlplane/model/check_path.h"
 
 #include <inttypes.h>
@@ -78,11 +79,38 @@ int cp_thaw_release(struct gw_arena *arena, const cp_release *release, cp_api **
     return 0;
 }
 
-const char *cp_channel_of(const cp_api *definition)
+/* ---- what a backend uses */
+
+static int refer(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
+                 const char *name, enum cp_kind_id to_kind, const char *to, struct gw_error *err)
 {
-    const cp_backend *backend = definition->backend;
-    bool has = backend && backend->kind_case == CP_ONEOF(BACKEND, HTTP) && *backend->http->channel;
-    return has ? backend->http->channel : NULL;
+    struct cp_stored stored;
+    if (cp_get(call, to_kind, to, &stored, err) < 0)
+        return -1;
+    cp_change_refer(change, kind, name, to_kind, to);
+    return 0;
+}
+
+int cp_refer_backend(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
+                     const char *name, const cp_api *definition, struct gw_error *err)
+{
+    struct cp_backend_uses uses = cp_backend_uses(definition->backend);
+    if (uses.channel && refer(call, change, kind, name, CP_KIND_CHANNEL, uses.channel, err) < 0)
+        return -1;
+    if (uses.certificate &&
+        refer(call, change, kind, name, CP_KIND_CERTIFICATE, uses.certificate, err) < 0)
+        return -1;
+    return 0;
+}
+
+void cp_unrefer_backend(struct cp_change *change, enum cp_kind_id kind, const char *name,
+                        const cp_api *definition)
+{
+    struct cp_backend_uses uses = cp_backend_uses(definition->backend);
+    if (uses.channel)
+        cp_change_unrefer(change, kind, name, CP_KIND_CHANNEL, uses.channel);
+    if (uses.certificate)
+        cp_change_unrefer(change, kind, name, CP_KIND_CERTIFICATE, uses.certificate);
 }
 
 /* ---- the route's place */
@@ -192,8 +220,6 @@ int cp_history_drop(const struct cp_call *call, struct cp_change *change, const 
     cp_change_delete(change, cp_key_of(change->arena, CP_KIND_RELEASE, release));
     if (cp_thaw_release(call->arena, (const cp_release *)stored.message, &definition, err) < 0)
         return -1;
-    const char *channel = cp_channel_of(definition);
-    if (channel)
-        cp_change_unrefer(change, CP_KIND_RELEASE, release, CP_KIND_CHANNEL, channel);
+    cp_unrefer_backend(change, CP_KIND_RELEASE, release, definition);
     return 0;
 }

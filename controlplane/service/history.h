@@ -3,8 +3,9 @@
  *
  * A publication is one per API and environment. It names the effective release, and none after
  * the API was taken offline; it stays until the API is deleted, because it counts the releases. A
- * release refers to its channel, so that what can be rolled back to can also be served. The path
- * and method of an effective release are claimed: two APIs of a group cannot publish the same. */
+ * release refers to its channel and its certificate, so that what can be rolled back to can also be
+ * served. The path and method of an effective release are claimed: two APIs of a group cannot
+ * publish the same. */
 #ifndef CP_SERVICE_HISTORY_H
 #define CP_SERVICE_HISTORY_H
 
@@ -27,8 +28,15 @@ cp_release *cp_freeze_api(struct gw_arena *arena, const cp_api *draft, const cha
 /* The definition again. INTERNAL: it cannot be read. */
 GW_MUST_CHECK int cp_thaw_release(struct gw_arena *arena, const cp_release *release,
                                   cp_api **ret_definition, struct gw_error *err);
-/* The channel that the definition uses; NULL: none. */
-const char *cp_channel_of(const cp_api *definition);
+
+/* ---- what a draft or a release of that name uses: its channel and its certificate */
+
+/* NOT_FOUND, naming what is not there. */
+GW_MUST_CHECK int cp_refer_backend(const struct cp_call *call, struct cp_change *change,
+                                   enum cp_kind_id kind, const char *name, const cp_api *definition,
+                                   struct gw_error *err);
+void cp_unrefer_backend(struct cp_change *change, enum cp_kind_id kind, const char *name,
+                        const cp_api *definition);
 
 /* ---- the route's place */
 
@@ -51,7 +59,7 @@ GW_MUST_CHECK int cp_history_list(const struct cp_call *call, const char *api,
                                   const char *environment, struct cp_past **ret_past,
                                   size_t *ret_count, struct gw_error *err);
 /* Deletes one; not there is fine. Up to CP_DROP_RELEASE_OPS operations. */
-#define CP_DROP_RELEASE_OPS 2
+#define CP_DROP_RELEASE_OPS 3
 GW_MUST_CHECK int cp_history_drop(const struct cp_call *call, struct cp_change *change,
                                   const char *release, struct gw_error *err);
 

@@ -78,25 +78,28 @@ static void put_publication(struct cp_change *change, cp_publication *publicatio
                           &publication->base);
 }
 
+static int refer_backend(const struct cp_call *call, struct cp_change *change,
+                         const struct job *job, const cp_api *definition, struct gw_error *err)
+{
+    if (cp_refer_backend(call, change, CP_KIND_RELEASE, job->result->name, definition, err) == 0)
+        return 0;
+    if (err->code == GW_NOT_FOUND) /* what is asked for is there, what it needs is not */
+        err->code = GW_FAILED_PRECONDITION;
+    return -1;
+}
+
 /* Who has the API deleted meanwhile looks at its guard and sees this change. */
 static int make_effective(const struct cp_call *call, struct cp_change *change,
                           const struct job *job, cp_publication *publication, struct gw_error *err)
 {
-    struct cp_stored stored;
     cp_api *definition;
-    if (cp_thaw_release(call->arena, job->result, &definition, err) < 0)
+    if (cp_thaw_release(call->arena, job->result, &definition, err) < 0 ||
+        refer_backend(call, change, job, definition, err) < 0)
         return -1;
-    const char *channel = cp_channel_of(definition);
-    if (channel && cp_find(call, CP_KIND_CHANNEL, channel, &stored, err) < 0)
-        return -1;
-    if (channel && !stored.message)
-        return gw_fail(err, GW_FAILED_PRECONDITION, "%s does not exist", channel);
     if (*publication->release && cp_release_route(call, change, publication->release, err) < 0)
         return -1;
     if (cp_claim_route(call, change, job->api, job->environment, definition, err) < 0)
         return -1;
-    if (channel)
-        cp_change_refer(change, CP_KIND_RELEASE, job->result->name, CP_KIND_CHANNEL, channel);
     cp_change_refer(change, CP_KIND_PUBLICATION, publication->name, CP_KIND_ENVIRONMENT,
                     job->environment);
     cp_change_under(change, CP_KIND_API, job->api);

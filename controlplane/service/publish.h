@@ -10,7 +10,7 @@
 /* Kept back from the caller's deadline, so that the answer still reaches him. */
 #define CP_WAIT_MARGIN_MS 200
 /* Of one publish, when fewer are kept than before; the next ones drop the rest. */
-#define CP_RELEASES_DROPPED_MAX 40
+#define CP_RELEASES_DROPPED_MAX 35
 
 cp_handler cp_publish_api;
 cp_handler cp_unpublish_api;

@@ -31,6 +31,9 @@ struct cp_resource_rules {
                  struct gw_error *err);
     /* Makes defaults explicit; after check. */
     void (*fill)(struct gw_arena *arena, ProtobufCMessage *message);
+    /* Seals the secrets in it; after fill. What it leaves in the clear is stored in the clear. */
+    int (*seal)(const struct cp_call *call, ProtobufCMessage *message,
+                const ProtobufCMessage *before, struct gw_error *err);
     /* What else the write needs: references, unique values, its own expectations. The resource's
      * own key is the skeleton's. */
     int (*prepare)(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,

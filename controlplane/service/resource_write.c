@@ -26,6 +26,15 @@ static int check(const struct cp_resource_rules *rules, ProtobufCMessage *messag
     return err->code == GW_OK ? 0 : -1;
 }
 
+/* To the form that is stored. */
+static int complete(const struct cp_call *call, const struct cp_resource_rules *rules,
+                    ProtobufCMessage *message, const ProtobufCMessage *before, struct gw_error *err)
+{
+    if (rules->fill)
+        rules->fill(call->arena, message);
+    return rules->seal ? rules->seal(call, message, before, err) : 0;
+}
+
 static void set_time(struct gw_arena *arena, ProtobufCMessage *message, const char *field)
 {
     if (cp_field(message, field))
@@ -136,10 +145,8 @@ int cp_resource_create(const struct cp_call *call, const struct cp_resource_rule
     cp_clear_output_only(job.sent, rules->output_only);
     if (find_name(call, &job, err) < 0)
         return add_what_else_is_wrong(rules, job.sent, err);
-    if (check(rules, job.sent, NULL, err) < 0)
+    if (check(rules, job.sent, NULL, err) < 0 || complete(call, rules, job.sent, NULL, err) < 0)
         return -1;
-    if (rules->fill)
-        rules->fill(call->arena, job.sent);
     set_time(call->arena, job.sent, "create_time");
     set_time(call->arena, job.sent, "update_time");
     if (cp_write(call, cp_bool_field(request, "validate_only"), attempt_create, &job, &at, err) < 0)
@@ -168,10 +175,9 @@ static int attempt_update(const struct cp_call *call, struct cp_change *change, 
         return -1;
     job->result = gw_message_copy(call->arena, before.message);
     if (cp_apply_mask(job->result, job->sent, mask, rules->output_only, err) < 0 ||
-        check(rules, job->result, before.message, err) < 0)
+        check(rules, job->result, before.message, err) < 0 ||
+        complete(call, rules, job->result, before.message, err) < 0)
         return -1;
-    if (rules->fill)
-        rules->fill(call->arena, job->result);
     job->mod_revision = before.mod_revision;
     if (is_same(call->arena, job->result, before.message))
         return 0;

@@ -9,6 +9,7 @@ extern const struct cp_service cp_group_service;
 extern const struct cp_service cp_domain_service;
 extern const struct cp_service cp_environment_service;
 extern const struct cp_service cp_channel_service;
+extern const struct cp_service cp_certificate_service;
 extern const struct cp_service cp_api_service;
 extern const struct cp_service cp_release_service;
 extern const struct cp_service cp_agent_service;

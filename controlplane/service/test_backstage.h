@@ -149,7 +149,7 @@ static inline const char *agents_see(const char *name)
 {
     struct gw_error err;
     struct cp_page page = everything();
-    struct cp_state *state = cp_state_new();
+    struct cp_state *state = cp_state_new(backstage.other.services.seal);
     struct gw_map touched;
     gw_map_init(&touched);
     for (size_t i = 0; i < page.count; i++)

@@ -114,6 +114,7 @@ static inline int set_up(void **state)
         .releases_kept = CP_RELEASES_KEPT_DEFAULT,
         .channel_members_max = CP_CHANNEL_MEMBERS_MAX_DEFAULT,
         .debug_domain_suffix = CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
+        .seal = cp_seal_new_random(),
     };
     f->principal = (struct cp_principal){.name = "tester", .role = CP_ROLE_ADMINISTRATOR};
     if (cp_store_open_sqlite(":memory:", &f->services.store, &f->err) < 0 ||
@@ -127,6 +128,7 @@ static inline int tear_down(void **state)
 {
     struct fixture *f = *state;
     cp_store_close(f->services.store);
+    cp_seal_free((struct cp_seal *)(uintptr_t)f->services.seal);
     gw_arena_done(&f->arena);
     free(f);
     return 0;

@@ -27,12 +27,13 @@ typedef Penstock__Agent__V1__Channel cp_agent_channel;
 typedef Penstock__Agent__V1__Member cp_agent_member;
 typedef Penstock__Agent__V1__Policy cp_agent_policy;
 typedef Penstock__Agent__V1__App cp_agent_app;
+typedef Penstock__Agent__V1__DomainTls cp_agent_domain_tls;
+typedef Penstock__Agent__V1__Certificate cp_agent_certificate;
 
 /* CP_AGENT_NEW(arena, cp_agent_group, group): a new message with its defaults. */
 #define CP_AGENT_NEW(arena, type, message)                                                         \
     ((type *)(void *)gw_message_new((arena), &penstock__agent__v1__##message##__descriptor))
 #define CP_AGENT_KIND(kind) PENSTOCK__AGENT__V1__KIND__KIND_##kind
-#define CP_AGENT_KIND_MAX CP_AGENT_KIND(APP)
 #define CP_AGENT_RESOURCE(kind) PENSTOCK__AGENT__V1__RESOURCE__KIND_##kind
 
 #endif

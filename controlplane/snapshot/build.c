@@ -14,6 +14,8 @@ cp_agent_kind cp_build_kind(gw_str name)
         return CP_AGENT_KIND(CHANNEL);
     if (gw_str_has_prefix(name, GW_STR("policies/")))
         return CP_AGENT_KIND(POLICY);
+    if (gw_str_has_prefix(name, GW_STR("certificates/")))
+        return CP_AGENT_KIND(CERTIFICATE);
     assert(gw_str_has_prefix(name, GW_STR("apps/")));
     return CP_AGENT_KIND(APP);
 }
@@ -60,9 +62,13 @@ static int build_group(const struct cp_state *state, gw_str name, struct gw_aren
         group->debug_domain = stored->debug_domain;
     struct cp_members domains = cp_state_members(state, arena, name, CP_KIND_DOMAIN);
     group->domains = GW_ARENA_ARRAY(arena, char *, domains.count + 1);
+    group->tls = GW_ARENA_ARRAY(arena, cp_agent_domain_tls *, domains.count + 1);
     for (size_t i = 0; i < domains.count; i++) {
-        const char *domain = cp_build_text(arena, domains.items[i]->name);
-        group->domains[group->n_domains++] = gw_arena_strdup(arena, cp_name_last(domain));
+        if (unpack(domains.items[i], arena, &message, err))
+            return -1;
+        const cp_domain *domain = (cp_domain *)(void *)message;
+        group->domains[group->n_domains++] = gw_arena_strdup(arena, cp_name_last(domain->name));
+        cp_build_domain_tls(arena, domain, group);
     }
     *ret_group = group;
     return 1;
@@ -186,6 +192,9 @@ int cp_build(const struct cp_state *state, gw_str name, struct gw_arena *arena,
     case CP_AGENT_KIND(CHANNEL):
         resource->kind_case = CP_AGENT_RESOURCE(CHANNEL);
         return build_channel(state, name, arena, &resource->channel, err);
+    case CP_AGENT_KIND(CERTIFICATE):
+        resource->kind_case = CP_AGENT_RESOURCE(CERTIFICATE);
+        return cp_build_certificate(state, name, arena, &resource->certificate, err);
     case CP_AGENT_KIND(POLICY):
         resource->kind_case = CP_AGENT_RESOURCE(POLICY);
         return cp_build_policy(state, name, arena, &resource->policy, err);

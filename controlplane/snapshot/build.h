@@ -4,6 +4,7 @@
 #ifndef CP_SNAPSHOT_BUILD_H
 #define CP_SNAPSHOT_BUILD_H
 
+#include "controlplane/model/types.h"
 #include "controlplane/snapshot/agent_types.h"
 #include "controlplane/snapshot/state.h"
 
@@ -18,6 +19,10 @@ GW_MUST_CHECK int cp_build(const struct cp_state *state, gw_str name, struct gw_
 /* Parts of it, one file a kind of resource; results as above. The name is of that kind. */
 int cp_build_route(const struct cp_state *state, gw_str name, struct gw_arena *arena,
                    cp_agent_route **ret_route, struct gw_error *err);
+int cp_build_certificate(const struct cp_state *state, gw_str name, struct gw_arena *arena,
+                         cp_agent_certificate **ret_certificate, struct gw_error *err);
+/* What the domain says of TLS; nothing of one without certificates. */
+void cp_build_domain_tls(struct gw_arena *arena, const cp_domain *domain, cp_agent_group *group);
 int cp_build_policy(const struct cp_state *state, gw_str name, struct gw_arena *arena,
                     cp_agent_policy **ret_policy, struct gw_error *err);
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/message.h"
-#include "controlplane/model/types.h"
+#include "controlplane/model/check_api.h"
+#include "controlplane/model/check_backend.h"
 #include "controlplane/snapshot/build.h"
 
 #include <stdlib.h>
-
-#define DEFAULT_TIMEOUT_MS 5000
 
 /* What a route is made of. */
 struct parts {
@@ -65,11 +64,13 @@ static int build_frontend(const struct parts *parts, cp_agent_route *route, stru
     const cp_frontend *frontend = parts->def->frontend;
     if (!frontend)
         return gw_fail(err, GW_FAILED_PRECONDITION, "the release has no frontend");
-    if (frontend->protocol == CP_ENUM(PROTOCOL, GRPCS))
-        return gw_fail(err, GW_UNIMPLEMENTED, "agents do not serve gRPC");
+    route->grpc = cp_protocol_is_grpc(frontend->protocol);
     route->http = frontend->protocol == CP_ENUM(PROTOCOL, HTTP) ||
-                  frontend->protocol == CP_ENUM(PROTOCOL, BOTH);
-    route->https = frontend->protocol != CP_ENUM(PROTOCOL, HTTP);
+                  frontend->protocol == CP_ENUM(PROTOCOL, BOTH) ||
+                  frontend->protocol == CP_ENUM(PROTOCOL, GRPC) ||
+                  frontend->protocol == CP_ENUM(PROTOCOL, GRPC_BOTH);
+    route->https = frontend->protocol != CP_ENUM(PROTOCOL, HTTP) &&
+                   frontend->protocol != CP_ENUM(PROTOCOL, GRPC);
     route->method = method_text(parts->arena, frontend->method);
     if (!route->method[0])
         return gw_fail(err, GW_FAILED_PRECONDITION, "the release has no method");
@@ -119,35 +120,69 @@ static int split_address(const struct parts *parts, const char *address, bool tl
     return 0;
 }
 
-static uint32_t timeout_ms(const cp_duration *timeout)
+static uint32_t timeout_ms(const cp_duration *timeout, uint32_t fallback_ms)
 {
     if (!timeout)
-        return DEFAULT_TIMEOUT_MS;
+        return fallback_ms;
     int64_t ms = timeout->seconds * 1000 + timeout->nanos / 1000000;
     return (uint32_t)GW_MAX(1, GW_MIN(ms, 600000));
+}
+
+static int must_exist(const struct parts *parts, const char *name, struct gw_error *err)
+{
+    if (!*name || cp_state_get(parts->state, gw_str_from(name)))
+        return 0;
+    return gw_fail(err, GW_FAILED_PRECONDITION, "%s does not exist", name);
+}
+
+/* Where it is: through its channel, or at the address. */
+static int build_target(const struct parts *parts, const char *address, cp_agent_http_backend *http,
+                        struct gw_error *err)
+{
+    if (must_exist(parts, http->channel, err) || must_exist(parts, http->certificate, err))
+        return -1;
+    if (*http->channel)
+        return 0;
+    if (!http->host_header[0])
+        http->host_header = gw_arena_strdup(parts->arena, address);
+    return split_address(parts, address, http->tls, http, err);
+}
+
+static cp_agent_http_backend *new_http(const struct parts *parts, cp_agent_backend *backend)
+{
+    backend->kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP;
+    backend->http = CP_AGENT_NEW(parts->arena, cp_agent_http_backend, http_backend);
+    return backend->http;
 }
 
 static int build_http(const struct parts *parts, const cp_http_backend *stored,
                       cp_agent_backend *backend, struct gw_error *err)
 {
-    cp_agent_http_backend *http = CP_AGENT_NEW(parts->arena, cp_agent_http_backend, http_backend);
-    backend->kind_case = PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP;
-    backend->http = http;
+    cp_agent_http_backend *http = new_http(parts, backend);
+    http->channel = stored->channel;
     http->tls = stored->scheme == CP_ENUM(BACKEND_SCHEME, HTTPS);
+    http->http2 = stored->protocol == CP_ENUM(BACKEND_PROTOCOL, HTTP2);
+    http->certificate = stored->certificate;
     http->host_header = stored->host_header;
     http->method = method_text(parts->arena, stored->method);
     http->path = stored->path;
-    http->timeout_ms = timeout_ms(stored->timeout);
+    http->timeout_ms = timeout_ms(stored->timeout, CP_BACKEND_TIMEOUT_DEFAULT_MS);
     http->retry_count = stored->retry_count;
+    return build_target(parts, stored->address, http, err);
+}
+
+/* Method and path are the caller's. */
+static int build_grpc(const struct parts *parts, const cp_grpc_backend *stored,
+                      cp_agent_backend *backend, struct gw_error *err)
+{
+    cp_agent_http_backend *http = new_http(parts, backend);
     http->channel = stored->channel;
-    if (stored->channel[0]) {
-        if (!cp_state_get(parts->state, gw_str_from(stored->channel)))
-            return gw_fail(err, GW_FAILED_PRECONDITION, "%s does not exist", stored->channel);
-        return 0;
-    }
-    if (!http->host_header[0])
-        http->host_header = stored->address;
-    return split_address(parts, stored->address, http->tls, http, err);
+    http->tls = stored->scheme == CP_ENUM(BACKEND_SCHEME, HTTPS);
+    http->http2 = true;
+    http->certificate = stored->certificate;
+    http->host_header = stored->host_header;
+    http->timeout_ms = timeout_ms(stored->timeout, CP_GRPC_TIMEOUT_DEFAULT_MS);
+    return build_target(parts, stored->address, http, err);
 }
 
 static cp_agent_header *mock_header(const struct parts *parts, char *name, char *value)
@@ -188,6 +223,8 @@ static int build_backend(const struct parts *parts, cp_agent_route *route, struc
     switch (stored->kind_case) {
     case CP_ONEOF(BACKEND, HTTP):
         return build_http(parts, stored->http, route->backend, err);
+    case CP_ONEOF(BACKEND, GRPC):
+        return build_grpc(parts, stored->grpc, route->backend, err);
     case CP_ONEOF(BACKEND, MOCK):
         build_mock(parts, stored->mock, route->backend);
         return 0;

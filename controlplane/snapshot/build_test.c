@@ -38,7 +38,8 @@ static void build_all(const char *path, struct gw_buf *out)
         fail_msg("%s:%d: %s", path, error.line, error.text);
     struct gw_arena arena;
     gw_arena_init(&arena, 0);
-    struct cp_state *state = cp_state_new();
+    struct cp_seal *seal = cp_seal_new_random();
+    struct cp_state *state = cp_state_new(seal);
     struct gw_map touched;
     gw_map_init(&touched);
     size_t index;
@@ -53,6 +54,7 @@ static void build_all(const char *path, struct gw_buf *out)
     assert_false(gw_buf_append(out, GW_STR("]\n")));
     gw_map_done(&touched);
     cp_state_free(state);
+    cp_seal_free(seal);
     gw_arena_done(&arena);
     json_decref(input);
 }
@@ -110,12 +112,13 @@ static void test_kind_by_name(void **state)
     assert_int_equal(cp_build_kind(GW_STR("channels/a")), CP_AGENT_KIND(CHANNEL));
     assert_int_equal(cp_build_kind(GW_STR("policies/a")), CP_AGENT_KIND(POLICY));
     assert_int_equal(cp_build_kind(GW_STR("apps/a")), CP_AGENT_KIND(APP));
+    assert_int_equal(cp_build_kind(GW_STR("certificates/a")), CP_AGENT_KIND(CERTIFICATE));
 }
 
 static void test_unreadable_value_is_refused(void **state)
 {
     (void)state;
-    struct cp_state *resources = cp_state_new();
+    struct cp_state *resources = cp_state_new(NULL);
     struct gw_map touched;
     gw_map_init(&touched);
     struct gw_arena arena;

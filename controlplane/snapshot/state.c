@@ -2,6 +2,7 @@
 #include "controlplane/snapshot/state.h"
 
 #include "common/message.h"
+#include "controlplane/model/check_backend.h"
 #include "controlplane/model/types.h"
 
 #include <stdlib.h>
@@ -12,14 +13,16 @@ struct cp_bucket {
 };
 
 struct cp_state {
-    struct gw_map resources; /* by name; owned */
-    struct gw_map buckets;   /* by owner's name; owned, never empty */
-    struct gw_arena scratch; /* of one call */
+    const struct cp_seal *seal; /* borrowed */
+    struct gw_map resources;    /* by name; owned */
+    struct gw_map buckets;      /* by owner's name; owned, never empty */
+    struct gw_arena scratch;    /* of one call */
 };
 
-struct cp_state *cp_state_new(void)
+struct cp_state *cp_state_new(const struct cp_seal *seal)
 {
     struct cp_state *state = gw_calloc(1, sizeof(*state));
+    state->seal = seal;
     gw_map_init(&state->resources);
     gw_map_init(&state->buckets);
     gw_arena_init(&state->scratch, 16 * 1024);
@@ -38,6 +41,11 @@ void cp_state_free(struct cp_state *state)
     gw_map_done(&state->buckets);
     gw_arena_done(&state->scratch);
     free(state);
+}
+
+const struct cp_seal *cp_state_seal(const struct cp_state *state)
+{
+    return state->seal;
 }
 
 /* ---- membership ---- */
@@ -92,20 +100,35 @@ static int link_release(struct cp_state *state, struct cp_resource *resource, st
     gw_str frozen = gw_str_n((const char *)release->definition.data, release->definition.len);
     if (gw_message_unpack(&state->scratch, CP_TYPE(api), frozen, &definition, err))
         return -1;
-    const cp_backend *backend = ((cp_api *)(void *)definition)->backend;
-    if (backend && backend->kind_case == CP_ONEOF(BACKEND, HTTP) && backend->http->channel[0])
-        link_to(state, resource, 0, gw_str_from(backend->http->channel));
+    struct cp_backend_uses uses = cp_backend_uses(((cp_api *)(void *)definition)->backend);
+    if (uses.channel)
+        link_to(state, resource, 0, gw_str_from(uses.channel));
+    if (uses.certificate)
+        link_to(state, resource, 1, gw_str_from(uses.certificate));
+    return 0;
+}
+
+static int link_domain(struct cp_state *state, struct cp_resource *resource, struct gw_error *err)
+{
+    ProtobufCMessage *message;
+    link_to(state, resource, 0, cp_name_parent(resource->name));
+    if (gw_message_unpack(&state->scratch, resource->kind->type, resource->value, &message, err))
+        return -1;
+    const cp_domain *domain = (cp_domain *)(void *)message;
+    for (unsigned i = 0; i < GW_MIN(domain->n_certificates, GW_ARRAY_LEN(resource->links) - 1); i++)
+        link_to(state, resource, i + 1, gw_str_from(domain->certificates[i]));
     return 0;
 }
 
 static int link_resource(struct cp_state *state, struct cp_resource *resource, struct gw_error *err)
 {
     switch (resource->kind->id) {
-    case CP_KIND_DOMAIN:
     case CP_KIND_CODE:
     case CP_KIND_AUTHORIZATION:
         link_to(state, resource, 0, cp_name_parent(resource->name));
         return 0;
+    case CP_KIND_DOMAIN:
+        return link_domain(state, resource, err);
     case CP_KIND_BINDING:
         return link_binding(state, resource, err);
     case CP_KIND_RELEASE:
@@ -128,35 +151,66 @@ static gw_str route_of(struct cp_state *state, const struct cp_ids *ids, gw_str 
                            GW_STR_ARG(ids->id[1]), GW_STR_ARG(environment));
 }
 
-static void touch_publication(struct cp_state *state, gw_str name, struct gw_map *touched)
+/* Agents get a certificate as long as something uses it. */
+static void touch_certificates(struct cp_state *state, const struct cp_resource *user,
+                               struct gw_map *touched)
+{
+    for (unsigned i = 1; i < GW_ARRAY_LEN(user->links); i++)
+        if (user->links[i].bucket)
+            touch_name(state, user->links[i].bucket->name, touched);
+}
+
+/* The name of the release that the publication, or NULL, makes effective; empty: none, or the
+ * route's build says what is wrong. */
+static gw_str effective_release(struct gw_arena *arena, const struct cp_resource *publication)
+{
+    ProtobufCMessage *message;
+    struct gw_error ignored;
+    if (!publication ||
+        gw_message_unpack(arena, publication->kind->type, publication->value, &message, &ignored))
+        return GW_STR_NONE;
+    return gw_str_from(((cp_publication *)(void *)message)->release);
+}
+
+/* True, with the ids of its publication's name: the release is effective. */
+static bool is_effective(const struct cp_state *state, struct gw_arena *arena, gw_str release,
+                         struct cp_ids *ret_ids)
+{
+    gw_str environment;
+    int64_t number;
+    if (!cp_name_parse(CP_KIND_RELEASE, release, ret_ids) ||
+        !cp_release_id_parse(ret_ids->id[2], &environment, &number))
+        return false;
+    ret_ids->id[2] = environment;
+    gw_str publication = cp_name_make(arena, CP_KIND_PUBLICATION, ret_ids);
+    return gw_str_eq(effective_release(arena, cp_state_get(state, publication)), release);
+}
+
+static void touch_publication(struct cp_state *state, const struct cp_resource *publication,
+                              struct gw_map *touched)
 {
     struct cp_ids ids;
-    if (cp_name_parse(CP_KIND_PUBLICATION, name, &ids))
-        touch_name(state, route_of(state, &ids, ids.id[2]), touched);
+    if (!cp_name_parse(CP_KIND_PUBLICATION, publication->name, &ids))
+        return;
+    touch_name(state, route_of(state, &ids, ids.id[2]), touched);
+    const struct cp_resource *release =
+        cp_state_get(state, effective_release(&state->scratch, publication));
+    if (release)
+        touch_certificates(state, release, touched);
 }
 
 /* A release matters only to the route that it is effective in; most are history. */
-static void touch_release(struct cp_state *state, gw_str name, struct gw_map *touched)
+static void touch_release(struct cp_state *state, const struct cp_resource *release,
+                          struct gw_map *touched)
 {
     struct cp_ids ids;
-    gw_str environment;
-    int64_t number;
-    if (!cp_name_parse(CP_KIND_RELEASE, name, &ids) ||
-        !cp_release_id_parse(ids.id[2], &environment, &number))
+    if (!is_effective(state, &state->scratch, release->name, &ids))
         return;
-    ids.id[2] = environment;
-    gw_str publication = cp_name_make(&state->scratch, CP_KIND_PUBLICATION, &ids);
-    const struct cp_resource *found = cp_state_get(state, publication);
-    ProtobufCMessage *message;
-    struct gw_error ignored; /* the route's build says it */
-    if (!found ||
-        gw_message_unpack(&state->scratch, found->kind->type, found->value, &message, &ignored))
-        return;
-    if (gw_str_eq(gw_str_from(((cp_publication *)(void *)message)->release), name))
-        touch_name(state, route_of(state, &ids, environment), touched);
+    touch_name(state, route_of(state, &ids, ids.id[2]), touched);
+    touch_certificates(state, release, touched);
 }
 
-/* The routes that refer to a channel or a policy: they depend on its being there. */
+/* The routes that refer to a channel, a certificate or a policy: they depend on its being there. */
 static void touch_users(struct cp_state *state, gw_str name, struct gw_map *touched)
 {
     const struct cp_bucket *bucket = gw_map_get(&state->buckets, name);
@@ -168,7 +222,7 @@ static void touch_users(struct cp_state *state, gw_str name, struct gw_map *touc
         if (user->kind->id == CP_KIND_BINDING)
             touch_name(state, user->links[0].bucket->name, touched);
         else if (user->kind->id == CP_KIND_RELEASE)
-            touch_release(state, user->name, touched);
+            touch_release(state, user, touched);
     }
 }
 
@@ -182,21 +236,25 @@ static void touch(struct cp_state *state, const struct cp_resource *resource, bo
         touch_name(state, resource->name, touched);
         break;
     case CP_KIND_CHANNEL:
+    case CP_KIND_CERTIFICATE:
     case CP_KIND_POLICY:
         touch_name(state, resource->name, touched);
         if (appears)
             touch_users(state, resource->name, touched);
         break;
     case CP_KIND_DOMAIN:
+        touch_certificates(state, resource, touched);
+        touch_name(state, cp_name_parent(resource->name), touched);
+        break;
     case CP_KIND_CODE:
     case CP_KIND_AUTHORIZATION:
         touch_name(state, cp_name_parent(resource->name), touched);
         break;
     case CP_KIND_PUBLICATION:
-        touch_publication(state, resource->name, touched);
+        touch_publication(state, resource, touched);
         break;
     case CP_KIND_RELEASE:
-        touch_release(state, resource->name, touched);
+        touch_release(state, resource, touched);
         break;
     case CP_KIND_BINDING:
         if (resource->links[0].bucket)
@@ -302,4 +360,19 @@ struct cp_members cp_state_members(const struct cp_state *state, struct gw_arena
     }
     qsort(members.items, members.count, sizeof(*members.items), by_name);
     return members;
+}
+
+bool cp_state_is_used(const struct cp_state *state, struct gw_arena *arena, gw_str certificate)
+{
+    const struct cp_bucket *bucket = gw_map_get(&state->buckets, certificate);
+    if (!bucket)
+        return false;
+    gw_list_each(&bucket->members, node)
+    {
+        const struct cp_resource *user = gw_container_of(node, struct cp_link, node)->resource;
+        struct cp_ids ids;
+        if (user->kind->id == CP_KIND_DOMAIN || is_effective(state, arena, user->name, &ids))
+            return true;
+    }
+    return false;
 }

@@ -10,6 +10,7 @@
 #include "common/list.h"
 #include "common/map.h"
 #include "controlplane/model/names.h"
+#include "controlplane/store/seal.h"
 
 struct cp_state;
 struct cp_bucket; /* the resources that belong to one name */
@@ -25,13 +26,15 @@ struct cp_resource {
     const struct cp_kind *kind;
     gw_str name, value; /* owned, in one block with the struct; value: the packed message */
     int64_t mod_revision;
-    /* domain: its group. code, authorization: their app. binding: its route, its policy.
-     * release: its channel. */
-    struct cp_link links[2];
+    /* domain: its group, its certificates. code, authorization: their app. binding: its route, its
+     * policy. release: its channel, its certificate. */
+    struct cp_link links[3];
 };
 
-struct cp_state *cp_state_new(void);
+/* seal: opens what agents get of secrets; borrowed, NULL: there are no keys. */
+struct cp_state *cp_state_new(const struct cp_seal *seal);
 void cp_state_free(struct cp_state *state);
+const struct cp_seal *cp_state_seal(const struct cp_state *state);
 
 /* Adds, replaces or removes what the store has under `key`, and adds the names of the agent
  * resources that have to be built again to `touched` (as keys; the values mean nothing). Keys that
@@ -51,5 +54,7 @@ struct cp_members {
 /* Those of the kind that belong to `owner`, a resource's or a route's name. */
 struct cp_members cp_state_members(const struct cp_state *state, struct gw_arena *arena,
                                    gw_str owner, enum cp_kind_id kind);
+/* Whether agents need the certificate: for a domain, or for the backend of an effective release. */
+bool cp_state_is_used(const struct cp_state *state, struct gw_arena *arena, gw_str certificate);
 
 #endif

@@ -20,7 +20,7 @@ struct fixture {
 static int setup(void **context)
 {
     struct fixture *f = gw_calloc(1, sizeof(*f));
-    f->state = cp_state_new();
+    f->state = cp_state_new(NULL);
     gw_map_init(&f->touched);
     *context = f;
     return 0;
@@ -81,6 +81,57 @@ static void test_simple_resources_concern_themselves_or_their_parent(void **cont
     expect_touched(f, "groups/g");
     take(f, CP_KIND_DOMAIN, "groups/g/domains/a.example.com");
     expect_touched(f, "");
+}
+
+static void is_used(struct fixture *f, const char *certificate, bool expected)
+{
+    struct gw_arena arena = {0};
+    assert_int_equal(cp_state_is_used(f->state, &arena, gw_str_from(certificate)), expected);
+    gw_arena_done(&arena);
+}
+
+static void test_certificates_are_needed_by_domains(void **context)
+{
+    struct fixture *f = *context;
+    put(f, "{\"type\":\"Certificate\",\"name\":\"certificates/aaaa\"}");
+    expect_touched(f, "certificates/aaaa");
+    is_used(f, "certificates/aaaa", false);
+    put(f, "{\"type\":\"Domain\",\"name\":\"groups/g/domains/a.example.com\","
+           "\"certificates\":[\"certificates/aaaa\"]}");
+    expect_touched(f, "certificates/aaaa groups/g");
+    is_used(f, "certificates/aaaa", true);
+    put(f, "{\"type\":\"Domain\",\"name\":\"groups/g/domains/a.example.com\","
+           "\"certificates\":[\"certificates/bbbb\",\"certificates/cccc\"]}");
+    expect_touched(f, "certificates/aaaa certificates/bbbb certificates/cccc groups/g");
+    is_used(f, "certificates/aaaa", false);
+    is_used(f, "certificates/cccc", true);
+    take(f, CP_KIND_DOMAIN, "groups/g/domains/a.example.com");
+    expect_touched(f, "certificates/bbbb certificates/cccc groups/g");
+    is_used(f, "certificates/cccc", false);
+    take(f, CP_KIND_CERTIFICATE, "certificates/aaaa");
+    expect_touched(f, "certificates/aaaa");
+}
+
+static void test_certificates_are_needed_by_effective_releases(void **context)
+{
+    struct fixture *f = *context;
+    put(f, RELEASE("1", "\"certificate\":\"certificates/aaaa\""));
+    expect_touched(f, "");
+    is_used(f, "certificates/aaaa", false);
+    put(f, PUBLICATION("1"));
+    expect_touched(f, "certificates/aaaa " ROUTE);
+    is_used(f, "certificates/aaaa", true);
+    put(f, RELEASE("2", "\"certificate\":\"certificates/bbbb\""));
+    expect_touched(f, "");
+    put(f, PUBLICATION("2"));
+    expect_touched(f, "certificates/aaaa certificates/bbbb " ROUTE);
+    is_used(f, "certificates/aaaa", false);
+    is_used(f, "certificates/bbbb", true);
+    put(f, "{\"type\":\"Certificate\",\"name\":\"certificates/bbbb\"}");
+    expect_touched(f, "certificates/bbbb " ROUTE);
+    take(f, CP_KIND_PUBLICATION, "groups/g/apis/a/publications/RELEASE");
+    expect_touched(f, "certificates/bbbb " ROUTE);
+    is_used(f, "certificates/bbbb", false);
 }
 
 static void test_drafts_and_environments_concern_nobody(void **context)
@@ -192,6 +243,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_simple_resources_concern_themselves_or_their_parent),
+        TEST(test_certificates_are_needed_by_domains),
+        TEST(test_certificates_are_needed_by_effective_releases),
         TEST(test_drafts_and_environments_concern_nobody),
         TEST(test_only_the_effective_release_concerns_its_route),
         TEST(test_policy_concerns_routes_only_by_being_there),

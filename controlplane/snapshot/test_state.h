@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For tests: puts admin resources into a state, written as JSON. A release's definition is written
- * as an object, and packed here. */
+ * as an object, and packed here; private keys are sealed, by the state's keys. */
 #ifndef CP_SNAPSHOT_TEST_STATE_H
 #define CP_SNAPSHOT_TEST_STATE_H
 
 #include "common/json.h"
 #include "common/message.h"
 #include "common/test.h"
-#include "controlplane/model/types.h"
+#include "controlplane/model/check_certificate.h"
 #include "controlplane/snapshot/state.h"
 
 #include <jansson.h>
@@ -37,6 +37,22 @@ static inline ProtobufCMessage *test_parse(struct gw_arena *arena,
     return message;
 }
 
+static inline void test_seal(const struct cp_state *state, struct gw_arena *arena,
+                             cp_certificate *certificate)
+{
+    gw_str sealed;
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_seal_place place = {certificate->name, CP_PRIVATE_KEY_FIELD};
+    if (!*certificate->private_key_pem)
+        return;
+    if (cp_seal_close(cp_state_seal(state), place, gw_str_from(certificate->private_key_pem), arena,
+                      &sealed, &err))
+        fail_msg("%s", err.message);
+    certificate->sealed_private_key =
+        (ProtobufCBinaryData){sealed.len, (uint8_t *)(uintptr_t)sealed.ptr};
+    certificate->private_key_pem = gw_arena_strdup(arena, "");
+}
+
 /* {"type": "Release", "revision": 7, "name": ..., other fields of the message}; eats `object`. */
 static inline void test_put(struct cp_state *state, struct gw_arena *arena, json_t *object,
                             struct gw_map *touched)
@@ -53,6 +69,8 @@ static inline void test_put(struct cp_state *state, struct gw_arena *arena, json
         ((cp_release *)(void *)message)->definition =
             (ProtobufCBinaryData){packed.len, (uint8_t *)(uintptr_t)packed.ptr};
     }
+    if (kind->id == CP_KIND_CERTIFICATE)
+        test_seal(state, arena, (cp_certificate *)(void *)message);
     struct gw_error err = GW_ERROR_NONE;
     gw_str key = cp_key_of(arena, kind->id, gw_message_text(message, "name"));
     if (cp_state_put(state, key, gw_message_pack(arena, message), revision, touched, &err))

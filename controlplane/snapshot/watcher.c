@@ -197,7 +197,7 @@ static int list_pages(struct cp_watcher *watcher, struct cp_state *state, struct
 /* Reads the whole store at one revision, and builds everything. */
 static int load(struct cp_watcher *watcher, struct cp_position *ret_at, struct gw_error *err)
 {
-    struct cp_state *state = cp_state_new();
+    struct cp_state *state = cp_state_new(watcher->options.seal);
     struct gw_map touched;
     gw_map_init(&touched);
     int result = list_pages(watcher, state, &touched, ret_at, err);
@@ -324,7 +324,7 @@ struct cp_watcher *cp_watcher_start(const struct cp_watcher_options *options)
 {
     struct cp_watcher *watcher = gw_calloc(1, sizeof(*watcher));
     watcher->options = *options;
-    watcher->state = cp_state_new();
+    watcher->state = cp_state_new(options->seal);
     pthread_mutex_init(&watcher->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);

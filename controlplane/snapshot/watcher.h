@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "controlplane/snapshot/image.h"
+#include "controlplane/store/seal.h"
 #include "controlplane/store/store.h"
 
 #define CP_WATCHER_TURN_MS 1000 /* the longest wait for the store; also the pace of on_turn */
@@ -15,8 +16,9 @@
 struct cp_watcher;
 
 struct cp_watcher_options {
-    struct cp_store *store; /* borrowed, as the image is */
-    struct cp_image *image; /* changed by nobody else */
+    struct cp_store *store;     /* borrowed, as the image is */
+    struct cp_image *image;     /* changed by nobody else */
+    const struct cp_seal *seal; /* borrowed; NULL: secrets cannot be opened */
     /* On the watcher's thread: when the store is lost or found (also the first time it is found,
      * after the image is loaded), and about once a second. Either may be NULL. */
     void (*on_store)(void *arg, bool is_reachable);
