@@ -20,7 +20,7 @@ struct dp_request {
     struct dp_address source;
     gw_str source_text;
     bool source_is_doubtful; /* it should have come from X-Forwarded-For, and did not */
-    gw_str request_id; /* 32 hex digits */
+    gw_str request_id;       /* 32 hex digits */
     gw_msec received_wall_ms;
     bool tls;
     bool debug;            /* X-Apig-Mode: debug; see dp_exchange_shows_debug */

@@ -14,7 +14,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1"
 
 def serve(start, tmp_path, controlplane, backend, *options):
     """A gateway of its own, and a group and an API on it."""
-    made = Gateway(controlplane, start(Agent(tmp_path, controlplane, extra=options)), backend)
+    made = Gateway(controlplane, start(Agent(tmp_path, controlplane, extra=["--workers", "1", *options])), backend)
     made.group("g")
     made.publish(made.api("g/a", "/", match="PREFIX", backend={"http": {"address": backend.address}}))
     return made
