@@ -351,7 +351,7 @@ static void on_fault(void *request, enum dp_downstream_fault fault, ptrdiff_t er
     struct dp_flow *flow = request;
     if (fault == DP_FAULT_GONE) {
         flow->left = true;
-        cut(flow, GW_STR("caller.gone"));
+        cut(flow, error ? gw_str_from(dp_h1_error_reason(error)) : GW_STR("caller.gone"));
         return;
     }
     enum dp_refusal refusal = dp_answer_of_fault(fault, error, &flow->fault);

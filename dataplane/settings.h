@@ -17,6 +17,8 @@ struct dp_settings {
     const char *listen;      /* "0.0.0.0:8080", several by comma */
     int64_t workers;         /* threads; at least 1 (0 on the command line: one per core) */
     int64_t connections_max; /* of callers, all workers together */
+    bool http2;
+    int64_t http2_streams_max; /* requests at once on one connection */
     gw_msec head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
     int64_t request_body_max; /* bytes of one request's body; beyond: 413 */
     bool source_from_xff;     /* the source address is taken from X-Forwarded-For */

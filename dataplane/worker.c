@@ -236,6 +236,7 @@ static void set_up_server(struct dp_worker *worker)
         /* of all workers together; the kernel deals connections out about evenly */
         .connections_max =
             (unsigned)((settings->connections_max + settings->workers - 1) / settings->workers),
+        .h2_streams_max = settings->http2 ? (unsigned)settings->http2_streams_max : 0,
     };
 }
 

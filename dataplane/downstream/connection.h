@@ -11,7 +11,11 @@ struct dp_protocol {
     void (*leave)(struct dp_connection *);
     /* Closes if it waits for a request and none has come. */
     void (*close_idle)(struct dp_connection *);
+    /* Tells the caller, if the protocol can, that no more requests should come. */
+    void (*drain)(struct dp_connection *);
 };
+
+struct dp_h2_session; /* h2_session.h */
 
 struct dp_connection {
     struct dp_conn conn;
@@ -19,13 +23,14 @@ struct dp_connection {
     struct dp_server *server; /* borrowed */
     struct gw_list node;      /* of server->connections */
     struct dp_timer timer;    /* what for is the protocol's */
+    struct dp_h2_session *h2; /* owned; NULL: HTTP/1 is spoken */
     uint16_t local_port;      /* 0: not asked yet */
     uint8_t peer_text_len;
     struct dp_address peer;
     char peer_text[DP_ADDRESS_TEXT_MAX];
 };
 
-/* Embedded first in the memory that the protocol's `freed` frees. */
+/* Embedded first in what is freed with it. */
 void dp_connection_init(struct dp_connection *connection, struct dp_server *server,
                         const struct sockaddr *peer);
 /* Leaves the server, which may hear that it is empty. Twice is once. */

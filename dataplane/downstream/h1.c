@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP/1, reading: bytes to requests. h1_answer.c has the other direction. */
 #include "dataplane/downstream/h1_connection.h"
+#include "dataplane/downstream/h2_session.h"
+#include "dataplane/net/tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -146,14 +148,48 @@ static void skip_empty_lines(struct dp_h1_connection *c)
         dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
 }
 
+/* The caller knows that HTTP/2 is spoken here (RFC 9113 3.3). TLS has ALPN for it. 1: it speaks it;
+ * 0: more bytes will tell; -1: no. */
+static int is_h2(const struct dp_h1_connection *c)
+{
+    gw_str view = dp_input_view(&c->base.conn.input);
+    size_t len = GW_MIN(view.len, sizeof(DP_H2_PREFACE) - 1);
+    if (memcmp(view.ptr, DP_H2_PREFACE, len) != 0 || !c->is_new || c->base.conn.tls ||
+        c->base.server->limits.h2_streams_max == 0)
+        return -1;
+    return len == sizeof(DP_H2_PREFACE) - 1;
+}
+
+static void switch_to_h2(struct dp_h1_connection *c)
+{
+    dp_timer_stop(&c->base.timer);
+    dp_task_cancel(&c->task);
+    dp_h2_session_start(&c->base);
+}
+
+/* False: nothing to parse, or not for HTTP/1. */
+static bool begin_request(struct dp_h1_connection *c)
+{
+    skip_empty_lines(c);
+    gw_str view = dp_input_view(&c->base.conn.input);
+    if (view.len == 0)
+        return false;
+    if (gw_unlikely(*view.ptr == *DP_H2_PREFACE)) {
+        int verdict = is_h2(c);
+        if (verdict == 1)
+            switch_to_h2(c);
+        if (verdict >= 0)
+            return false;
+    }
+    c->is_new = false;
+    begin_head(c);
+    return true;
+}
+
 static void advance(struct dp_h1_connection *c)
 {
-    if (c->phase == DP_PHASE_IDLE) {
-        skip_empty_lines(c);
-        if (dp_input_view(&c->base.conn.input).len == 0)
-            return;
-        begin_head(c);
-    }
+    if (c->phase == DP_PHASE_IDLE && !begin_request(c))
+        return;
     if (c->phase == DP_PHASE_HEAD)
         parse_head(c);
     else if (c->phase == DP_PHASE_REQUEST)
@@ -291,7 +327,18 @@ static void on_timeout(struct dp_timer *timer)
     }
 }
 
+/* A TLS handshake is over: who agreed on HTTP/2 speaks nothing else. */
+static void on_connected(struct dp_conn *conn)
+{
+    struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
+    if (gw_str_eq(dp_conn_tls_protocol(conn), GW_STR("h2")))
+        switch_to_h2(c);
+}
+
+_Static_assert(offsetof(struct dp_h1_connection, base) == 0, "what HTTP/2 frees in the end");
+
 static const struct dp_conn_events events = {
+    .connected = on_connected,
     .readable = on_readable,
     .drained = on_drained,
     .stalled = on_stalled,
@@ -317,14 +364,21 @@ static void close_idle(struct dp_connection *base)
         close_connection(c);
 }
 
+static void drain(struct dp_connection *base)
+{
+    (void)base; /* each answer says it */
+}
+
 static const struct dp_protocol protocol = {
     .leave = leave_server,
     .close_idle = close_idle,
+    .drain = drain,
 };
 
 void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer)
 {
     struct dp_h1_connection *c = gw_calloc(1, sizeof(*c));
+    c->is_new = true;
     c->base.protocol = &protocol;
     dp_connection_init(&c->base, server, peer);
     c->downstream.ops = &dp_h1_downstream_ops;

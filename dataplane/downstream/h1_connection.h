@@ -28,6 +28,7 @@ struct dp_h1_connection {
     struct dp_h1_body body;
     enum dp_phase phase;
     enum dp_body_kind out_kind;
+    bool is_new;    /* no request has come yet: it may turn out to speak HTTP/2 */
     bool reading;   /* the handler wants the body */
     bool continued; /* 100 was sent, or there is no need */
     bool head_sent, answer_done;

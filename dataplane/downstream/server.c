@@ -13,6 +13,7 @@ void dp_server_init(struct dp_server *server, struct dp_loop *loop,
         .idle_timeout_ms = 75000,
         .write_timeout_ms = 60000,
         .connections_max = 10000,
+        .h2_streams_max = DP_H2_STREAMS_MAX,
     };
     gw_list_init(&server->connections);
 }
@@ -42,6 +43,11 @@ void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *p
 void dp_server_drain(struct dp_server *server)
 {
     server->draining = true;
+    gw_list_each(&server->connections, it)
+    {
+        struct dp_connection *connection = gw_container_of(it, struct dp_connection, node);
+        connection->protocol->drain(connection);
+    }
 }
 
 void dp_server_close_idle(struct dp_server *server)

@@ -12,8 +12,8 @@ enum dp_downstream_fault {
     DP_FAULT_BAD_BODY, /* the same */
     DP_FAULT_HEAD_TIMEOUT,
     DP_FAULT_BODY_TIMEOUT,
-    DP_FAULT_GONE, /* the caller left or takes no bytes: forget the request's way to it, which ends
-                      now */
+    DP_FAULT_GONE, /* the caller left or takes no bytes (error 0), or broke the protocol so that it
+                      cannot be answered: forget the request's way to it, which ends now */
 };
 
 /* The handler of requests. `request` is what begin returned. After dp_downstream_finish or _abort,
@@ -33,18 +33,36 @@ struct dp_handler {
     void (*sent)(void *request);    /* the whole answer has left: call dp_downstream_finish */
 };
 
+#define DP_H2_STREAMS_MAX 100 /* the default */
+
 struct dp_server_limits {
     gw_msec head_timeout_ms;  /* from the first byte to the end of a head; 408 */
     gw_msec body_timeout_ms;  /* between two reads of a body; 408 */
     gw_msec idle_timeout_ms;  /* between two requests */
     gw_msec write_timeout_ms; /* without the caller taking a byte */
     unsigned connections_max; /* those beyond get 503 and are closed */
+    unsigned h2_streams_max;  /* requests at once on a connection; 0: HTTP/2 is not spoken */
+};
+
+/* What callers can do to an HTTP/2 connection that costs them next to nothing; h2_flood.c has the
+ * limits. Such a connection ends with ENHANCE_YOUR_CALM. */
+enum dp_h2_flood {
+    DP_H2_FLOOD_RESETS,        /* requests opened and reset, or not allowed */
+    DP_H2_FLOOD_FRAMES,        /* frames that bring nothing: PING, SETTINGS, empty DATA, ... */
+    DP_H2_FLOOD_CONTINUATIONS, /* a head in too many frames */
+    DP_H2_FLOOD_FIELDS,        /* a head that is small on the wire and huge when unpacked */
+    DP_H2_FLOOD_ANSWERS,       /* PING and SETTINGS whose acknowledgements are not read */
+    DP_H2_FLOOD_COUNT
 };
 
 struct dp_server_stats {
     uint64_t accepted, refused; /* refused: beyond connections_max */
     uint64_t accept_failures;   /* told by who has the listeners */
     uint64_t idle_timeouts, head_timeouts, body_timeouts, write_timeouts;
+    uint64_t h2_connections, h2_streams; /* since the start */
+    uint64_t h2_resets;                  /* requests that callers took back */
+    uint64_t h2_malformed;               /* requests that the agent reset */
+    uint64_t h2_floods[DP_H2_FLOOD_COUNT];
 };
 
 struct dp_server {

@@ -33,7 +33,8 @@
     X(CONNECT_REFUSED, 400, "http.connect", "CONNECT is not served.")                              \
     X(BAD_CHUNK, 400, "http.chunk", "The chunked body is malformed.")                              \
     X(BAD_TRAILER, 400, "http.trailer", "The trailer section is malformed.")                       \
-    X(TRAILER_TOO_LARGE, 431, "http.trailer_too_large", "Trailers too large.")
+    X(TRAILER_TOO_LARGE, 431, "http.trailer_too_large", "Trailers too large.")                     \
+    X(MALFORMED, 400, "http.malformed", "The message breaks the rules of HTTP/2.")
 
 enum dp_h1_error {
     DP_H1_OK,

@@ -11,6 +11,10 @@ static const uint64_t left_out = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_C
                                  BIT(TRANSFER_ENCODING) | BIT(UPGRADE) | BIT(HTTP2_SETTINGS) |
                                  BIT(HOST) | BIT(EXPECT) | BIT(CONTENT_LENGTH);
 
+/* Different in each message: to keep them in the table of the compression only costs. */
+static const uint64_t not_indexed =
+    BIT(CONTENT_LENGTH) | BIT(X_REQUEST_ID) | BIT(ETAG) | BIT(SET_COOKIE) | BIT(LAST_MODIFIED);
+
 static char lower_names[DP_HEADER_COUNT][NAME_BYTES_MAX]; /* made once */
 
 static void lower(char *out, gw_str text)
@@ -79,6 +83,12 @@ static gw_str lower_name(struct gw_arena *arena, const struct dp_header *header)
     return gw_str_n(text, header->name.len);
 }
 
+static uint8_t flags_of(uint16_t id)
+{
+    return (uint8_t)((id != DP_HEADER_OTHER ? NGHTTP2_NV_FLAG_NO_COPY_NAME : 0) |
+                     ((not_indexed >> id) & 1 ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
+}
+
 void dp_h2_fields_add_headers(struct dp_h2_fields *fields, const struct dp_headers *headers)
 {
     for (unsigned i = 0; i < headers->count; i++) {
@@ -86,15 +96,18 @@ void dp_h2_fields_add_headers(struct dp_h2_fields *fields, const struct dp_heade
         bool is_te = header->id == DP_HEADER_TE;
         if ((left_out >> header->id) & 1)
             continue;
-        if (!is_te || gw_str_eq_nocase(header->value, GW_STR("trailers")))
-            dp_h2_fields_add(fields, lower_name(fields->arena, header), header->value);
+        if (is_te && !gw_str_eq_nocase(header->value, GW_STR("trailers")))
+            continue;
+        dp_h2_fields_add(fields, lower_name(fields->arena, header), header->value);
+        fields->items[fields->count - 1].flags = flags_of(header->id);
     }
 }
 
 void dp_h2_fields_add_length(struct dp_h2_fields *fields, const struct dp_h1_framing *framing)
 {
-    if (framing->kind == DP_BODY_LENGTH)
-        dp_h2_fields_add(
-            fields, GW_STR("content-length"),
-            gw_arena_printf(fields->arena, "%llu", (unsigned long long)framing->length));
+    if (framing->kind != DP_BODY_LENGTH)
+        return;
+    dp_h2_fields_add(fields, GW_STR("content-length"),
+                     gw_arena_printf(fields->arena, "%llu", (unsigned long long)framing->length));
+    fields->items[fields->count - 1].flags = flags_of(DP_HEADER_CONTENT_LENGTH);
 }

@@ -9,7 +9,7 @@
 #include <nghttp2/nghttp2.h>
 
 struct dp_h2_fields {
-    nghttp2_nv *items; /* in the arena; text is borrowed */
+    nghttp2_nv *items; /* in the arena; text is borrowed, well-known names are static */
     size_t count, capacity;
     struct gw_arena *arena; /* borrowed */
 };

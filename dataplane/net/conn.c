@@ -348,6 +348,17 @@ bool dp_conn_has_unread(const struct dp_conn *conn)
     return conn->tls && dp_tls_has_more(conn->tls);
 }
 
+void dp_conn_queue(struct dp_conn *conn, gw_str bytes)
+{
+    if (conn->fd < 0 || conn->error || bytes.len == 0)
+        return;
+    dp_block_reserve(&conn->loop->blocks, &conn->output, bytes.len);
+    memcpy(conn->output->data + conn->output->end, bytes.ptr, bytes.len);
+    conn->output->end += (uint32_t)bytes.len;
+    if (!conn->blocked)
+        dp_loop_flush_later(conn->loop, &conn->flush);
+}
+
 void dp_conn_send(struct dp_conn *conn, gw_str bytes)
 {
     if (conn->fd < 0 || conn->error || bytes.len == 0)
@@ -361,11 +372,7 @@ void dp_conn_send(struct dp_conn *conn, gw_str bytes)
         size_t taken = consume_output(conn, (size_t)n);
         bytes = gw_str_n(bytes.ptr + taken, bytes.len - taken);
     }
-    if (bytes.len) {
-        dp_block_reserve(&conn->loop->blocks, &conn->output, bytes.len);
-        memcpy(conn->output->data + conn->output->end, bytes.ptr, bytes.len);
-        conn->output->end += (uint32_t)bytes.len;
-    }
+    dp_conn_queue(conn, bytes);
     if (!conn->blocked)
         dp_loop_flush_later(conn->loop, &conn->flush);
 }

@@ -61,6 +61,8 @@ bool dp_conn_has_unread(const struct dp_conn *conn);
 
 /* Queues bytes; large ones are written straight from where they are. Never calls back. */
 void dp_conn_send(struct dp_conn *conn, gw_str bytes);
+/* The same, but never written at once: for pieces of what leaves together. */
+void dp_conn_queue(struct dp_conn *conn, gw_str bytes);
 /* `drained` follows even when there was nothing to write. */
 void dp_conn_touch(struct dp_conn *conn);
 /* One write of what is queued, as far as the kernel takes it; for before a close. Never calls back.

@@ -20,11 +20,23 @@ static void on_check(struct ev_loop *ev, ev_check *check, int events)
     take_time(gw_container_of(check, struct dp_loop, check));
 }
 
+static bool run_first(struct gw_list *list)
+{
+    if (gw_list_is_empty(list))
+        return false;
+    struct dp_task *task = gw_container_of(list->next, struct dp_task, node);
+    gw_list_remove(&task->node);
+    task->run(task);
+    return true;
+}
+
 /* Before the loop sleeps: the wheel's next moment is the one ev_timer's. */
 static void on_prepare(struct ev_loop *ev, ev_prepare *prepare, int events)
 {
     (void)events;
     struct dp_loop *loop = gw_container_of(prepare, struct dp_loop, prepare);
+    while (run_first(&loop->turns))
+        dp_loop_settle(loop);
     if (loop->wheel.next_ms == loop->timer_at)
         return;
     loop->timer_at = loop->wheel.next_ms;
@@ -56,6 +68,7 @@ int dp_loop_init(struct dp_loop *loop)
     gw_list_init(&loop->tasks);
     gw_list_init(&loop->flushes);
     gw_list_init(&loop->graves);
+    gw_list_init(&loop->turns);
     take_time(loop);
     dp_wheel_init(&loop->wheel, loop->now_ms);
     ev_timer_init(&loop->timer, on_timer, 0., 0.);
@@ -115,19 +128,14 @@ void dp_loop_bury(struct dp_loop *loop, struct dp_task *task)
     add_once(&loop->graves, task);
 }
 
+void dp_loop_turn_later(struct dp_loop *loop, struct dp_task *task)
+{
+    add_once(&loop->turns, task);
+}
+
 void dp_task_cancel(struct dp_task *task)
 {
     gw_list_remove(&task->node);
-}
-
-static bool run_first(struct gw_list *list)
-{
-    if (gw_list_is_empty(list))
-        return false;
-    struct dp_task *task = gw_container_of(list->next, struct dp_task, node);
-    gw_list_remove(&task->node);
-    task->run(task);
-    return true;
 }
 
 void dp_loop_settle(struct dp_loop *loop)

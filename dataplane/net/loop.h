@@ -28,6 +28,7 @@ struct dp_loop {
     struct gw_list flushes; /* connections with bytes to write: after all tasks, so that a write
                                carries all that the event brought */
     struct gw_list graves;  /* things to free: last, so that nobody up the stack holds them */
+    struct gw_list turns;   /* things to do once all events of a turn have been handled */
     ev_prepare prepare;
     ev_check check;
     ev_timer timer; /* for the wheel */
@@ -46,6 +47,8 @@ void dp_task_init(struct dp_task *task, void (*run)(struct dp_task *));
 void dp_loop_later(struct dp_loop *loop, struct dp_task *task);
 void dp_loop_flush_later(struct dp_loop *loop, struct dp_task *task);
 void dp_loop_bury(struct dp_loop *loop, struct dp_task *task);
+/* Runs the task before the loop sleeps: what many events of one turn bring leaves together. */
+void dp_loop_turn_later(struct dp_loop *loop, struct dp_task *task);
 void dp_task_cancel(struct dp_task *task);
 /* The last call in every libev callback: does all that is left to do. */
 void dp_loop_settle(struct dp_loop *loop);

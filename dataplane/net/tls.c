@@ -115,6 +115,15 @@ const char *dp_conn_tls_error(const struct dp_conn *conn)
     return conn->tls && conn->tls->why ? conn->tls->why : "";
 }
 
+gw_str dp_conn_tls_protocol(const struct dp_conn *conn)
+{
+    const unsigned char *name = NULL;
+    unsigned len = 0;
+    if (conn->tls)
+        SSL_get0_alpn_selected(conn->tls->ssl, &name, &len);
+    return gw_str_n((const char *)name, len);
+}
+
 void dp_tls_free(struct dp_tls *tls)
 {
     if (!tls)

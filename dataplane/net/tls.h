@@ -36,6 +36,9 @@ void dp_conn_start_tls(struct dp_conn *conn, SSL *ssl);
 /* Why the handshake failed, for a log; "" when it did not. */
 const char *dp_conn_tls_error(const struct dp_conn *conn);
 
+/* What both sides agreed to speak (ALPN), as "h2"; empty: nothing was agreed on. */
+gw_str dp_conn_tls_protocol(const struct dp_conn *conn);
+
 /* The rest is conn.c's. */
 
 /* One step: 1 it is over, 0 it waits for the peer, -errno. May leave bytes in tls->out. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/observe/agent_metrics.h"
 
+#include "dataplane/downstream/server.h"
 #include "dataplane/refusal.h"
 
 #define COUNTER .type = GW_COUNTER
@@ -15,6 +16,11 @@ static const char *const versions[] = {PENSTOCK_VERSION};
 static const char *const classes[DP_CLASS_COUNT] = {"1xx", "2xx", "3xx", "4xx", "5xx", "gone"};
 
 static const char *const timeouts[DP_TIMEOUT_COUNT] = {"idle", "head", "body", "write"};
+
+static const char *const protocols[DP_PROTOCOL_COUNT] = {"http/1.0", "http/1.1", "http/2"};
+
+static const char *const floods[DP_H2_FLOOD_COUNT] = {"resets", "frames", "continuations", "fields",
+                                                      "answers"};
 
 #define REASON(name, status, code, message, reason) reason,
 static const char *const reasons[] = {DP_REFUSALS(REASON)};
@@ -64,6 +70,22 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                             .help = "Connections of callers that ran into a time limit, by what "
                                     "was waited for.",
                             LABEL("phase", timeouts)},
+    [DP_METRIC_PROTOCOLS] = {"penstock_agent_protocol_requests_total", COUNTER,
+                             .help = "Requests that have ended, by the protocol of the caller.",
+                             LABEL("protocol", protocols)},
+    [DP_METRIC_H2_CONNECTIONS] = {"penstock_agent_http2_connections_total", COUNTER,
+                                  .help = "Connections of callers that spoke HTTP/2."},
+    [DP_METRIC_H2_STREAMS] = {"penstock_agent_http2_streams_total", COUNTER,
+                              .help = "Streams that callers opened."},
+    [DP_METRIC_H2_RESETS] = {"penstock_agent_http2_resets_total", COUNTER,
+                             .help = "Streams that callers took back (RST_STREAM)."},
+    [DP_METRIC_H2_MALFORMED] = {"penstock_agent_http2_malformed_total", COUNTER,
+                                .help = "Messages and frames against the rules of HTTP/2: the "
+                                        "stream was reset or the connection ended."},
+    [DP_METRIC_H2_FLOODS] = {"penstock_agent_http2_floods_total", COUNTER,
+                             .help = "Connections that ended with ENHANCE_YOUR_CALM, by what there "
+                                     "was too much of.",
+                             LABEL("kind", floods)},
     [DP_METRIC_UPSTREAM_CONNECTIONS] = {"penstock_agent_upstream_connections", GAUGE,
                                         .help = "Connections to backends now."},
     [DP_METRIC_UPSTREAM_IDLE] = {"penstock_agent_upstream_idle_connections", GAUGE,

@@ -21,7 +21,13 @@ enum dp_metric {
     DP_METRIC_CONNECTIONS_ACCEPTED,
     DP_METRIC_CONNECTIONS_REFUSED,
     DP_METRIC_ACCEPT_FAILURES,
-    DP_METRIC_TIMEOUTS, /* by enum dp_metric_timeout */
+    DP_METRIC_TIMEOUTS,  /* by enum dp_metric_timeout */
+    DP_METRIC_PROTOCOLS, /* by enum dp_metric_protocol */
+    DP_METRIC_H2_CONNECTIONS,
+    DP_METRIC_H2_STREAMS,
+    DP_METRIC_H2_RESETS,
+    DP_METRIC_H2_MALFORMED,
+    DP_METRIC_H2_FLOODS, /* by enum dp_h2_flood */
     DP_METRIC_UPSTREAM_CONNECTIONS,
     DP_METRIC_UPSTREAM_IDLE,
     DP_METRIC_UPSTREAM_CONNECTS,
@@ -52,6 +58,14 @@ enum dp_metric_timeout {
     DP_TIMEOUT_BODY,
     DP_TIMEOUT_WRITE,
     DP_TIMEOUT_COUNT
+};
+
+/* Of a request whose head was whole. */
+enum dp_metric_protocol {
+    DP_PROTOCOL_HTTP1_0,
+    DP_PROTOCOL_HTTP1_1,
+    DP_PROTOCOL_HTTP2,
+    DP_PROTOCOL_COUNT
 };
 
 extern const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT];

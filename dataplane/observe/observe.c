@@ -42,11 +42,20 @@ static enum dp_metric_class class_of(const struct dp_outcome *outcome)
     return (enum dp_metric_class)(outcome->status / 100 - 1);
 }
 
+static enum dp_metric_protocol protocol_of(const struct dp_request_head *head)
+{
+    if (head->major == 2)
+        return DP_PROTOCOL_HTTP2;
+    return head->minor == 0 ? DP_PROTOCOL_HTTP1_0 : DP_PROTOCOL_HTTP1_1;
+}
+
 static void count(struct dp_observer *observer, const struct dp_exchange *x,
                   const struct dp_outcome *outcome)
 {
     struct gw_metric_cells *cells = observer->cells;
     gw_metric_add(cells, DP_METRIC_REQUESTS, class_of(outcome), 1);
+    if (x->request.head.path.len > 0)
+        gw_metric_add(cells, DP_METRIC_PROTOCOLS, protocol_of(&x->request.head), 1);
     if (x->response.refusal)
         gw_metric_add(cells, DP_METRIC_REFUSALS, (unsigned)x->response.refusal - 1, 1);
     if (outcome->cut)
@@ -101,6 +110,10 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         {DP_METRIC_TIMEOUTS, DP_TIMEOUT_HEAD, server->stats.head_timeouts},
         {DP_METRIC_TIMEOUTS, DP_TIMEOUT_BODY, server->stats.body_timeouts},
         {DP_METRIC_TIMEOUTS, DP_TIMEOUT_WRITE, server->stats.write_timeouts},
+        {DP_METRIC_H2_CONNECTIONS, 0, server->stats.h2_connections},
+        {DP_METRIC_H2_STREAMS, 0, server->stats.h2_streams},
+        {DP_METRIC_H2_RESETS, 0, server->stats.h2_resets},
+        {DP_METRIC_H2_MALFORMED, 0, server->stats.h2_malformed},
         {DP_METRIC_UPSTREAM_CONNECTIONS, 0, upstreams->open},
         {DP_METRIC_UPSTREAM_IDLE, 0, upstreams->idle},
         {DP_METRIC_UPSTREAM_CONNECTS, 0, upstreams->connects},
@@ -114,4 +127,6 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
     };
     for (unsigned i = 0; i < GW_ARRAY_LEN(values); i++)
         gw_metric_set(observer->cells, values[i].row, values[i].series, (int64_t)values[i].value);
+    for (unsigned i = 0; i < DP_H2_FLOOD_COUNT; i++)
+        gw_metric_set(observer->cells, DP_METRIC_H2_FLOODS, i, (int64_t)server->stats.h2_floods[i]);
 }
