@@ -90,6 +90,16 @@ int gw_str_to_u64(gw_str s, uint64_t max, uint64_t *ret_value)
     return 0;
 }
 
+char *gw_str_put_u64(char *at, uint64_t value)
+{
+    unsigned len = 1;
+    for (uint64_t rest = value; rest >= 10; rest /= 10)
+        len++;
+    for (unsigned i = len; i > 0; value /= 10)
+        at[--i] = (char)('0' + value % 10);
+    return at + len;
+}
+
 /* Bytes of the sequence that a lead byte announces, and the range of the byte after it, which is
  * where overlong forms, surrogates and values above U+10FFFF show (Unicode, table 3-7). */
 static size_t lead(unsigned char c, unsigned char *ret_low, unsigned char *ret_high)

@@ -47,6 +47,9 @@ ptrdiff_t gw_str_find(gw_str s, char c);
 gw_str gw_str_split(gw_str *rest, char sep);
 /* Decimal digits only, no sign, no blank. 0, or -1 when empty, not digits, or above max. */
 GW_MUST_CHECK int gw_str_to_u64(gw_str s, uint64_t max, uint64_t *ret_value);
+#define GW_U64_DIGITS 20
+/* Writes the decimal digits, at most GW_U64_DIGITS of them; the end. */
+char *gw_str_put_u64(char *at, uint64_t value);
 /* Bytes of the well-formed UTF-8 sequence at the start of s; 0 when there is none. */
 size_t gw_str_utf8_step(gw_str s);
 /* Well-formed UTF-8 without NUL (protobuf-c checks neither, stack.md 5.4). */

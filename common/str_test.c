@@ -84,6 +84,23 @@ static void numbers_are_digits_within_the_bound(void **state)
     assert_int_equal(gw_str_to_u64(GW_STR("99999999999999999999"), UINT64_MAX, &value), -1);
 }
 
+static void assert_digits(uint64_t value, const char *want)
+{
+    char text[GW_U64_DIGITS];
+    assert_int_equal(gw_str_put_u64(text, value) - text, strlen(want));
+    assert_memory_equal(text, want, strlen(want));
+}
+
+static void numbers_are_written_without_zeros_in_front(void **state)
+{
+    (void)state;
+    assert_digits(0, "0");
+    assert_digits(9, "9");
+    assert_digits(10, "10");
+    assert_digits(65535, "65535");
+    assert_digits(UINT64_MAX, "18446744073709551615");
+}
+
 static void utf8_is_what_unicode_says(void **state)
 {
     (void)state;
@@ -189,6 +206,7 @@ int main(void)
         cmocka_unit_test(trim_takes_blanks_off_both_ends),
         cmocka_unit_test(split_visits_every_part),
         cmocka_unit_test(numbers_are_digits_within_the_bound),
+        cmocka_unit_test(numbers_are_written_without_zeros_in_front),
         cmocka_unit_test(utf8_is_what_unicode_says),
         cmocka_unit_test(json_text_is_escaped_and_always_utf8),
         cmocka_unit_test(hash_spreads_short_keys_in_the_low_bits),

@@ -26,12 +26,11 @@ static void add_latencies(struct dp_exchange *x)
 static void add_common_headers(struct dp_exchange *x)
 {
     struct dp_headers *headers = &x->response.head.headers;
-    (void)dp_headers_remove(headers, DP_HEADER_X_REQUEST_ID); /* the backend's; mostly not there */
-    dp_headers_add_id(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
+    dp_headers_put_id(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
     if (!dp_headers_get(headers, DP_HEADER_SERVER))
-        dp_headers_add_id(headers, DP_HEADER_SERVER, SERVER);
+        dp_headers_put_id(headers, DP_HEADER_SERVER, SERVER);
     if (!dp_headers_get(headers, DP_HEADER_DATE))
-        dp_headers_add_id(headers, DP_HEADER_DATE, dp_worker_date(x->worker));
+        dp_headers_put_id(headers, DP_HEADER_DATE, dp_worker_date(x->worker));
     if (gw_unlikely(dp_exchange_shows_debug(x)))
         add_latencies(x);
 }

@@ -82,13 +82,6 @@ static gw_str extend_list(struct dp_exchange *x, enum dp_header_id id, gw_str la
     return gw_arena_printf(&x->arena, "%.*s, %.*s", GW_STR_ARG(list), GW_STR_ARG(last));
 }
 
-/* What the caller says under that name is replaced, not believed. */
-static void replace(struct dp_headers *headers, enum dp_header_id id, gw_str value)
-{
-    (void)dp_headers_remove(headers, id); /* mostly it is not there */
-    dp_headers_add_id(headers, id, value);
-}
-
 /* RFC 9110 7.6.3: each gateway on the way adds its name. Any number of them is a loop. */
 static unsigned count_hops(const struct dp_headers *headers)
 {
@@ -107,22 +100,30 @@ static gw_str received_version(const struct dp_request_head *head)
     return head->minor == 0 ? GW_STR("1.0 penstock") : GW_STR("1.1 penstock");
 }
 
+static gw_str number(struct gw_arena *arena, uint64_t value)
+{
+    char *text = gw_arena_bytes(arena, GW_U64_DIGITS);
+    return gw_str_n(text, (size_t)(gw_str_put_u64(text, value) - text));
+}
+
 static void make_headers(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
     struct dp_headers *headers = &x->request.head.headers;
     gw_str via = received_version(&x->request.head);
-    gw_str port = gw_arena_printf(&x->arena, "%u", dp_downstream_local_port(flow->downstream));
     dp_headers_strip_hop_by_hop(headers);
     dp_headers_strip_shadows(headers);
-    replace(headers, DP_HEADER_X_FORWARDED_FOR,
-            extend_list(x, DP_HEADER_X_FORWARDED_FOR, dp_downstream_peer_text(flow->downstream)));
-    replace(headers, DP_HEADER_X_FORWARDED_PROTO,
-            x->request.tls ? GW_STR("https") : GW_STR("http"));
-    replace(headers, DP_HEADER_X_FORWARDED_HOST, x->request.head.authority);
-    replace(headers, DP_HEADER_X_FORWARDED_PORT, port);
-    replace(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
-    replace(headers, DP_HEADER_VIA, extend_list(x, DP_HEADER_VIA, via));
+    /* What the caller says under these names is replaced, not believed. */
+    dp_headers_put_id(
+        headers, DP_HEADER_X_FORWARDED_FOR,
+        extend_list(x, DP_HEADER_X_FORWARDED_FOR, dp_downstream_peer_text(flow->downstream)));
+    dp_headers_put_id(headers, DP_HEADER_X_FORWARDED_PROTO,
+                      x->request.tls ? GW_STR("https") : GW_STR("http"));
+    dp_headers_put_id(headers, DP_HEADER_X_FORWARDED_HOST, x->request.head.authority);
+    dp_headers_put_id(headers, DP_HEADER_X_FORWARDED_PORT,
+                      number(&x->arena, dp_downstream_local_port(flow->downstream)));
+    dp_headers_put_id(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
+    dp_headers_put_id(headers, DP_HEADER_VIA, extend_list(x, DP_HEADER_VIA, via));
 }
 
 /* RFC 9110 8.6: a method that means to have a body says how long it is, empty or not. */

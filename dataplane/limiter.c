@@ -6,8 +6,6 @@
  * words, written while the state says CLAIMED) safe to compare without a lock. */
 #include "dataplane/limiter.h"
 
-#include "dataplane/siphash.h"
-
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -83,12 +81,17 @@ void dp_limiter_free(struct dp_limiter *limiter)
     free(limiter);
 }
 
-void dp_limit_key(const struct dp_limiter *limiter, gw_str policy, unsigned dimension,
-                  gw_str subject, uint64_t ret_key[2])
+struct dp_siphash_key dp_limiter_stem(const struct dp_limiter *limiter, gw_str policy)
 {
-    uint64_t inner[2];
-    dp_siphash(&limiter->secret, policy, inner);
-    struct dp_siphash_key key = {{inner[0] ^ dimension, inner[1]}};
+    struct dp_siphash_key stem;
+    dp_siphash(&limiter->secret, policy, stem.words);
+    return stem;
+}
+
+void dp_limit_key(const struct dp_siphash_key *stem, unsigned dimension, gw_str subject,
+                  uint64_t ret_key[2])
+{
+    struct dp_siphash_key key = {{stem->words[0] ^ dimension, stem->words[1]}};
     dp_siphash(&key, subject, ret_key);
 }
 
@@ -100,15 +103,15 @@ uint64_t dp_limiter_overflows(const struct dp_limiter *limiter)
 static struct subject subject_of(const struct dp_limit *limit, gw_msec wall_ms)
 {
     assert(limit->window_seconds > 0 && limit->limit > 0 && limit->limit <= DP_LIMIT_MAX);
-    int64_t now = GW_MIN(GW_MAX(wall_ms / 1000, 0), END_MAX - 1);
-    int64_t length = GW_MIN(limit->window_seconds, END_MAX);
-    int64_t end = GW_MIN((now / length + 1) * length, END_MAX);
+    uint32_t now = (uint32_t)GW_MIN(GW_MAX(wall_ms / 1000, 0), END_MAX - 1);
+    uint32_t length = (uint32_t)GW_MIN(limit->window_seconds, END_MAX);
+    uint32_t left = length - now % length; /* 32 bits: dividing is much cheaper than in 64 */
     /* The window is part of the key: policies that change it start afresh. */
     return (struct subject){
         .key = {limit->key[0], limit->key[1] ^ (uint64_t)length * 0x9e3779b97f4a7c15},
-        .now = (uint32_t)now,
-        .end = (uint32_t)end,
-        .length = (uint32_t)length,
+        .now = now,
+        .end = (uint32_t)GW_MIN((int64_t)now + left, END_MAX),
+        .length = length,
     };
 }
 
@@ -199,27 +202,27 @@ static void report(struct dp_limit *limit, uint64_t state, gw_msec wall_ms)
 }
 
 /* Fills what is reported; true when there is room. */
-static bool look(struct dp_limiter *limiter, struct dp_limit *limit, gw_msec wall_ms)
+static bool look(struct dp_limiter *limiter, struct dp_limit *limit, struct subject *s,
+                 gw_msec wall_ms)
 {
-    struct subject s = subject_of(limit, wall_ms);
     uint64_t state = 0;
-    struct cell *cell = find_or_place(limiter, &s, &state);
-    report(limit, cell ? state_now(&s, state) : state_of(s.end, 0), wall_ms);
+    *s = subject_of(limit, wall_ms);
+    struct cell *cell = find_or_place(limiter, s, &state);
+    report(limit, cell ? state_now(s, state) : state_of(s->end, 0), wall_ms);
     return limit->remaining > 0;
 }
 
 /* *ret_end: the window that it counts in, 0 when it is not counted anywhere. */
-static bool grant(struct dp_limiter *limiter, struct dp_limit *limit, gw_msec wall_ms,
-                  uint32_t *ret_end)
+static bool grant(struct dp_limiter *limiter, struct dp_limit *limit, const struct subject *s,
+                  gw_msec wall_ms, uint32_t *ret_end)
 {
-    struct subject s = subject_of(limit, wall_ms);
     uint64_t seen = 0, next = 0;
     struct cell *cell = NULL;
     do {
-        cell = find_or_place(limiter, &s, &seen);
+        cell = find_or_place(limiter, s, &seen);
         if (!cell)
             break;
-        next = state_now(&s, seen);
+        next = state_now(s, seen);
         report(limit, next, wall_ms);
         if (limit->remaining == 0)
             return false;
@@ -227,20 +230,18 @@ static bool grant(struct dp_limiter *limiter, struct dp_limit *limit, gw_msec wa
                                                     memory_order_acq_rel, memory_order_relaxed));
     if (!cell)
         atomic_fetch_add_explicit(&limiter->overflows, 1, memory_order_relaxed);
-    report(limit, cell ? next + 1 : state_of(s.end, 1), wall_ms);
+    report(limit, cell ? next + 1 : state_of(s->end, 1), wall_ms);
     *ret_end = cell ? end_of(next) : 0;
     return true;
 }
 
 /* Unless that window has gone meanwhile. */
-static void give_back(struct dp_limiter *limiter, const struct dp_limit *limit, gw_msec wall_ms,
-                      uint32_t end)
+static void give_back(struct dp_limiter *limiter, const struct subject *s, uint32_t end)
 {
-    struct subject s = subject_of(limit, wall_ms);
     uint64_t seen = 0;
     struct cell *cell = NULL;
     do {
-        cell = find(set_of(limiter, &s), &s, &seen);
+        cell = find(set_of(limiter, s), s, &seen);
         if (!cell || end_of(seen) != end || count_of(seen) == 0)
             return;
     } while (!atomic_compare_exchange_weak_explicit(&cell->state, &seen, seen - 1,
@@ -251,19 +252,20 @@ int dp_limiter_take(struct dp_limiter *limiter, struct dp_limit *limits, unsigne
                     gw_msec wall_ms)
 {
     assert(count <= DP_LIMITS_MAX);
+    struct subject subjects[DP_LIMITS_MAX];
     int full = -1;
     for (unsigned i = 0; i < count; i++) {
-        if (!look(limiter, &limits[i], wall_ms) && full < 0)
+        if (!look(limiter, &limits[i], &subjects[i], wall_ms) && full < 0)
             full = (int)i;
     }
     if (full >= 0)
         return full;
     uint32_t ends[DP_LIMITS_MAX];
     for (unsigned i = 0; i < count; i++) {
-        if (grant(limiter, &limits[i], wall_ms, &ends[i]))
+        if (grant(limiter, &limits[i], &subjects[i], wall_ms, &ends[i]))
             continue;
         for (unsigned k = 0; k < i; k++) { /* another thread was faster */
-            give_back(limiter, &limits[k], wall_ms, ends[k]);
+            give_back(limiter, &subjects[k], ends[k]);
             limits[k].remaining++;
         }
         return (int)i;

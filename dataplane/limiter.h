@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/str.h"
+#include "dataplane/siphash.h"
 
 struct dp_limiter;
 
@@ -30,9 +31,11 @@ struct dp_limit {
 struct dp_limiter *dp_limiter_new(size_t capacity);
 void dp_limiter_free(struct dp_limiter *limiter);
 
-/* Keyed with a secret of the process, so that nobody can make keys collide. */
-void dp_limit_key(const struct dp_limiter *limiter, gw_str policy, unsigned dimension,
-                  gw_str subject, uint64_t ret_key[2]);
+/* Where the keys of a policy's limits are made: by a secret of the process and the policy's name,
+ * so that nobody can make keys collide. */
+struct dp_siphash_key dp_limiter_stem(const struct dp_limiter *limiter, gw_str policy);
+void dp_limit_key(const struct dp_siphash_key *stem, unsigned dimension, gw_str subject,
+                  uint64_t ret_key[2]);
 
 /* All limits are checked, then all committed: -1 and everything granted, or the index of one that
  * has no room and nothing consumed. In a window never more than `limit` are granted. A clock that

@@ -16,7 +16,8 @@ static struct dp_limit limit_of(const struct dp_limiter *limiter, const char *su
                                 int64_t limit, int64_t window_seconds)
 {
     struct dp_limit result = {.limit = limit, .window_seconds = window_seconds};
-    dp_limit_key(limiter, GW_STR("policies/p"), 1, gw_str_from(subject), result.key);
+    struct dp_siphash_key stem = dp_limiter_stem(limiter, GW_STR("policies/p"));
+    dp_limit_key(&stem, 1, gw_str_from(subject), result.key);
     return result;
 }
 
@@ -57,10 +58,12 @@ static void subjects_and_dimensions_are_apart(void **state)
     (void)state;
     struct dp_limiter *limiter = dp_limiter_new(64);
     uint64_t keys[4][2];
-    dp_limit_key(limiter, GW_STR("p"), 1, GW_STR("s"), keys[0]);
-    dp_limit_key(limiter, GW_STR("p"), 2, GW_STR("s"), keys[1]);
-    dp_limit_key(limiter, GW_STR("q"), 1, GW_STR("s"), keys[2]);
-    dp_limit_key(limiter, GW_STR("p"), 1, GW_STR("t"), keys[3]);
+    struct dp_siphash_key p = dp_limiter_stem(limiter, GW_STR("p"));
+    struct dp_siphash_key q = dp_limiter_stem(limiter, GW_STR("q"));
+    dp_limit_key(&p, 1, GW_STR("s"), keys[0]);
+    dp_limit_key(&p, 2, GW_STR("s"), keys[1]);
+    dp_limit_key(&q, 1, GW_STR("s"), keys[2]);
+    dp_limit_key(&p, 1, GW_STR("t"), keys[3]);
     for (unsigned i = 0; i < 4; i++) {
         struct dp_limit limit = {.key = {keys[i][0], keys[i][1]}, .limit = 1, .window_seconds = 60};
         assert_int_equal(dp_limiter_take(limiter, &limit, 1, NOON), -1);

@@ -3,7 +3,8 @@
 
 #include "common/base.h"
 
-#include <stdlib.h>
+#include <endian.h>
+#include <string.h>
 #include <sys/random.h>
 
 struct dp_request_ids dp_request_ids_seeded(void)
@@ -22,11 +23,22 @@ static uint64_t mix(uint64_t word)
     return word ^ (word >> 31);
 }
 
+/* Eight hex digits at once, the first one in the lowest byte. */
+static uint64_t hex(uint32_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t v = word;
+    v = (v << 32 | v >> 16) & UINT64_C(0x0000ffff0000ffff); /* halves change places, and so on */
+    v = (v << 16 | v >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    v = (v << 8 | v >> 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t is_letter = (v + ones * 6) >> 4 & ones;
+    return htole64(v + ones * '0' + is_letter * ('a' - '0' - 10));
+}
+
 static void print_word(uint64_t word, char text[16])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 15; i >= 0; i--, word >>= 4)
-        text[i] = digits[word & 15];
+    uint64_t halves[2] = {hex((uint32_t)(word >> 32)), hex((uint32_t)word)};
+    memcpy(text, halves, sizeof halves);
 }
 
 /* The first word is a counter in disguise: it repeats after 2^64 requests of a thread. The second

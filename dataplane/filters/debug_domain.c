@@ -30,7 +30,8 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf, void 
         return DP_NEXT;
     struct dp_limiter *limiter = (struct dp_limiter *)(uintptr_t)conf; /* shared, not immutable */
     struct dp_limit limit = {.limit = CALLS_PER_DAY, .window_seconds = DAY_SECONDS};
-    dp_limit_key(limiter, GW_STR("debug_domain"), 0, x->route->group, limit.key);
+    struct dp_siphash_key stem = dp_limiter_stem(limiter, GW_STR("debug_domain"));
+    dp_limit_key(&stem, 0, x->route->group, limit.key);
     if (dp_limiter_take(limiter, &limit, 1, gw_clock_wall_ms()) < 0)
         return DP_NEXT;
     enum dp_verdict verdict = dp_exchange_refuse(x, DP_REFUSE_DEBUG_QUOTA);

@@ -10,10 +10,11 @@
 #define NAME_BYTES_MAX 128
 #define VALUE_BYTES_MAX 1024
 
-typedef void apply_fn(struct dp_headers *headers, gw_str name, gw_str value);
+/* The field is valid, and has its id: compile has seen to it. */
+typedef void apply_fn(struct dp_headers *headers, const struct dp_header *field);
 
 struct action {
-    gw_str name, value;
+    struct dp_header field;
     apply_fn *apply;
 };
 
@@ -22,16 +23,20 @@ struct response_headers {
     struct action actions[];
 };
 
-static void apply_delete(struct dp_headers *headers, gw_str name, gw_str value)
+static void apply_delete(struct dp_headers *headers, const struct dp_header *field)
 {
-    (void)value;
-    (void)dp_headers_remove_named(headers, name); /* however many there were */
+    (void)dp_headers_remove_named(headers, field->name); /* however many there were */
 }
 
-static void apply_skip(struct dp_headers *headers, gw_str name, gw_str value)
+static void apply_add(struct dp_headers *headers, const struct dp_header *field)
 {
-    if (!dp_headers_find(headers, name))
-        dp_headers_add(headers, name, value);
+    dp_headers_append(headers, field->name, field->value);
+}
+
+static void apply_skip(struct dp_headers *headers, const struct dp_header *field)
+{
+    if (!dp_headers_find(headers, field->name))
+        apply_add(headers, field);
 }
 
 static bool is_named(const struct dp_header *header, gw_str name)
@@ -41,33 +46,35 @@ static bool is_named(const struct dp_header *header, gw_str name)
 
 /* "v1,v2,new" in one field. Set-Cookie is the one field whose values cannot share a line (RFC 9110
  * 5.3): there it gets a line of its own. */
-static void apply_append(struct dp_headers *headers, gw_str name, gw_str value)
+static void apply_append(struct dp_headers *headers, const struct dp_header *field)
 {
-    size_t len = value.len;
+    struct dp_header joined = *field;
     for (unsigned i = 0; i < headers->count; i++)
-        len += is_named(&headers->items[i], name) ? headers->items[i].value.len + 1 : 0;
-    if (len == value.len || dp_header_id_from(name) == DP_HEADER_SET_COOKIE) {
-        dp_headers_add(headers, name, value);
+        joined.value.len +=
+            is_named(&headers->items[i], field->name) ? headers->items[i].value.len + 1 : 0;
+    if (joined.value.len == field->value.len || field->id == DP_HEADER_SET_COOKIE) {
+        apply_add(headers, field);
         return;
     }
-    char *joined = gw_arena_bytes(headers->arena, len), *at = joined;
+    char *at = gw_arena_bytes(headers->arena, joined.value.len);
+    joined.value.ptr = at;
     for (unsigned i = 0; i < headers->count; i++) {
         gw_str old = headers->items[i].value;
-        if (!is_named(&headers->items[i], name))
+        if (!is_named(&headers->items[i], field->name))
             continue;
         memcpy(at, old.ptr, old.len);
         at += old.len;
         *at++ = ',';
     }
-    memcpy(at, value.ptr, value.len);
-    dp_headers_set(headers, name, gw_str_n(joined, len));
+    memcpy(at, field->value.ptr, field->value.len);
+    dp_headers_put(headers, &joined);
 }
 
 static apply_fn *function_of(Penstock__Agent__V1__HeaderActionType type)
 {
     switch (type) {
     case PENSTOCK__AGENT__V1__HEADER_ACTION_TYPE__HEADER_ACTION_TYPE_OVERRIDE:
-        return dp_headers_set;
+        return dp_headers_put;
     case PENSTOCK__AGENT__V1__HEADER_ACTION_TYPE__HEADER_ACTION_TYPE_APPEND:
         return apply_append;
     case PENSTOCK__AGENT__V1__HEADER_ACTION_TYPE__HEADER_ACTION_TYPE_DELETE:
@@ -75,7 +82,7 @@ static apply_fn *function_of(Penstock__Agent__V1__HeaderActionType type)
     case PENSTOCK__AGENT__V1__HEADER_ACTION_TYPE__HEADER_ACTION_TYPE_SKIP:
         return apply_skip;
     case PENSTOCK__AGENT__V1__HEADER_ACTION_TYPE__HEADER_ACTION_TYPE_ADD:
-        return dp_headers_add;
+        return apply_add;
     default:
         return NULL;
     }
@@ -126,8 +133,9 @@ static int add_action(struct gw_arena *arena, struct response_headers *conf,
     if (!apply)
         return gw_fail_field(err, "response_headers.headers.action", "is not known: %d",
                              (int)source->action);
-    conf->actions[conf->count++] =
-        (struct action){gw_arena_dup(arena, name), gw_arena_dup(arena, value), apply};
+    conf->actions[conf->count++] = (struct action){
+        {gw_arena_dup(arena, name), gw_arena_dup(arena, value), (uint16_t)dp_header_id_from(name)},
+        apply};
     return 0;
 }
 
@@ -156,7 +164,7 @@ static enum dp_verdict on_response(struct dp_exchange *x, const void *conf_ptr, 
     const struct response_headers *conf = conf_ptr;
     for (unsigned i = 0; i < conf->count; i++) {
         const struct action *action = &conf->actions[i];
-        action->apply(&x->response.head.headers, action->name, action->value);
+        action->apply(&x->response.head.headers, &action->field);
     }
     return DP_NEXT;
 }

@@ -27,7 +27,8 @@ struct exception {
 
 struct throttle {
     struct dp_limiter *limiter; /* borrowed from the process */
-    gw_str name, window_text;
+    struct dp_siphash_key stem; /* of the keys of its counters */
+    gw_str window_text;
     bool shared;
     int64_t window_seconds;
     int64_t limits[DIMENSIONS]; /* 0: none */
@@ -95,7 +96,7 @@ static int compile(const struct dp_compile *compile, const ProtobufCMessage *mes
     struct throttle *conf = gw_arena_zalloc(
         compile->arena, sizeof *conf + source->n_exceptions * sizeof conf->exceptions[0]);
     conf->limiter = compile->limiter;
-    conf->name = gw_arena_dup(compile->arena, gw_str_from(policy->name));
+    conf->stem = dp_limiter_stem(compile->limiter, gw_str_from(policy->name));
     conf->window_text = gw_arena_dup(compile->arena, gw_str_from(source->window_text));
     conf->shared = source->shared;
     conf->window_seconds = source->window_seconds;
@@ -137,14 +138,13 @@ static struct dp_limit *add(struct taken *taken, const struct throttle *conf,
 static void collect(const struct throttle *conf, const struct dp_exchange *x, struct taken *taken)
 {
     struct dp_limit *api = add(taken, conf, API, conf->limits[API]);
-    dp_limit_key(conf->limiter, conf->name, API, conf->shared ? GW_STR_NONE : x->route->name,
-                 api->key);
-    gw_str stem = gw_str_n((const char *)api->key, sizeof api->key);
+    dp_limit_key(&conf->stem, API, conf->shared ? GW_STR_NONE : x->route->name, api->key);
+    struct dp_siphash_key stem = {{api->key[0], api->key[1]}};
     int64_t of_app = x->app ? app_limit(conf, x->app) : 0;
     if (of_app > 0)
-        dp_limit_key(conf->limiter, stem, APP, x->app->name, add(taken, conf, APP, of_app)->key);
+        dp_limit_key(&stem, APP, x->app->name, add(taken, conf, APP, of_app)->key);
     if (conf->limits[IP] > 0)
-        dp_limit_key(conf->limiter, stem, IP, subject_of(&x->request.source),
+        dp_limit_key(&stem, IP, subject_of(&x->request.source),
                      add(taken, conf, IP, conf->limits[IP])->key);
 }
 
@@ -160,16 +160,11 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf_ptr, v
 
 /* ---- response */
 
-static gw_str decimal(struct gw_arena *arena, int64_t value)
+static void put_number(struct dp_headers *headers, gw_str name, enum dp_header_id id, int64_t value)
 {
-    char text[20];
-    size_t at = sizeof text;
-    do {
-        text[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    size_t len = sizeof text - at;
-    return gw_str_n(memcpy(gw_arena_bytes(arena, len), text + at, len), len);
+    char *text = gw_arena_bytes(headers->arena, GW_U64_DIGITS);
+    size_t len = (size_t)(gw_str_put_u64(text, (uint64_t)value) - text);
+    dp_headers_put(headers, &(struct dp_header){name, gw_str_n(text, len), (uint16_t)id});
 }
 
 /* The limit that refused, or the one with the least room. */
@@ -202,12 +197,12 @@ static enum dp_verdict on_response(struct dp_exchange *x, const void *conf_ptr, 
     const struct taken *taken = scratch;
     const struct dp_limit *limit = tightest(taken);
     struct dp_headers *headers = &x->response.head.headers;
-    gw_str seconds = decimal(&x->arena, (limit->reset_ms + 999) / 1000);
-    dp_headers_set(headers, GW_STR("RateLimit-Limit"), decimal(&x->arena, limit->limit));
-    dp_headers_set(headers, GW_STR("RateLimit-Remaining"), decimal(&x->arena, limit->remaining));
-    dp_headers_set(headers, GW_STR("RateLimit-Reset"), seconds);
+    int64_t seconds = (limit->reset_ms + 999) / 1000;
+    put_number(headers, GW_STR("RateLimit-Limit"), DP_HEADER_OTHER, limit->limit);
+    put_number(headers, GW_STR("RateLimit-Remaining"), DP_HEADER_OTHER, limit->remaining);
+    put_number(headers, GW_STR("RateLimit-Reset"), DP_HEADER_OTHER, seconds);
     if (taken->refused >= 0)
-        dp_headers_set(headers, GW_STR("Retry-After"), seconds);
+        put_number(headers, GW_STR("Retry-After"), DP_HEADER_RETRY_AFTER, seconds);
     if (dp_exchange_shows_debug(x))
         add_debug_headers(x, conf_ptr, taken);
     return DP_NEXT;

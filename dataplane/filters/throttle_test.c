@@ -217,6 +217,7 @@ static void bad_policies_are_refused(void **state)
     bad[10].n_exceptions = 1001;
     struct fixture f;
     fixture_init(&f, &dp_filter_throttle);
+    f.compile.limiter = dp_limiter_new(16);
     for (unsigned i = 0; i < GW_ARRAY_LEN(bad); i++) {
         assert_int_equal(compile(&f, &bad[i]), -1);
         assert_int_equal(f.err.violation_count, 1);
@@ -224,6 +225,7 @@ static void bad_policies_are_refused(void **state)
     twice.limit = 0;
     bad[9].n_exceptions = 1;
     assert_int_equal(compile(&f, &bad[9]), -1);
+    dp_limiter_free(f.compile.limiter);
     fixture_done(&f);
 }
 

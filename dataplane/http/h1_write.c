@@ -67,23 +67,12 @@ static char *put_fields(char *at, const struct dp_headers *headers, uint64_t ski
     return run.ptr ? PUT(put(at, run), "\r\n") : at;
 }
 
-static char *put_number(char *at, uint64_t value)
-{
-    char digits[20];
-    size_t first = sizeof(digits);
-    do {
-        digits[--first] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return put(at, gw_str_n(digits + first, sizeof(digits) - first));
-}
-
 static char *put_framing(char *at, const struct dp_h1_framing *framing)
 {
     if (framing->kind == DP_BODY_CHUNKED)
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
     if (framing->kind == DP_BODY_LENGTH)
-        at = PUT(put_number(PUT(at, "Content-Length: "), framing->length), "\r\n");
+        at = PUT(gw_str_put_u64(PUT(at, "Content-Length: "), framing->length), "\r\n");
     if (framing->upgrade)
         return PUT(at, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     if (!framing->keep_alive)
@@ -129,7 +118,7 @@ int dp_h1_write_response(struct gw_buf *out, unsigned status, gw_str reason,
     if (result < 0)
         return result;
     char *start = out->data + out->end;
-    char *at = PUT(put_number(PUT(start, "HTTP/1.1 "), status), " ");
+    char *at = PUT(gw_str_put_u64(PUT(start, "HTTP/1.1 "), status), " ");
     at = put_fields(PUT(put(at, reason), "\r\n"), headers, skip);
     if (status >= 200 || framing->upgrade)
         at = put_framing(at, framing);

@@ -32,16 +32,18 @@ static bool is_named(const struct dp_header *header, enum dp_header_id id, gw_st
     return header->id == id && (id != DP_HEADER_OTHER || gw_str_eq_nocase(header->name, name));
 }
 
-const struct dp_header *dp_headers_find(const struct dp_headers *headers, gw_str name)
+static struct dp_header *find(const struct dp_headers *headers, enum dp_header_id id, gw_str name)
 {
-    enum dp_header_id id = dp_header_id_from(name);
-    if (id != DP_HEADER_OTHER)
-        return dp_headers_get(headers, id);
-    for (unsigned i = 0; i < headers->count; i++) {
+    for (unsigned i = 0; may_have(headers, id) && i < headers->count; i++) {
         if (is_named(&headers->items[i], id, name))
             return &headers->items[i];
     }
     return NULL;
+}
+
+const struct dp_header *dp_headers_find(const struct dp_headers *headers, gw_str name)
+{
+    return find(headers, dp_header_id_from(name), name);
 }
 
 gw_str dp_headers_value(const struct dp_headers *headers, enum dp_header_id id)
@@ -133,21 +135,32 @@ static unsigned remove_from(struct dp_headers *headers, unsigned from, enum dp_h
     return removed;
 }
 
-void dp_headers_set(struct dp_headers *headers, gw_str name, gw_str value)
+void dp_headers_put(struct dp_headers *headers, const struct dp_header *field)
 {
-    const struct dp_header *first = dp_headers_find(headers, name);
-    if (!dp_header_is_valid(name, value)) {
-        (void)dp_headers_remove_named(headers, name); /* it need not be there */
-        return;
-    }
+    struct dp_header *first = find(headers, field->id, field->name);
     if (!first) {
-        dp_headers_add(headers, name, value);
+        append(headers, field->name, field->value, field->id);
         return;
     }
     unsigned index = (unsigned)(first - headers->items);
-    headers->items[index].name = name;
-    headers->items[index].value = value.ptr ? value : GW_STR("");
-    (void)remove_from(headers, index + 1, dp_header_id_from(name), name); /* any number is fine */
+    first->name = field->name;
+    first->value = field->value.ptr ? field->value : GW_STR("");
+    (void)remove_from(headers, index + 1, field->id, field->name); /* any number is fine */
+}
+
+void dp_headers_put_id(struct dp_headers *headers, enum dp_header_id id, gw_str value)
+{
+    assert(id != DP_HEADER_OTHER);
+    dp_headers_put(headers, &(struct dp_header){dp_header_name(id), value, (uint16_t)id});
+}
+
+void dp_headers_set(struct dp_headers *headers, gw_str name, gw_str value)
+{
+    struct dp_header field = {name, value, (uint16_t)dp_header_id_from(name)};
+    if (dp_header_is_valid(name, value))
+        dp_headers_put(headers, &field);
+    else
+        (void)remove_from(headers, 0, field.id, name); /* it need not be there */
 }
 
 unsigned dp_headers_remove(struct dp_headers *headers, enum dp_header_id id)
@@ -260,6 +273,8 @@ static enum dp_header_id shadowed(gw_str name)
 void dp_headers_strip_shadows(struct dp_headers *headers)
 {
     unsigned kept = 0;
+    if (!may_have(headers, DP_HEADER_OTHER))
+        return;
     for (unsigned i = 0; i < headers->count; i++) {
         const struct dp_header *header = &headers->items[i];
         if (header->id != DP_HEADER_OTHER || shadowed(header->name) == DP_HEADER_OTHER)

@@ -17,7 +17,7 @@ struct dp_header {
 struct dp_headers {
     struct dp_header *items; /* in the arena, in the order of arrival */
     unsigned count, capacity;
-    uint64_t present; /* bit i: a field with id i may be there (bit 0 is not kept) */
+    uint64_t present; /* bit i: a field with id i may be there */
     struct gw_arena *arena;
 };
 
@@ -39,6 +39,9 @@ void dp_headers_add_id(struct dp_headers *headers, enum dp_header_id id, gw_str 
 void dp_headers_append(struct dp_headers *headers, gw_str name, gw_str value);
 /* Removes all fields of that name and adds this one, in the place of the first. */
 void dp_headers_set(struct dp_headers *headers, gw_str name, gw_str value);
+/* The same for a field that is known to be valid, with its id (DP_HEADER_OTHER: in no table). */
+void dp_headers_put(struct dp_headers *headers, const struct dp_header *field);
+void dp_headers_put_id(struct dp_headers *headers, enum dp_header_id id, gw_str value);
 /* Removes all fields of that name; how many there were. */
 unsigned dp_headers_remove(struct dp_headers *headers, enum dp_header_id id);
 unsigned dp_headers_remove_named(struct dp_headers *headers, gw_str name);

@@ -115,6 +115,40 @@ static void set_replaces_all_of_a_name_in_place(void **state)
     assert_string_equal(list(*state, &headers), "a=9;");
 }
 
+static void put_takes_what_is_known_of_a_field(void **state)
+{
+    struct dp_headers headers;
+    dp_headers_init(&headers, *state);
+    add(&headers, "x-a", "1");
+    add(&headers, "via", "1.1 a");
+    add(&headers, "Via", "1.1 b");
+    dp_headers_put_id(&headers, DP_HEADER_VIA, GW_STR("1.1 c"));
+    dp_headers_put_id(&headers, DP_HEADER_DATE, GW_STR_NONE);
+    dp_headers_put(&headers, &(struct dp_header){GW_STR("X-A"), GW_STR("2"), DP_HEADER_OTHER});
+    dp_headers_put(&headers, &(struct dp_header){GW_STR("X-B"), GW_STR("3"), DP_HEADER_OTHER});
+    assert_string_equal(list(*state, &headers), "X-A=2;Via=1.1 c;Date=;X-B=3;");
+}
+
+/* Each byte counts, wherever it stands in a word. */
+static void a_name_is_known_in_any_case_and_only_whole(void **state)
+{
+    (void)state;
+    for (unsigned id = 1; id < DP_HEADER_COUNT; id++) {
+        gw_str name = dp_header_name((enum dp_header_id)id);
+        char text[64];
+        memcpy(text, name.ptr, name.len);
+        for (size_t i = 0; i < name.len; i++) {
+            bool is_letter = (text[i] | 0x20) >= 'a' && (text[i] | 0x20) <= 'z';
+            text[i] = (char)(is_letter ? text[i] ^ 0x20 : text[i]);
+            assert_int_equal(dp_header_id_from(gw_str_n(text, name.len)), id);
+            text[i] ^= 1;
+            assert_int_not_equal(dp_header_id_from(gw_str_n(text, name.len)), id);
+            text[i] ^= 1;
+        }
+        assert_int_equal(dp_header_id_from(gw_str_n(text, name.len - 1)), DP_HEADER_OTHER);
+    }
+}
+
 static void text_that_could_split_a_message_is_left_out(void **state)
 {
     struct dp_headers headers;
@@ -280,6 +314,8 @@ int main(void)
         TEST(every_known_name_is_recognised_in_any_case),
         TEST(fields_are_found_by_number_and_by_name),
         TEST(set_replaces_all_of_a_name_in_place),
+        TEST(put_takes_what_is_known_of_a_field),
+        TEST(a_name_is_known_in_any_case_and_only_whole),
         TEST(text_that_could_split_a_message_is_left_out),
         TEST(many_fields_grow_in_the_arena_and_copies_are_apart),
         TEST(hop_by_hop_fields_and_those_named_are_removed),

@@ -5,109 +5,95 @@
 
 #define ESCAPE_MAX 6       /* bytes that one byte can become */
 #define FIELD_FRAME_MAX 32 /* comma, key, quotes, the mark of a cut */
-#define NUMBER_MAX 24
-#define TEXTS 17 /* fields of DP_LINE_TEXT_MAX */
+#define TEXTS 17           /* fields of DP_LINE_TEXT_MAX */
 #define NUMBERS 12
+#define SLACK sizeof(gw_lanes) /* written behind a text, and overwritten */
 
 _Static_assert(ESCAPE_MAX *(DP_LINE_PATH_MAX + TEXTS * DP_LINE_TEXT_MAX) +
-                       (TEXTS + NUMBERS + 1) * FIELD_FRAME_MAX + NUMBERS * NUMBER_MAX <=
+                       (TEXTS + NUMBERS + 1) * FIELD_FRAME_MAX + NUMBERS * GW_U64_DIGITS + SLACK <=
                    DP_ACCESS_LOG_LINE_MAX,
                "the longest line fits");
 
-static char *put_bytes(char *at, const char *bytes, size_t len)
+/* A key with what stands around it, and its length known to the compiler: a few stores. */
+#define PUT(at, literal)                                                                           \
+    ((char *)memcpy((at), (literal), sizeof(literal) - 1) + (sizeof(literal) - 1))
+#define TEXT(at, key, text) ((text).len ? put_text(PUT(at, ",\"" key "\":\""), text) : (at))
+#define WORD(at, key, word) put_word(PUT(at, ",\"" key "\":\""), word)
+#define NUMBER(at, key, value) gw_str_put_u64(PUT(at, ",\"" key "\":"), value)
+#define MS(at, key, ns) put_ms(PUT(at, ",\"" key "\":"), ns)
+
+/* Controls, quote, backslash, DEL, and all that is not ASCII. */
+static unsigned odd_bytes(gw_lanes v)
 {
-    memcpy(at, bytes, len);
-    return at + len;
+    return gw_lanes_mask((gw_lanes)((v < 0x20) | (v >= 0x7f) | (v == '"') | (v == '\\')));
 }
 
-/* How many bytes from the start need no escape and are ASCII; may stop early. */
-static size_t plain_run(gw_str text)
+/* Copies as long as no byte needs a look; how many. */
+static size_t put_plain(char *at, gw_str text)
 {
+    gw_lanes lanes;
     size_t i = 0;
-    while (i + sizeof(gw_lanes) <= text.len) {
-        gw_lanes lanes;
+    for (; text.len - i >= sizeof(lanes); i += sizeof(lanes)) {
         memcpy(&lanes, text.ptr + i, sizeof(lanes));
-        /* from 0x7f on unsigned lanes: DEL and all that is not ASCII */
-        if (gw_lanes_mask(
-                (gw_lanes)((lanes < 0x20) | (lanes >= 0x7f) | (lanes == '"') | (lanes == '\\'))))
-            break;
-        i += sizeof(lanes);
+        if (gw_unlikely(odd_bytes(lanes)))
+            return i;
+        memcpy(at + i, &lanes, sizeof(lanes));
     }
-    return i;
+    memset(&lanes, ' ', sizeof(lanes));
+    memcpy(&lanes, text.ptr + i, text.len - i);
+    if (gw_unlikely(odd_bytes(lanes)))
+        return i;
+    memcpy(at + i, &lanes, sizeof(lanes));
+    return text.len;
 }
 
 static char *put_escaped(char *at, gw_str text)
 {
     char scratch[8];
-    size_t plain = plain_run(text);
-    at = put_bytes(at, text.ptr, plain);
+    size_t plain = put_plain(at, text);
+    at += plain;
     text = gw_str_n(text.ptr + plain, text.len - plain);
-    while (text.len > 0) {
+    while (gw_unlikely(text.len > 0)) {
         gw_str piece = gw_str_json_step(&text, scratch);
-        at = put_bytes(at, piece.ptr, piece.len);
+        memcpy(at, piece.ptr, piece.len);
+        at += piece.len;
     }
     return at;
 }
 
-static char *put_key(char *at, gw_str key)
+/* Behind the quote that opens it. */
+static char *put_cut(char *at, gw_str text, size_t max)
 {
-    *at++ = ',';
-    *at++ = '"';
-    at = put_bytes(at, key.ptr, key.len);
-    *at++ = '"';
-    *at++ = ':';
-    return at;
-}
-
-static char *put_cut(char *at, gw_str key, gw_str text, size_t max)
-{
-    if (text.len == 0)
-        return at;
-    at = put_key(at, key);
-    *at++ = '"';
     at = put_escaped(at, gw_str_n(text.ptr, GW_MIN(text.len, max)));
     if (text.len > max)
-        at = put_bytes(at, "...", 3);
+        at = PUT(at, "...");
     *at++ = '"';
     return at;
 }
 
-static char *put_text(char *at, gw_str key, gw_str text)
+static char *put_text(char *at, gw_str text)
 {
-    return put_cut(at, key, text, DP_LINE_TEXT_MAX);
+    return put_cut(at, text, DP_LINE_TEXT_MAX);
 }
 
-static char *put_digits(char *at, uint64_t value)
+/* One of ours: short, and nothing in it needs an escape. */
+static char *put_word(char *at, gw_str word)
 {
-    char digits[NUMBER_MAX];
-    size_t len = 0;
-    do {
-        digits[sizeof(digits) - ++len] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return put_bytes(at, digits + sizeof(digits) - len, len);
-}
-
-static char *put_number(char *at, gw_str key, uint64_t value)
-{
-    return put_digits(put_key(at, key), value);
+    at = (char *)memcpy(at, word.ptr, word.len) + word.len;
+    *at++ = '"';
+    return at;
 }
 
 /* Milliseconds with three digits behind the point. */
-static char *put_ms(char *at, gw_str key, gw_nsec ns)
+static char *put_ms(char *at, gw_nsec ns)
 {
     uint64_t us = (uint64_t)GW_MAX(ns, 0) / 1000;
-    at = put_digits(put_key(at, key), us / 1000);
+    at = gw_str_put_u64(at, us / 1000);
     *at++ = '.';
     *at++ = (char)('0' + us / 100 % 10);
     *at++ = (char)('0' + us / 10 % 10);
     *at++ = (char)('0' + us % 10);
     return at;
-}
-
-static char *put_true(char *at, gw_str key)
-{
-    return put_bytes(put_key(at, key), "true", 4);
 }
 
 static char *put_time(char *at, struct dp_line_clock *clock, gw_msec wall_ms)
@@ -117,8 +103,8 @@ static char *put_time(char *at, struct dp_line_clock *clock, gw_msec wall_ms)
         clock->second = second;
         gw_clock_to_rfc3339(second * 1000, clock->text);
     }
-    at = put_bytes(at, "{\"time\":\"", 9);
-    at = put_bytes(at, clock->text, GW_RFC3339_LEN);
+    at = PUT(at, "{\"time\":\"");
+    at = (char *)memcpy(at, clock->text, GW_RFC3339_LEN) + GW_RFC3339_LEN;
     at[-4] = (char)('0' + ms / 100 % 10); /* "...:00.000Z" */
     at[-3] = (char)('0' + ms / 10 % 10);
     at[-2] = (char)('0' + ms % 10);
@@ -130,57 +116,59 @@ static char *put_request(char *at, const struct dp_request *request)
 {
     static const gw_str protocols[] = {{"HTTP/1.0", 8}, {"HTTP/1.1", 8}, {"HTTP/2", 6}};
     const struct dp_request_head *head = &request->head;
-    at = put_text(at, GW_STR("request_id"), request->request_id);
-    at = put_text(at, GW_STR("source"), request->source_text);
+    gw_str path = request->path.len ? request->path : head->path;
+    gw_str user_agent = dp_headers_value(&head->headers, DP_HEADER_USER_AGENT);
+    at = TEXT(at, "request_id", request->request_id);
+    at = TEXT(at, "source", request->source_text);
     if (head->path.len == 0)
         return at; /* the head never was whole: what is there of it may have moved */
-    at = put_text(at, GW_STR("method"), head->method_name);
-    at = put_text(at, GW_STR("scheme"), request->tls ? GW_STR("https") : GW_STR("http"));
-    at = put_text(at, GW_STR("host"), head->host);
-    at = put_cut(at, GW_STR("path"), request->path.len ? request->path : head->path,
-                 DP_LINE_PATH_MAX);
+    at = TEXT(at, "method", head->method_name);
+    at = WORD(at, "scheme", request->tls ? GW_STR("https") : GW_STR("http"));
+    at = TEXT(at, "host", head->host);
+    at = put_cut(PUT(at, ",\"path\":\""), path, DP_LINE_PATH_MAX);
     if (head->query.len > 0)
-        at = put_number(at, GW_STR("query_bytes"), head->query.len);
-    at = put_text(at, GW_STR("protocol"), protocols[head->major == 2 ? 2 : GW_MIN(head->minor, 1)]);
-    return put_text(at, GW_STR("user_agent"),
-                    dp_headers_value(&head->headers, DP_HEADER_USER_AGENT));
+        at = NUMBER(at, "query_bytes", head->query.len);
+    at = WORD(at, "protocol", protocols[head->major == 2 ? 2 : GW_MIN(head->minor, 1)]);
+    return TEXT(at, "user_agent", user_agent);
 }
 
 static char *put_gateway(char *at, const struct dp_exchange *x)
 {
     const struct dp_route *route = x->route;
+    gw_str environment = route ? route->environment : x->request.environment;
     if (route) {
-        at = put_text(at, GW_STR("group"), route->group);
-        at = put_text(at, GW_STR("api"), route->api_id);
-        at = put_text(at, GW_STR("api_name"), route->api_name);
+        at = TEXT(at, "group", route->group);
+        at = TEXT(at, "api", route->api_id);
+        at = TEXT(at, "api_name", route->api_name);
     }
-    at = put_text(at, GW_STR("environment"), route ? route->environment : x->request.environment);
+    at = TEXT(at, "environment", environment);
     if (x->app)
-        at = put_text(at, GW_STR("app"), x->app->id);
-    return put_text(at, GW_STR("auth_type"), x->auth_type);
+        at = TEXT(at, "app", x->app->id);
+    return TEXT(at, "auth_type", x->auth_type);
 }
 
 static char *put_answer(char *at, const struct dp_exchange *x, const struct dp_outcome *outcome)
 {
     static const gw_str origins[] = {
         [DP_ORIGIN_LOCAL] = {"local", 5}, [DP_ORIGIN_UPSTREAM] = {"upstream", 8}};
-    at = put_number(at, GW_STR("status"), outcome->status);
-    at = put_text(at, GW_STR("answered_by"), origins[x->response.origin]);
+    at = NUMBER(at, "status", outcome->status);
+    if (x->response.origin != DP_ORIGIN_NONE)
+        at = WORD(at, "answered_by", origins[x->response.origin]);
     if (x->response.refusal)
-        at = put_text(at, GW_STR("error_code"), dp_refusal_row(x->response.refusal)->code);
-    at = put_text(at, GW_STR("reason"), outcome->reason);
-    at = put_number(at, GW_STR("bytes_in"), outcome->bytes_in);
-    at = put_number(at, GW_STR("bytes_out"), outcome->bytes_out);
-    at = put_ms(at, GW_STR("duration_ms"), outcome->duration_ns);
+        at = WORD(at, "error_code", dp_refusal_row(x->response.refusal)->code);
+    at = TEXT(at, "reason", outcome->reason);
+    at = NUMBER(at, "bytes_in", outcome->bytes_in);
+    at = NUMBER(at, "bytes_out", outcome->bytes_out);
+    at = MS(at, "duration_ms", outcome->duration_ns);
     if (outcome->cut)
-        at = put_true(at, GW_STR("cut"));
+        at = PUT(at, ",\"cut\":true");
     if (outcome->attempts == 0)
         return at;
-    at = put_text(at, GW_STR("upstream"), outcome->upstream);
+    at = TEXT(at, "upstream", outcome->upstream);
     if (outcome->upstream_ns > 0)
-        at = put_ms(at, GW_STR("upstream_ms"), outcome->upstream_ns);
-    at = put_number(at, GW_STR("attempts"), outcome->attempts);
-    return outcome->reused ? put_true(at, GW_STR("reused")) : at;
+        at = MS(at, "upstream_ms", outcome->upstream_ns);
+    at = NUMBER(at, "attempts", outcome->attempts);
+    return outcome->reused ? PUT(at, ",\"reused\":true") : at;
 }
 
 size_t dp_access_line_write(char *text, struct dp_line_clock *clock, const struct dp_exchange *x,
