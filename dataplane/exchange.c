@@ -142,18 +142,41 @@ static void on_answer_body(struct dp_upstream_call *call, gw_str data, bool last
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
     dp_downstream_send_body(flow->downstream, data);
     if (last) {
-        forget_call(flow);
+        if (!dp_upstream_is_half_open(call))
+            forget_call(flow);
         dp_downstream_send_end(flow->downstream, dp_upstream_trailers(call));
     } else if (dp_downstream_pending(flow->downstream) >= DP_CONN_HIGH_WATER) {
         dp_upstream_read_body(call, false);
     }
 }
 
+/* The caller has said all, and it has been passed on; `sent` may be to come. */
+static void on_closed(struct dp_upstream_call *call)
+{
+    struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
+    forget_call(flow);
+    if (flow->sent)
+        go(flow, DP_STATE_END);
+}
+
+/* What there is goes out before the end: only the peers know whether it was all. */
+static void end_tunnel(struct dp_flow *flow, enum dp_upstream_failure failure)
+{
+    bool is_idle = failure == DP_FAILURE_TIMEOUT;
+    flow->fault = is_idle ? GW_STR("tunnel.idle") : GW_STR("upstream.cut");
+    if (flow->sent)
+        go(flow, DP_STATE_END);
+    else if (!dp_upstream_is_half_open(&flow->call))
+        dp_downstream_send_end(flow->downstream, NULL);
+}
+
 static void on_failure(struct dp_upstream_call *call, enum dp_upstream_failure failure)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
     forget_call(flow);
-    if (flow->answered)
+    if (flow->tunnel)
+        end_tunnel(flow, failure);
+    else if (flow->answered)
         cut(flow, GW_STR("upstream.cut"));
     else
         answer_instead(flow, dp_answer_of_failure(failure));
@@ -165,6 +188,7 @@ static const struct dp_upstream_events upstream_events = {
     .head = on_answer,
     .body = on_answer_body,
     .failed = on_failure,
+    .closed = on_closed,
 };
 
 static enum dp_verdict call_backend(struct dp_flow *flow)
@@ -216,6 +240,8 @@ static enum dp_body_kind kind_of_answer(const struct dp_flow *flow)
     case DP_BODY_CHUNKED:
     case DP_BODY_UNTIL_CLOSE:
         return DP_BODY_CHUNKED;
+    case DP_BODY_TUNNEL:
+        return DP_BODY_TUNNEL;
     default:
         return DP_BODY_LENGTH;
     }
@@ -229,6 +255,8 @@ static void send_upstream(struct dp_flow *flow)
         .kind = kind_of_answer(flow),
         .length = framing->kind == DP_BODY_LENGTH ? framing->length : 0,
     };
+    if (answer.kind == DP_BODY_TUNNEL)
+        dp_tunnel_open(flow);
     dp_downstream_send_head(flow->downstream, &answer);
     if (answer.kind == DP_BODY_NONE && framing->kind != DP_BODY_NONE) {
         stop_call(flow); /* the backend's body, long or endless, is for nobody */
@@ -296,6 +324,7 @@ static void clear(struct dp_flow *flow)
     flow->pinned = NULL;
     flow->chain = (struct dp_chain){0};
     flow->called = flow->calling = flow->answered = flow->cut = flow->left = false;
+    flow->tunnel = flow->sent = false;
     flow->call.head_ns = 0;
     flow->body_bytes = 0;
     flow->fault = GW_STR_NONE;
@@ -337,7 +366,7 @@ static void on_body(void *request, gw_str data, bool last)
     flow->body_bytes += data.len;
     if (!flow->calling)
         return; /* the backend has answered without it */
-    if (flow->body_bytes <= body_limit(flow))
+    if (flow->tunnel || flow->body_bytes <= body_limit(flow))
         dp_upstream_send_body(&flow->call, data, last,
                               last ? dp_downstream_trailers(flow->downstream) : NULL);
     else if (flow->answered)
@@ -368,9 +397,13 @@ static void on_drained(void *request)
         dp_upstream_read_body(&flow->call, true);
 }
 
+/* With a call that goes on the caller may still speak: half of a tunnel. */
 static void on_sent(void *request)
 {
-    go(request, DP_STATE_END);
+    struct dp_flow *flow = request;
+    flow->sent = true;
+    if (!flow->calling)
+        go(flow, DP_STATE_END);
 }
 
 const struct dp_handler dp_exchange_handler = {
@@ -390,6 +423,7 @@ static void observe(struct dp_flow *flow)
         .status = flow->answered ? x->response.head.status : 499,
         .reason = flow->fault,
         .cut = flow->cut,
+        .tunnel = flow->tunnel,
         .bytes_in = dp_downstream_bytes_in(flow->downstream),
         .bytes_out = dp_downstream_bytes_out(flow->downstream),
         .duration_ns = x->worker->loop.now_ns - flow->started_ns,
@@ -417,5 +451,6 @@ static void end(struct dp_flow *flow)
     else if (!flow->left)
         dp_downstream_finish(flow->downstream);
     dp_worker_unpin(flow->pinned);
+    dp_tunnel_close(flow);
     give_flow(worker, flow);
 }

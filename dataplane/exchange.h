@@ -41,7 +41,8 @@ struct dp_response {
 struct dp_exchange {
     struct gw_arena arena; /* ends with the exchange */
     struct dp_worker *worker;
-    struct dp_snapshot *snapshot; /* pinned: the one it started with, to the end */
+    struct dp_snapshot *snapshot; /* pinned: the one it started with, to the end; of a tunnel until
+                                     it is open, then NULL (route and app stay) */
     const struct dp_route *route; /* NULL until matched */
     struct dp_route_match match;  /* parameters and rest of the path */
     struct dp_request request;

@@ -136,6 +136,7 @@ static int set_up_empty(void **state)
         .body_timeout_ms = 300,
         .idle_timeout_ms = 5000,
         .write_timeout_ms = 5000,
+        .stream_idle_timeout_ms = 5000,
         .request_body_max = 1024 * 1024,
         .upstream_connect_timeout_ms = 2000,
         .upstream_idle_timeout_ms = 5000,
@@ -449,6 +450,35 @@ static void an_exchange_ends_on_the_snapshot_it_began_with(void **state)
     assert_string_equal(f->answer.body, "changed");
 }
 
+static void wait_for_tunnels(struct fixture *f, int64_t count)
+{
+    for (int i = 0; i < TEST_TIMEOUT_S * 1000; i++) {
+        if (gw_metric_read(f->shared.metrics, DP_METRIC_TUNNELS, 0) == count)
+            return;
+        usleep(1000);
+    }
+    fail_msg("there are not %lld tunnels", (long long)count);
+}
+
+/* Everything that it began with is replaced meanwhile; the log reads it at the end. */
+static void a_tunnel_outlives_the_snapshot_it_began_with(void **state)
+{
+    struct fixture *f = *state;
+    char bytes[4];
+    say(f, "GET /tunnel HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    hear(f, "101");
+    wait_for_tunnels(f, 1);
+    publish(f, "changed");
+    publish(f, "changed again");
+    say(f, "ping");
+    assert_int_equal(recv(f->fd, bytes, sizeof bytes, MSG_WAITALL), 4);
+    assert_memory_equal(bytes, "ping", 4);
+    shutdown(f->fd, SHUT_WR);
+    assert_true(is_closed(f));
+    wait_for_tunnels(f, 0);
+    assert_int_equal(gw_metric_read(f->shared.metrics, DP_METRIC_REQUESTS, DP_CLASS_1XX), 1);
+}
+
 static void a_drain_loses_no_request(void **state)
 {
     struct fixture *f = *state;
@@ -493,6 +523,7 @@ int main(void)
         TEST(slow_callers_are_told),
         TEST(a_caller_that_leaves_frees_the_backend),
         TEST(an_exchange_ends_on_the_snapshot_it_began_with),
+        TEST(a_tunnel_outlives_the_snapshot_it_began_with),
         TEST(a_drain_loses_no_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,8 @@ struct dp_flow {
     bool answered; /* the caller has been sent a head */
     bool cut;      /* the caller does not get all of the answer */
     bool left;     /* the caller has: downstream closes by itself */
+    bool tunnel;   /* bytes flow both ways; route and app are held, but no snapshot */
+    bool sent;     /* of a tunnel: the backend's end has been passed on */
     gw_nsec started_ns;
     uint64_t body_bytes; /* of the request so far */
     gw_str fault;        /* reason word when no refusal says it; empty: none */
@@ -58,5 +60,10 @@ enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure);
 /* Of a request that could not be read; *ret_reason says more than the refusal. */
 enum dp_refusal dp_answer_of_fault(enum dp_downstream_fault fault, ptrdiff_t error,
                                    gw_str *ret_reason);
+
+/* tunnel.c: the answer's head is about to leave, and with it all that only a handshake needs. */
+void dp_tunnel_open(struct dp_flow *flow);
+/* At the end of the exchange. */
+void dp_tunnel_close(struct dp_flow *flow);
 
 #endif

@@ -2,6 +2,8 @@
 /* The request as the backend gets it: target, method, host and headers. */
 #include "dataplane/flow.h"
 #include "dataplane/http/uri.h"
+#include "dataplane/settings.h"
+#include "dataplane/worker_internal.h"
 
 #define VIA_NAME GW_STR("penstock")
 #define HOPS_MAX 10 /* an API may call the gateway up to 10 levels deep */
@@ -137,6 +139,7 @@ static struct dp_h1_framing framing_for(const struct dp_h1_framing *callers, enu
         .length = callers->length,
         .minor = 1,
         .keep_alive = true,
+        .upgrade = callers->upgrade && method == DP_METHOD_GET,
     };
 }
 
@@ -165,6 +168,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
         .headers = &x->request.head.headers,
         .framing = framing_for(framing, method),
         .timeout_ms = backend->timeout_ms,
+        .stream_idle_ms = x->worker->shared->settings->stream_idle_timeout_ms,
         .retry_count = backend->retry_count,
     };
     return DP_NEXT;

@@ -70,6 +70,9 @@ static const struct gw_setting rows[] = {
         "Between two requests of a connection; then it is closed"),
     ROW("write-timeout", DURATION, write_timeout_ms, "60s", 1, HOUR,
         "How long a caller may take no byte of an answer"),
+    ROW("stream-idle-timeout", DURATION, stream_idle_timeout_ms, "5m", 1, 24 * HOUR,
+        "How long nothing may move in a WebSocket connection, and how long an event stream "
+        "(text/event-stream) may be silent; where the API's backend timeout is longer, that"),
     ROW("request-body-max", BYTES, request_body_max, "12MiB", MIB, 9536 * MIB,
         "Largest body of a request; beyond: 413"),
     ROW("source-from-xff", BOOL, source_from_xff, "false", 0, 0,

@@ -20,11 +20,12 @@ struct dp_settings {
     bool http2;
     int64_t http2_streams_max; /* requests at once on one connection */
     gw_msec head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
-    int64_t request_body_max; /* bytes of one request's body; beyond: 413 */
-    bool source_from_xff;     /* the source address is taken from X-Forwarded-For */
-    int64_t xff_index;        /* 0: the first; -1: the last */
-    bool xff_strict;          /* none there: IP access control refuses */
-    bool debug_for_all;       /* X-Apig-Mode: debug is answered also without an app */
+    gw_msec stream_idle_timeout_ms; /* of WebSocket and event streams */
+    int64_t request_body_max;       /* bytes of one request's body; beyond: 413 */
+    bool source_from_xff;           /* the source address is taken from X-Forwarded-For */
+    int64_t xff_index;              /* 0: the first; -1: the last */
+    bool xff_strict;                /* none there: IP access control refuses */
+    bool debug_for_all;             /* X-Apig-Mode: debug is answered also without an app */
 
     /* backends */
     gw_msec upstream_connect_timeout_ms, upstream_idle_timeout_ms;

@@ -103,6 +103,19 @@ static inline bool stream_back(int fd, const char *head)
     return is_sent;
 }
 
+/* Switches to WebSocket, and sends back what comes until its end. */
+static inline bool tunnel_back(int fd)
+{
+    static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                               "Connection: Upgrade\r\n\r\n";
+    char bytes[16 * 1024];
+    ssize_t got = 0;
+    if (send_bytes(fd, head, sizeof head - 1))
+        while ((got = recv(fd, bytes, sizeof bytes, 0)) > 0 && send_bytes(fd, bytes, (size_t)got))
+            ;
+    return false;
+}
+
 struct backend {
     int listener;
     uint16_t port;
@@ -152,7 +165,9 @@ static inline void *serve_connection(void *arg)
     bool goes_on = true;
     while (goes_on && receive_head(c->fd, request)) {
         atomic_fetch_add(&c->backend->requests, 1);
-        if (strstr(request->head, "/stream "))
+        if (strstr(request->head, "/tunnel "))
+            goes_on = tunnel_back(c->fd);
+        else if (strstr(request->head, "/stream "))
             goes_on = stream_back(c->fd, request->head);
         else
             goes_on = receive_body(c->fd, request) && answer(c->backend, c->fd, request);

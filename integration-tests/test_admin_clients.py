@@ -1,12 +1,9 @@
 """The management API from foreign clients: python grpcio with generated stubs, and grpc-js by reflection."""
-import json
-import pathlib
-import subprocess
-
 import pytest
 
+from lib.node import node
+
 grpc = pytest.importorskip("grpc")
-NODE = pathlib.Path(__file__).parent / "node"
 
 
 @pytest.fixture
@@ -90,14 +87,6 @@ def test_a_deadline_is_kept(service, controlplane):
     assert code_of(lambda: groups.ListApiGroups(pb.ListApiGroupsRequest(), timeout=0.000001)).code() == \
         grpc.StatusCode.DEADLINE_EXCEEDED
     assert groups.ListApiGroups(pb.ListApiGroupsRequest(), timeout=20)
-
-
-def node(script, *words):
-    if not (NODE / "node_modules").exists():
-        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=NODE, check=True)
-    done = subprocess.run(["node", NODE / script, *words], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_grpc_js_finds_every_service_by_reflection(controlplane):

@@ -240,8 +240,8 @@ def test_http_1_0_keeps_alive_when_asked(port):
             assert answer.status == 200 and answer.header("Connection") == "keep-alive"
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.0"])
-def test_no_request_switches_protocols(port, protocol):
+@pytest.mark.parametrize("protocol", ["h2c", "TLS/1.0"])
+def test_no_request_switches_to_other_protocols_than_websocket(port, protocol):
     with Connection(port) as connection:
         connection.send(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade, HTTP2-Settings\r\n"
                         f"Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")

@@ -10,8 +10,11 @@
 struct dp_connection; /* connection.h, private */
 struct dp_downstream;
 
-/* The head of the answer; kind and length say what follows: LENGTH, CHUNKED (length not known) or
- * NONE (there cannot be a body). close: the last answer on this connection. */
+/* The head of the answer; kind and length say what follows: LENGTH, CHUNKED (length not known),
+ * NONE (there cannot be a body) or TUNNEL. close: the last answer on this connection.
+ * TUNNEL: the request, whose framing asked to upgrade, has a body again, which ends with the
+ * caller's FIN as the answer does with ours; neither waits for the other, and no timeout applies
+ * until send_end. */
 struct dp_downstream_answer {
     const struct dp_response_head *head;
     enum dp_body_kind kind;

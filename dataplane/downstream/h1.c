@@ -30,6 +30,13 @@ static void leave(struct dp_h1_connection *c)
     close_connection(c);
 }
 
+/* In a tunnel silence is watched by who hands its bytes on. */
+static void arm(struct dp_h1_connection *c, gw_msec after)
+{
+    if (c->out_kind != DP_BODY_TUNNEL || c->answer_done)
+        dp_loop_arm(c->base.server->loop, &c->base.timer, after);
+}
+
 /* The request cannot be read on: the handler answers, and the connection ends with the answer. */
 static void report(struct dp_h1_connection *c, enum dp_downstream_fault fault, ptrdiff_t error)
 {
@@ -46,6 +53,7 @@ static void begin_head(struct dp_h1_connection *c)
     c->downstream.bytes_in = c->downstream.bytes_out = 0;
     c->head_sent = c->answer_done = c->broken = c->reading = c->continued = false;
     c->keep_alive = c->half_closed = false;
+    c->out_kind = DP_BODY_NONE;
     c->downstream.framing = (struct dp_h1_framing){.minor = 1};
     c->body = (struct dp_h1_body){.done = true};
     c->request = server->handler->begin(&c->downstream, &c->head, &c->arena);
@@ -81,6 +89,19 @@ static void stop_body_timer(struct dp_h1_connection *c)
         dp_timer_stop(&c->base.timer);
 }
 
+/* All that came has been handed on. */
+static void wait_for_body(struct dp_h1_connection *c)
+{
+    if (c->body.kind == DP_BODY_TUNNEL) /* an idle one holds no memory for input */
+        dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
+    if (!c->half_closed && !c->base.conn.blocked)
+        arm(c, c->base.server->limits.body_timeout_ms);
+    else if (c->half_closed && dp_h1_body_close(&c->body))
+        c->base.server->handler->body(c->request, GW_STR_NONE, true);
+    else if (c->half_closed)
+        leave(c);
+}
+
 static void pump_body(struct dp_h1_connection *c)
 {
     while (c->reading && !c->body.done) {
@@ -90,14 +111,8 @@ static void pump_body(struct dp_h1_connection *c)
             report(c, DP_FAULT_BAD_BODY, n);
             return;
         }
-        if (n == 0 && c->half_closed) {
-            leave(c);
-            return;
-        }
         if (n == 0) {
-            if (!c->base.conn.blocked)
-                dp_loop_arm(c->base.server->loop, &c->base.timer,
-                            c->base.server->limits.body_timeout_ms);
+            wait_for_body(c);
             return;
         }
         dp_input_consume(&c->base.conn.input, (size_t)n);
@@ -263,11 +278,13 @@ static void on_drained(struct dp_conn *conn)
     if (c->phase != DP_PHASE_REQUEST)
         return;
     if (c->reading && !c->body.done)
-        dp_loop_arm(conn->loop, &c->base.timer, c->base.server->limits.body_timeout_ms);
+        arm(c, c->base.server->limits.body_timeout_ms);
     else
         dp_timer_stop(&c->base.timer);
     if (c->answer_done) {
         c->answer_done = false;
+        if (c->out_kind == DP_BODY_TUNNEL)
+            dp_conn_shutdown(conn);
         c->base.server->handler->sent(c->request);
     } else if (c->head_sent) {
         c->base.server->handler->drained(c->request);
@@ -277,7 +294,7 @@ static void on_drained(struct dp_conn *conn)
 static void on_stalled(struct dp_conn *conn)
 {
     struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
-    dp_loop_arm(conn->loop, &c->base.timer, c->base.server->limits.write_timeout_ms);
+    arm(c, c->base.server->limits.write_timeout_ms);
 }
 
 static void on_failed(struct dp_conn *conn, int error)
@@ -407,7 +424,7 @@ void dp_h1_read_body(struct dp_downstream *downstream, bool on)
         dp_conn_send(&c->base.conn, GW_STR("HTTP/1.1 100 Continue\r\n\r\n"));
     c->continued = true;
     if (!c->base.conn.blocked)
-        dp_loop_arm(loop, &c->base.timer, c->base.server->limits.body_timeout_ms);
+        arm(c, c->base.server->limits.body_timeout_ms);
     dp_conn_resume(&c->base.conn);
     dp_loop_later(loop, &c->task);
 }
@@ -420,7 +437,8 @@ static void linger(struct dp_h1_connection *c)
     if (c->base.conn.input.block)
         dp_input_consume(&c->base.conn.input, dp_input_view(&c->base.conn.input).len);
     dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
-    dp_conn_shutdown(&c->base.conn);
+    if (c->out_kind != DP_BODY_TUNNEL) /* there it has been sent */
+        dp_conn_shutdown(&c->base.conn);
     dp_conn_resume(&c->base.conn);
     dp_loop_arm(loop, &c->base.timer, LINGER_SILENCE_MS);
 }

@@ -47,13 +47,23 @@ static bool may_discard_rest(const struct dp_h1_connection *c)
     return c->body.kind == DP_BODY_LENGTH && c->body.left <= DISCARD_BYTES_MAX && !is_withheld;
 }
 
+/* The request's head goes, and a body comes that nobody announced. */
+static void open_tunnel(struct dp_h1_connection *c)
+{
+    const struct dp_h1_framing framing = {.kind = DP_BODY_TUNNEL};
+    dp_h1_body_init(&c->body, &framing, &dp_h1_limits_default, c->arena);
+    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
+    dp_timer_stop(&c->base.timer);
+}
+
 static void send_head(struct dp_downstream *downstream, const struct dp_downstream_answer *answer)
 {
     struct dp_h1_connection *c = dp_h1_connection_of(downstream);
     struct dp_h1_framing framing = {.kind = answer->kind, .length = answer->length, .minor = 1};
     bool is_last = c->half_closed && dp_input_view(&c->base.conn.input).len == 0;
-    framing.keep_alive = c->downstream.framing.keep_alive && !answer->close && !c->broken &&
-                         !is_last && !c->base.server->draining && may_discard_rest(c);
+    framing.upgrade = answer->kind == DP_BODY_TUNNEL;
+    framing.keep_alive = c->downstream.framing.keep_alive && !framing.upgrade && !answer->close &&
+                         !c->broken && !is_last && !c->base.server->draining && may_discard_rest(c);
     if (c->half_closed)
         dp_timer_stop(&c->base.timer);
     dp_h1_framing_for_reader(&framing, c->downstream.framing.minor);
@@ -62,6 +72,8 @@ static void send_head(struct dp_downstream *downstream, const struct dp_downstre
     c->head_sent = true;
     send_written(c, dp_h1_write_response(&c->base.server->loop->scratch, answer->head->status,
                                          answer->head->reason, &answer->head->headers, &framing));
+    if (framing.upgrade)
+        open_tunnel(c);
 }
 
 static void send_body(struct dp_downstream *downstream, gw_str data)
@@ -87,6 +99,8 @@ static void send_end(struct dp_downstream *downstream, const struct dp_headers *
     else if (c->out_kind == DP_BODY_CHUNKED)
         put(c, DP_H1_LAST_CHUNK);
     c->answer_done = true;
+    if (c->base.conn.blocked) /* a tunnel had no limit before */
+        dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.write_timeout_ms);
     dp_conn_touch(&c->base.conn);
 }
 

@@ -23,7 +23,7 @@ struct dp_handler {
      * live in *ret_arena; both are the request's. */
     void *(*begin)(struct dp_downstream *downstream, struct dp_request_head **ret_head,
                    struct gw_arena **ret_arena);
-    /* The head is complete. Its views stay good until finish or abort. */
+    /* The head is complete. Its views stay good until finish or abort, or the head of a TUNNEL. */
     void (*head)(void *request);
     /* Data of the body, and whether it was the last; only between read_body(true) and (false). */
     void (*body)(void *request, gw_str data, bool last);

@@ -283,6 +283,20 @@ void dp_headers_strip_shadows(struct dp_headers *headers)
     headers->count = kept;
 }
 
+void dp_request_head_keep(struct dp_request_head *head)
+{
+    struct dp_headers *headers = &head->headers;
+    gw_str *const texts[] = {&head->method_name, &head->target,    &head->path,
+                             &head->query,       &head->authority, &head->host};
+    for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
+        *texts[i] = gw_arena_dup(headers->arena, *texts[i]);
+    for (unsigned i = 0; i < headers->count; i++) {
+        struct dp_header *header = &headers->items[i];
+        header->name = gw_arena_dup(headers->arena, header->name);
+        header->value = gw_arena_dup(headers->arena, header->value);
+    }
+}
+
 static bool list_has(gw_str list, gw_str token)
 {
     while (list.ptr) {

@@ -101,6 +101,9 @@ struct dp_request_head {
     struct dp_headers headers;
 };
 
+/* Copies all text into the headers' arena: the buffer that was parsed may go. */
+void dp_request_head_keep(struct dp_request_head *head);
+
 struct dp_response_head {
     unsigned status;      /* 100 to 599 */
     uint8_t major, minor; /* of the peer that sent it */

@@ -266,6 +266,23 @@ static void lists_are_searched_by_element(void **state)
     assert_false(dp_headers_list_has(&headers, DP_HEADER_UPGRADE, GW_STR("upgrade")));
 }
 
+static void a_head_may_outlive_its_buffer(void **state)
+{
+    char buffer[] = "GET /p?q host x: v";
+    struct dp_request_head head = {.method_name = gw_str_n(buffer, 3),
+                                   .path = gw_str_n(buffer + 4, 2),
+                                   .query = gw_str_n(buffer + 7, 1),
+                                   .host = gw_str_n(buffer + 9, 4)};
+    dp_headers_init(&head.headers, *state);
+    dp_headers_append(&head.headers, gw_str_n(buffer + 14, 1), gw_str_n(buffer + 17, 1));
+    dp_request_head_keep(&head);
+    memset(buffer, 0, sizeof buffer);
+    assert_true(gw_str_eq(head.method_name, GW_STR("GET")) && gw_str_eq(head.path, GW_STR("/p")));
+    assert_true(gw_str_eq(head.query, GW_STR("q")) && gw_str_eq(head.host, GW_STR("host")));
+    assert_int_equal(head.authority.len, 0);
+    assert_string_equal(list(*state, &head.headers), "x=v;");
+}
+
 static void methods_are_case_sensitive_words(void **state)
 {
     (void)state;
@@ -322,6 +339,7 @@ int main(void)
         TEST(only_the_first_32_names_of_connection_count),
         TEST(known_names_spelled_with_an_underscore_go),
         TEST(lists_are_searched_by_element),
+        TEST(a_head_may_outlive_its_buffer),
         TEST(methods_are_case_sensitive_words),
         TEST(statuses_have_reasons),
     };

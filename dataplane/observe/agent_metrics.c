@@ -49,7 +49,8 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                        .help = "Answers that did not reach the caller whole."},
     [DP_METRIC_REQUEST_DURATION] = {"penstock_agent_request_duration_seconds", SECONDS,
                                     .help = "From the first byte of a request to the last byte of "
-                                            "its answer."},
+                                            "its answer; of WebSocket to the end of the "
+                                            "handshake."},
     [DP_METRIC_UPSTREAM_DURATION] = {"penstock_agent_upstream_duration_seconds", SECONDS,
                                      .help = "From the start of a call to a backend, retries "
                                              "included, to the head of its answer."},
@@ -108,4 +109,8 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                                             .help = "Retries that the retry budget forbade."},
     [DP_METRIC_UPSTREAM_TIMEOUTS] = {"penstock_agent_upstream_timeouts_total", COUNTER,
                                      .help = "Attempts that a backend did not answer in time."},
+    [DP_METRIC_TUNNELS] = {"penstock_agent_tunnels", GAUGE, .help = "Open WebSocket connections."},
+    [DP_METRIC_STREAM_TIMEOUTS] = {"penstock_agent_stream_timeouts_total", COUNTER,
+                                   .help = "WebSocket connections and event streams that ended "
+                                           "because nothing moved in them."},
 };

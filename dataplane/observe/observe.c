@@ -49,22 +49,33 @@ static enum dp_metric_protocol protocol_of(const struct dp_request_head *head)
     return head->minor == 0 ? DP_PROTOCOL_HTTP1_0 : DP_PROTOCOL_HTTP1_1;
 }
 
+static void count_request(struct dp_observer *observer, const struct dp_exchange *x,
+                          enum dp_metric_class class, gw_nsec duration_ns)
+{
+    struct gw_metric_cells *cells = observer->cells;
+    gw_metric_add(cells, DP_METRIC_REQUESTS, class, 1);
+    if (x->request.head.path.len > 0)
+        gw_metric_add(cells, DP_METRIC_PROTOCOLS, protocol_of(&x->request.head), 1);
+    gw_metric_observe(cells, DP_METRIC_REQUEST_DURATION, 0, duration_ns);
+}
+
 static void count(struct dp_observer *observer, const struct dp_exchange *x,
                   const struct dp_outcome *outcome)
 {
     struct gw_metric_cells *cells = observer->cells;
-    gw_metric_add(cells, DP_METRIC_REQUESTS, class_of(outcome), 1);
-    if (x->request.head.path.len > 0)
-        gw_metric_add(cells, DP_METRIC_PROTOCOLS, protocol_of(&x->request.head), 1);
-    if (x->response.refusal)
-        gw_metric_add(cells, DP_METRIC_REFUSALS, (unsigned)x->response.refusal - 1, 1);
     if (outcome->cut)
         gw_metric_add(cells, DP_METRIC_CUT, 0, 1);
-    gw_metric_observe(cells, DP_METRIC_REQUEST_DURATION, 0, outcome->duration_ns);
     if (outcome->upstream_ns > 0)
         gw_metric_observe(cells, DP_METRIC_UPSTREAM_DURATION, 0, outcome->upstream_ns);
     gw_metric_add(cells, DP_METRIC_BYTES_IN, 0, (int64_t)outcome->bytes_in);
     gw_metric_add(cells, DP_METRIC_BYTES_OUT, 0, (int64_t)outcome->bytes_out);
+    if (outcome->tunnel) {
+        gw_metric_add(cells, DP_METRIC_TUNNELS, 0, -1);
+        return;
+    }
+    if (x->response.refusal)
+        gw_metric_add(cells, DP_METRIC_REFUSALS, (unsigned)x->response.refusal - 1, 1);
+    count_request(observer, x, class_of(outcome), outcome->duration_ns);
 }
 
 static void count_for_route(const struct dp_observer *observer, const struct dp_exchange *x,
@@ -72,11 +83,11 @@ static void count_for_route(const struct dp_observer *observer, const struct dp_
 {
     enum dp_metric_class class = class_of(outcome);
     struct dp_route_totals delta = {
-        .requests = 1,
+        .requests = outcome->tunnel ? 0 : 1,
         .errors_4xx = class == DP_CLASS_4XX || class == DP_CLASS_GONE,
         .errors_5xx = class == DP_CLASS_5XX,
         .throttled = x->response.refusal == DP_REFUSE_THROTTLED,
-        .latency_us = outcome->duration_ns / 1000,
+        .latency_us = outcome->tunnel ? 0 : outcome->duration_ns / 1000,
         .request_bytes = (int64_t)outcome->bytes_in,
         .response_bytes = (int64_t)outcome->bytes_out,
     };
@@ -93,6 +104,15 @@ void dp_observe_exchange(struct dp_observer *observer, const struct dp_exchange 
         return;
     size_t len = dp_access_line_write(observer->line, &observer->clock, x, outcome);
     dp_access_log_put(observer->access_log, observer->worker, gw_str_n(observer->line, len));
+}
+
+void dp_observe_tunnel(struct dp_observer *observer, const struct dp_exchange *x,
+                       gw_nsec duration_ns)
+{
+    struct dp_route_totals delta = {.requests = 1, .latency_us = duration_ns / 1000};
+    gw_metric_add(observer->cells, DP_METRIC_TUNNELS, 0, 1);
+    count_request(observer, x, DP_CLASS_1XX, duration_ns);
+    dp_route_stats_add(x->route->stats, observer->worker, &delta);
 }
 
 void dp_observe_connections(struct dp_observer *observer, const struct dp_server *server,
@@ -124,6 +144,7 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         {DP_METRIC_UPSTREAM_RETRIES, 0, upstreams->retries},
         {DP_METRIC_UPSTREAM_RETRIES_REFUSED, 0, upstreams->budget_refusals},
         {DP_METRIC_UPSTREAM_TIMEOUTS, 0, upstreams->timeouts},
+        {DP_METRIC_STREAM_TIMEOUTS, 0, upstreams->stream_timeouts},
     };
     for (unsigned i = 0; i < GW_ARRAY_LEN(values); i++)
         gw_metric_set(observer->cells, values[i].row, values[i].series, (int64_t)values[i].value);

@@ -25,6 +25,7 @@ struct dp_outcome {
     unsigned attempts;            /* at the backend */
     bool reused;                  /* the connection to the backend */
     bool cut;                     /* the answer did not leave whole */
+    bool tunnel;                  /* dp_observe_tunnel was called for it */
     uint64_t bytes_in, bytes_out; /* of the caller's connection, heads and framing included */
     gw_nsec duration_ns;          /* first byte of the head to last byte of the answer */
     gw_nsec upstream_ns;          /* from the start of the call to the answer's head; 0: none */
@@ -32,6 +33,11 @@ struct dp_outcome {
 /* Once per exchange, also for those that never got a head parsed (then route is NULL). */
 void dp_observe_exchange(struct dp_observer *observer, const struct dp_exchange *x,
                          const struct dp_outcome *outcome);
+
+/* Once per tunnel, at its handshake, which is what counts as the call and as its duration; its end
+ * adds the bytes, and writes the line. */
+void dp_observe_tunnel(struct dp_observer *observer, const struct dp_exchange *x,
+                       gw_nsec duration_ns);
 
 struct dp_server;
 struct dp_upstreams_stats;

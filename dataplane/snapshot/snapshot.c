@@ -117,3 +117,38 @@ bool dp_app_may_call(const struct dp_app *app, const struct dp_route *route)
     return bsearch(&target->id, unit->grants, unit->grant_count, sizeof unit->grants[0],
                    dp_route_id_cmp) != NULL;
 }
+
+/* What is compiled is const to all but its count. */
+static struct dp_unit *unit_of_route(const struct dp_route *route)
+{
+    return &gw_container_of((struct dp_route *)(uintptr_t)route, struct dp_route_unit, route)->unit;
+}
+
+static struct dp_unit *unit_of_app(const struct dp_app *app)
+{
+    return &gw_container_of((struct dp_app *)(uintptr_t)app, struct dp_app_unit, app)->unit;
+}
+
+void dp_route_ref(const struct dp_route *route)
+{
+    if (route)
+        (void)dp_unit_ref(unit_of_route(route)); /* that is this one */
+}
+
+void dp_route_unref(const struct dp_route *route)
+{
+    if (route)
+        dp_unit_unref(unit_of_route(route));
+}
+
+void dp_app_ref(const struct dp_app *app)
+{
+    if (app)
+        (void)dp_unit_ref(unit_of_app(app)); /* that is this one */
+}
+
+void dp_app_unref(const struct dp_app *app)
+{
+    if (app)
+        dp_unit_unref(unit_of_app(app));
+}

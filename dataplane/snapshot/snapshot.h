@@ -102,4 +102,10 @@ const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,
                                              const uint8_t digest[DP_APP_CODE_DIGEST_BYTES]);
 bool dp_app_may_call(const struct dp_app *app, const struct dp_route *route);
 
+/* For what outlives its snapshot, as a tunnel does: any thread; take NULL. */
+void dp_route_ref(const struct dp_route *route);
+void dp_route_unref(const struct dp_route *route);
+void dp_app_ref(const struct dp_app *app);
+void dp_app_unref(const struct dp_app *app);
+
 #endif

@@ -103,6 +103,11 @@ void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last
  * (want_body, send_body), and each `last` is that side's FIN. body(last) leaves the other way open
  * until the caller ends it, which `closed` tells; when the caller was first, it ends the call. */
 void dp_upstream_read_body(struct dp_upstream_call *call, bool on);
+/* Of a tunnel whose backend has ended: the other way is still open. */
+static inline bool dp_upstream_is_half_open(const struct dp_upstream_call *call)
+{
+    return call->answer_complete;
+}
 /* Of the answer, once its body has ended. */
 const struct dp_headers *dp_upstream_trailers(const struct dp_upstream_call *call);
 /* Ends the call early: the connection closes. Nothing happens when it has ended already. */
