@@ -155,6 +155,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
     make_headers(flow);
     flow->out = (struct dp_upstream_request){
         .channel = backend->channel,
+        .http2 = backend->http2,
         .tls = backend->tls,
         .tls_name = backend->host_header,
         .method = method,

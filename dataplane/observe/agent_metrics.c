@@ -113,4 +113,21 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
     [DP_METRIC_STREAM_TIMEOUTS] = {"penstock_agent_stream_timeouts_total", COUNTER,
                                    .help = "WebSocket connections and event streams that ended "
                                            "because nothing moved in them."},
+    [DP_METRIC_UPSTREAM_SESSIONS] = {"penstock_agent_upstream_http2_sessions", GAUGE,
+                                     .help = "Of the connections to backends, those of HTTP/2."},
+    [DP_METRIC_UPSTREAM_STREAMS] = {"penstock_agent_upstream_http2_streams", GAUGE,
+                                    .help = "Requests on them now, those that wait among them."},
+    [DP_METRIC_UPSTREAM_STREAMS_OPENED] = {"penstock_agent_upstream_http2_streams_total", COUNTER,
+                                           .help = "Requests sent over HTTP/2."},
+    [DP_METRIC_UPSTREAM_STREAMS_REFUSED] = {"penstock_agent_upstream_http2_refused_total", COUNTER,
+                                            .help = "Of those, the ones that a backend said it "
+                                                    "has not processed; they are sent again."},
+    [DP_METRIC_UPSTREAM_GOAWAYS] = {"penstock_agent_upstream_http2_goaways_total", COUNTER,
+                                    .help = "Sessions that a backend ended by GOAWAY."},
+    [DP_METRIC_UPSTREAM_HTTP2_FAILURES] = {"penstock_agent_upstream_http2_failures_total", COUNTER,
+                                           .help = "Attempts to connect that found no HTTP/2."},
+    [DP_METRIC_UPSTREAM_FLOODS] = {"penstock_agent_upstream_http2_floods_total", COUNTER,
+                                   .help = "Sessions ended for frames that carry nothing."},
+    [DP_METRIC_UPSTREAM_DEAD] = {"penstock_agent_upstream_http2_dead_total", COUNTER,
+                                 .help = "Sessions ended because a PING was not answered."},
 };

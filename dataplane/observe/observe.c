@@ -145,6 +145,14 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         {DP_METRIC_UPSTREAM_RETRIES_REFUSED, 0, upstreams->budget_refusals},
         {DP_METRIC_UPSTREAM_TIMEOUTS, 0, upstreams->timeouts},
         {DP_METRIC_STREAM_TIMEOUTS, 0, upstreams->stream_timeouts},
+        {DP_METRIC_UPSTREAM_SESSIONS, 0, upstreams->h2_sessions},
+        {DP_METRIC_UPSTREAM_STREAMS, 0, upstreams->h2_streams},
+        {DP_METRIC_UPSTREAM_STREAMS_OPENED, 0, upstreams->h2_requests},
+        {DP_METRIC_UPSTREAM_STREAMS_REFUSED, 0, upstreams->h2_refused},
+        {DP_METRIC_UPSTREAM_GOAWAYS, 0, upstreams->h2_goaways},
+        {DP_METRIC_UPSTREAM_HTTP2_FAILURES, 0, upstreams->h2_failures},
+        {DP_METRIC_UPSTREAM_FLOODS, 0, upstreams->h2_floods},
+        {DP_METRIC_UPSTREAM_DEAD, 0, upstreams->h2_dead},
     };
     for (unsigned i = 0; i < GW_ARRAY_LEN(values); i++)
         gw_metric_set(observer->cells, values[i].row, values[i].series, (int64_t)values[i].value);

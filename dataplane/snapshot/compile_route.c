@@ -107,6 +107,7 @@ static int compile_frontend(const struct job *job)
     route->is_prefix = message->prefix;
     route->http = message->http;
     route->https = message->https;
+    route->grpc = message->grpc;
     job->unit->id = dp_compile_route_id(job->parts, route->name);
     return 0;
 }
@@ -262,6 +263,7 @@ static int compile_http(const struct job *job, const http_message *http)
         return -1;
     backend->kind = DP_BACKEND_HTTP;
     backend->tls = http->tls;
+    backend->http2 = http->http2 || job->message->grpc;
     backend->method = (enum dp_method)method;
     backend->host_header = gw_arena_dup(job->arena, gw_str_from(http->host_header));
     backend->timeout_ms = http->timeout_ms;

@@ -47,6 +47,7 @@ struct dp_backend {
     const struct dp_channel *channel; /* HTTP; NULL: it does not exist (500 APIG.0609 is never seen:
                                          compile refuses) */
     bool tls;
+    bool http2;            /* with prior knowledge, or over TLS by ALPN */
     gw_str host_header;    /* empty: the caller's */
     enum dp_method method; /* DP_METHOD_OTHER: the caller's */
     /* Path template cut into literals and parameters: literal[0] param[0] literal[1] ...; no parts:
@@ -67,6 +68,7 @@ struct dp_route {
     gw_str environment; /* "RELEASE" */
     gw_str path;        /* the definition: "/orders/{id}" */
     bool is_prefix, http, https;
+    bool grpc; /* the backend speaks HTTP/2 */
     struct dp_backend backend;
     const struct dp_link *links; /* the chain, in order of chain.c */
     unsigned link_count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request's attempts: which member, which connection, how long, and whether once more. */
 #include "dataplane/upstream/h1_link.h"
+#include "dataplane/upstream/h2_link.h"
 
 #define RESOLVE_POLL_MS DP_WHEEL_TICK_MS
 
@@ -74,10 +75,11 @@ static void watch_answer(struct dp_upstream_call *call)
 
 /* ---- the request's body */
 
-/* Whether what has been sent may have to be sent again. */
+/* Whether what has been sent may have to be sent again. Over HTTP/2 always: a backend may say that
+ * it has not processed it. */
 static bool may_send_again(const struct dp_upstream_request *request)
 {
-    return dp_method_is_idempotent(request->method) || request->retry_count > 0;
+    return dp_method_is_idempotent(request->method) || request->retry_count > 0 || request->http2;
 }
 
 static size_t replay_bytes(const struct dp_upstream_call *call)
@@ -193,23 +195,30 @@ static void attach(struct dp_upstream_call *call, struct dp_upstream_link *link)
         link->ops->send_end(link);
 }
 
+static int connect_link(struct dp_upstream_call *call, const struct dp_address *address,
+                        unsigned index)
+{
+    if (call->request->http2) /* the session has the timeout, for all who wait for it */
+        return dp_uh2_link_connect(call, address, index);
+    arm(call, call->upstreams->options.connect_timeout_ms);
+    return dp_h1_link_connect(call, address, index);
+}
+
 /* The next address of the endpoint that takes the attempt; `failure` is the last one's. */
 static void connect_next(struct dp_upstream_call *call, enum dp_upstream_failure failure)
 {
-    struct dp_upstreams *upstreams = call->upstreams;
     struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
     unsigned count = dp_endpoint_addresses(call->member->endpoint, addresses);
     while (call->addresses_left > 0) {
         call->addresses_left--;
         unsigned index = ++call->address % count;
-        upstreams->stats.connects++;
-        if (dp_h1_link_connect(call, &addresses[index], index) == 0) {
+        if (connect_link(call, &addresses[index], index) == 0) {
             call->state = DP_CALL_CONNECTING;
-            arm(call, upstreams->options.connect_timeout_ms);
             return;
         }
-        upstreams->stats.connect_failures++;
+        call->upstreams->stats.connect_failures++;
     }
+    dp_timer_stop(&call->timer);
     fail_later(call, failure);
 }
 
@@ -233,20 +242,27 @@ static void find_address(struct dp_upstream_call *call)
     }
 }
 
+/* What is there and can take the request at once. NULL: nothing. */
+static struct dp_upstream_link *take_link(struct dp_upstream_call *call)
+{
+    if (call->request->http2)
+        return dp_uh2_link_take(call);
+    struct dp_h1_link *link = call->fresh_only ? NULL : dp_pool_take(call);
+    return link ? &link->base : NULL;
+}
+
 static void begin_attempt(struct dp_upstream_call *call)
 {
     struct dp_upstreams *upstreams = call->upstreams;
-    struct dp_h1_link *link = NULL;
     call->attempts++;
     call->head = (struct dp_response_head){0};
     call->bytes_in = call->bytes_out = 0;
     call->sent_ns = call->head_ns = 0;
-    if (!call->fresh_only)
-        link = dp_pool_take(call);
+    struct dp_upstream_link *link = take_link(call);
     call->reused = link != NULL;
     if (link) {
         upstreams->stats.reuses++;
-        attach(call, &link->base);
+        attach(call, link);
         return;
     }
     call->deadline_ms = upstreams->options.loop->now_ms + upstreams->options.connect_timeout_ms;
@@ -265,12 +281,17 @@ static bool take_retry(struct dp_upstream_call *call, enum dp_upstream_failure f
         .can_replay = call->can_replay,
         .retry_count = request->retry_count,
         .retries = call->retries,
+        .refusals = call->refusals,
         .members = request->channel->member_count,
     };
     if (c.members == 0 || !dp_retry_is_allowed(&c))
         return false;
     if (failure == DP_FAILURE_STALE) {
         call->fresh_only = true;
+        return true;
+    }
+    if (failure == DP_FAILURE_REFUSED) {
+        call->refusals++;
         return true;
     }
     if (!dp_retry_take(&upstreams->budgets, request->channel->cursor,
@@ -319,10 +340,17 @@ void dp_call_connected(struct dp_upstream_call *call)
 
 void dp_call_connect_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure)
 {
-    call->upstreams->stats.connect_failures++;
     dp_timer_stop(&call->timer);
     drop_link(call);
     connect_next(call, failure);
+}
+
+void dp_call_displaced(struct dp_upstream_call *call)
+{
+    drop_link(call);
+    call->address--;
+    call->addresses_left++;
+    connect_next(call, DP_FAILURE_CONNECT);
 }
 
 void dp_call_drained(struct dp_upstream_call *call)
@@ -425,6 +453,7 @@ static void on_timeout(struct dp_timer *timer)
         find_address(call);
         break;
     case DP_CALL_CONNECTING:
+        call->upstreams->stats.connect_failures++;
         dp_call_connect_failed(call, DP_FAILURE_CONNECT_TIMEOUT);
         break;
     case DP_CALL_SENDING:

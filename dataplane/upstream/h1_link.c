@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define INTERIMS_MAX 16 /* 1xx answers to one request; more is no HTTP worth following */
-
 void dp_h1_link_close(struct dp_h1_link *link)
 {
     if (link->conn.fd < 0)
@@ -35,7 +33,7 @@ static bool skip_interim(struct dp_h1_link *link)
 {
     struct dp_upstream_call *call = link->base.call;
     /* The request did not ask to switch protocols, or not to that one. */
-    if (call->head.status == 101 || ++link->interims > INTERIMS_MAX)
+    if (call->head.status == 101 || ++link->interims > DP_LINK_INTERIMS_MAX)
         return false;
     /* 100 is between the backend and us (RFC 9110 15.2). */
     if (call->head.status != 100 && call->events->interim)
@@ -276,6 +274,7 @@ static void on_failed(struct dp_conn *conn, int error)
     (void)error; /* the failure says what matters */
     struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
     if (link->phase == DP_LINK_CONNECTING) {
+        link->base.pool->upstreams->stats.connect_failures++;
         dp_link_tls_report(&link->tls, conn, link->base.pool);
         dp_call_connect_failed(link->base.call, DP_FAILURE_CONNECT);
     } else if (link->phase == DP_LINK_IDLE) {
@@ -347,6 +346,7 @@ int dp_h1_link_connect(struct dp_upstream_call *call, const struct dp_address *a
     struct dp_upstreams *upstreams = call->upstreams;
     struct dp_endpoint *endpoint = call->member->endpoint;
     struct dp_h1_link *link = gw_calloc(1, sizeof(*link));
+    upstreams->stats.connects++;
     int error = dp_conn_connect(&link->conn, upstreams->options.loop, &events, address,
                                 dp_endpoint_port(endpoint));
     if (error) {

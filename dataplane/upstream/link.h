@@ -7,6 +7,8 @@
 
 #include "dataplane/upstream/pool.h"
 
+#define DP_LINK_INTERIMS_MAX 16 /* 1xx answers to one request; more is no HTTP worth following */
+
 /* None of them calls back but pump. */
 struct dp_link_ops {
     /* Writes the head of call->request: the exchange begins. */
@@ -39,6 +41,8 @@ gw_str dp_call_tls_name(const struct dp_upstream_call *call);
 
 /* call.c's part. After each of them look at link->call: the call may have ended or left. */
 void dp_call_connected(struct dp_upstream_call *call);
+/* What it waited for has no room for it: it goes elsewhere, at the same address. */
+void dp_call_displaced(struct dp_upstream_call *call);
 void dp_call_connect_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure);
 /* All that was given to the link has left; or the backend takes less than is given. */
 void dp_call_drained(struct dp_upstream_call *call);

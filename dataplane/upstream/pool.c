@@ -2,6 +2,7 @@
 #include "dataplane/upstream/pool.h"
 
 #include "dataplane/upstream/h1_link.h"
+#include "dataplane/upstream/h2_link.h"
 
 #include <stdlib.h>
 
@@ -19,6 +20,8 @@ struct dp_pool *dp_pool_enter(struct dp_upstreams *upstreams, struct dp_endpoint
         pool->upstreams = upstreams;
         pool->endpoint = dp_endpoint_ref(endpoint);
         gw_list_init(&pool->idle);
+        gw_list_init(&pool->sessions);
+        pool->streams_assumed = DP_UH2_STREAMS_ASSUMED;
         gw_list_push(&upstreams->pools, &pool->node);
     }
     pool->count++;

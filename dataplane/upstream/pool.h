@@ -17,8 +17,10 @@ struct dp_pool {
     struct gw_list node;            /* of upstreams->pools */
     struct gw_list idle;            /* used last in front */
     unsigned idle_count;
-    unsigned count;  /* connections, idle and busy */
-    uint8_t address; /* index of the address that took a connection last */
+    unsigned count;           /* connections, idle and busy */
+    struct gw_list sessions;  /* of HTTP/2, oldest first; private to h2_session.c */
+    unsigned streams_assumed; /* how many a new one of them will take */
+    uint8_t address;          /* index of the address that took a connection last */
 };
 
 /* One worker's. */

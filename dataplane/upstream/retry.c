@@ -12,6 +12,9 @@ bool dp_retry_is_allowed(const struct dp_retry_case *c)
         /* The race of every keep-alive connection: not an attempt in the policy's sense. One more
          * round is enough, because it asks for a new connection. */
         return c->is_idempotent || !c->has_sent;
+    case DP_FAILURE_REFUSED:
+        /* Always safe, and the backend's way to say that it goes away: not an attempt either. */
+        return c->refusals < DP_RETRY_REFUSED_MAX;
     case DP_FAILURE_CONNECT:
     case DP_FAILURE_CONNECT_TIMEOUT:
     case DP_FAILURE_UNRESOLVED:

@@ -17,6 +17,7 @@ enum dp_upstream_failure {
     DP_FAILURE_TIMEOUT,  /* no head of an answer in time */
     DP_FAILURE_PROTOCOL, /* what came is no HTTP answer */
     DP_FAILURE_STATUS,   /* it is one: 502, 503 or 504 */
+    DP_FAILURE_REFUSED,  /* HTTP/2: the backend says that it has not processed the request */
     DP_FAILURE_COUNT
 };
 
@@ -27,8 +28,10 @@ struct dp_retry_case {
     bool can_replay;     /* all of the body seen so far is still there */
     int32_t retry_count; /* of the backend: -1: once for idempotent methods */
     unsigned retries;    /* so far */
+    unsigned refusals;   /* DP_FAILURE_REFUSED so far */
     unsigned members;    /* of the channel */
 };
+#define DP_RETRY_REFUSED_MAX 3 /* of one request */
 /* Whether the rules allow another attempt; the budget is asked apart. */
 bool dp_retry_is_allowed(const struct dp_retry_case *c);
 

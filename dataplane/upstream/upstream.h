@@ -21,6 +21,7 @@ struct dp_upstream_link; /* a connection with a call on it; private to upstream/
 /* What to send; all of it is borrowed until the call ends. */
 struct dp_upstream_request {
     const struct dp_channel *channel;
+    bool http2;            /* with prior knowledge, or over TLS by ALPN */
     bool tls;              /* the backend's certificate is verified, always */
     gw_str tls_name;       /* whom it must name, "host" or "host:port"; empty: the member's host */
     enum dp_method method; /* as sent: decides framing of the answer and retries */
@@ -82,7 +83,7 @@ struct dp_upstream_call {
     gw_msec deadline_ms; /* for a name to be resolved */
     dp_tried tried;
     uint8_t state, failure; /* enum dp_call_state, enum dp_upstream_failure */
-    uint8_t retries, address, addresses_left;
+    uint8_t retries, refusals, address, addresses_left;
     bool wants_answer, wants_body, body_complete, can_replay, fresh_only;
     bool is_stream;       /* a tunnel or an event stream: may be silent for longer */
     bool tunnel;          /* both ways are open */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/upstream/h1_link.h"
+#include "dataplane/upstream/h2_link.h"
 
 #include <stdlib.h>
 
@@ -22,6 +23,8 @@ int dp_upstreams_new(const struct dp_upstreams_options *options,
         own->connect_timeout_ms ? own->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     own->idle_timeout_ms = own->idle_timeout_ms ? own->idle_timeout_ms : IDLE_TIMEOUT_MS;
     own->idle_max = own->idle_max ? own->idle_max : IDLE_MAX;
+    own->ping_after_ms = own->ping_after_ms ? own->ping_after_ms : DP_UH2_PING_AFTER_MS;
+    own->ping_timeout_ms = own->ping_timeout_ms ? own->ping_timeout_ms : DP_UH2_PING_TIMEOUT_MS;
     gw_list_init(&upstreams->pools);
     upstreams->tls = tls;
     *ret_upstreams = upstreams;
@@ -38,6 +41,8 @@ void dp_upstreams_free(struct dp_upstreams *upstreams)
         pool->count++; /* it stays while its list is walked */
         gw_list_each(&pool->idle, idle)
             dp_h1_link_close(gw_container_of(idle, struct dp_h1_link, node));
+        gw_list_each(&pool->sessions, session) dp_uh2_session_close(
+            gw_container_of(session, struct dp_uh2_session, node), DP_FAILURE_RESET);
         upstreams->stats.open++;
         dp_pool_leave(pool);
     }
