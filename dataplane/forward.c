@@ -108,6 +108,17 @@ static gw_str number(struct gw_arena *arena, uint64_t value)
     return gw_str_n(text, (size_t)(gw_str_put_u64(text, value) - text));
 }
 
+/* RFC 9110 7.6.2: one hop less. 0 has not come here (match.c), and what is no number is left as it
+ * is. */
+static void count_forward(struct dp_exchange *x)
+{
+    struct dp_headers *headers = &x->request.head.headers;
+    const struct dp_header *hops = dp_headers_find(headers, GW_STR("Max-Forwards"));
+    uint64_t left;
+    if (hops && gw_str_to_u64(hops->value, INT32_MAX, &left) == 0 && left > 0)
+        dp_headers_set(headers, GW_STR("Max-Forwards"), number(&x->arena, left - 1));
+}
+
 static void make_headers(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
@@ -115,6 +126,8 @@ static void make_headers(struct dp_flow *flow)
     gw_str via = received_version(&x->request.head);
     dp_headers_strip_hop_by_hop(headers);
     dp_headers_strip_shadows(headers);
+    if (x->request.head.method == DP_METHOD_OPTIONS)
+        count_forward(x);
     /* What the caller says under these names is replaced, not believed. */
     dp_headers_put_id(
         headers, DP_HEADER_X_FORWARDED_FOR,

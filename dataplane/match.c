@@ -7,6 +7,7 @@
 #include "dataplane/worker_internal.h"
 
 #define DEFAULT_ENVIRONMENT GW_STR("RELEASE")
+#define ALLOWED GW_STR("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")
 
 /* The environment's name is exact, and the backend does not see the header. */
 static gw_str take_environment(struct dp_headers *headers)
@@ -37,6 +38,29 @@ static enum dp_verdict check_scheme(struct dp_exchange *x)
                                    x->route->https ? GW_STR("HTTPS") : GW_STR("HTTP"));
 }
 
+static enum dp_verdict with_allow(struct dp_exchange *x, enum dp_verdict verdict)
+{
+    dp_headers_add(&x->response.head.headers, GW_STR("Allow"), ALLOWED);
+    return verdict;
+}
+
+/* What is meant for this gateway and no backend behind it. TRACE would tell a caller what the
+ * gateway adds, and scripts what they may not read. OPTIONS ends here when it asks for the server
+ * as a whole, or may not go further (RFC 9110 7.6.2). */
+static enum dp_verdict answer_here(struct dp_exchange *x)
+{
+    const struct dp_request_head *head = &x->request.head;
+    if (head->method == DP_METHOD_TRACE)
+        return with_allow(x, dp_exchange_refuse(x, DP_REFUSE_TRACE));
+    if (head->method != DP_METHOD_OPTIONS)
+        return DP_NEXT;
+    const struct dp_header *hops = dp_headers_find(&head->headers, GW_STR("Max-Forwards"));
+    bool is_last = hops && gw_str_eq(hops->value, GW_STR("0"));
+    if (!is_last && !gw_str_eq(head->path, GW_STR("*")))
+        return DP_NEXT;
+    return with_allow(x, dp_exchange_reply(x, 204, GW_STR_NONE));
+}
+
 enum dp_verdict dp_match_route(struct dp_exchange *x)
 {
     struct dp_request *request = &x->request;
@@ -46,6 +70,10 @@ enum dp_verdict dp_match_route(struct dp_exchange *x)
         take_source(x, settings);
     if (!x->snapshot)
         return dp_exchange_refuse(x, DP_REFUSE_NOT_READY);
+    if (dp_headers_repeat_singleton(&request->head.headers))
+        return dp_exchange_refuse(x, DP_REFUSE_REPEATED_FIELD);
+    if (answer_here(x) == DP_REPLY)
+        return DP_REPLY;
     if (dp_uri_normalise(&x->arena, request->head.path, DP_URI_SLASH_DECODE, &request->path) < 0)
         return dp_exchange_refuse(x, DP_REFUSE_BAD_PATH);
     request->debug_for_all = settings->debug_for_all;

@@ -10,6 +10,8 @@
 #define DP_REFUSALS(X)                                                                             \
     X(BAD_REQUEST, 400, "APIG.0602", "Bad request.", "http.bad_request")                           \
     X(BAD_PATH, 400, "APIG.0602", "Bad request.", "http.path")                                     \
+    X(REPEATED_FIELD, 400, "APIG.0602", "Bad request.", "http.header_repeated")                    \
+    X(TRACE, 405, "APIG.0602", "Bad request.", "http.trace")                                       \
     X(URI_TOO_LARGE, 414, "APIG.0201", "Request URI too large.", "http.uri_too_large")             \
     X(HEADERS_TOO_LARGE, 431, "APIG.0201", "Request headers too large.", "http.headers_too_large") \
     X(BODY_TOO_LARGE, 413, "APIG.0201", "Request entity too large.", "http.body_too_large")        \

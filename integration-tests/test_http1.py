@@ -264,6 +264,51 @@ def test_targets_and_hosts(port, target, host, status):
         assert status != 200 or answer.json()["path"] == "/x"
 
 
+@pytest.mark.parametrize("request_bytes", [
+    f"OPTIONS * HTTP/1.1\r\nHost: {HOST}\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: nobody\r\n\r\n",
+    f"OPTIONS /x HTTP/1.1\r\nHost: {HOST}\r\nMax-Forwards: 0\r\n\r\n",
+], ids=["server", "server of any name", "no further"])
+def test_options_for_the_gateway_itself(port, gateway, request_bytes):
+    with Connection(port) as connection:
+        answer = connection.send(request_bytes).read()
+        assert (answer.status, answer.header("Content-Length")) == (204, None) and "GET" in answer.header("Allow")
+        assert connection.send(get()).read().status == 200
+    assert [request["method"] for request in gateway.backend.requests] == ["GET"]
+
+
+def test_options_goes_one_hop_less_far(port):
+    with Connection(port) as connection:
+        connection.send(f"OPTIONS /x HTTP/1.1\r\nHost: {HOST}\r\nMax-Forwards: 3\r\n\r\n")
+        assert connection.read().json()["headers"]["Max-Forwards"] == "2"
+
+
+def test_trace_is_not_served(port, gateway):
+    with Connection(port) as connection:
+        answer = connection.send(f"TRACE / HTTP/1.1\r\nHost: {HOST}\r\nCookie: a=1\r\n\r\n").read()
+        assert answer.status == 405 and "TRACE" not in answer.header("Allow") and b"a=1" not in answer.body
+    assert not gateway.backend.requests
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Content-Type", "X-Apig-AppCode", "x-stage", "Range"])
+def test_what_there_may_be_one_of_is_refused_twice(port, gateway, name):
+    with Connection(port) as connection:
+        connection.send(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n{name}: a\r\n{name.upper()}: b\r\n\r\n")
+        assert connection.read().status == 400
+    assert not gateway.backend.requests
+
+
+def test_a_higher_minor_version_is_read_as_1_1(port, gateway):
+    with Connection(port) as connection:
+        for _ in range(2):
+            assert connection.send(f"GET / HTTP/1.9\r\nHost: {HOST}\r\n\r\n").read().status == 200
+
+
+@pytest.mark.parametrize("method,status", [("PROPFIND", 200), ("get", 400), ("G" * 33, 501)])
+def test_methods_are_words_in_upper_case(port, method, status):
+    with Connection(port) as connection:
+        assert connection.send(f"{method} / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").read().status in (status, 501)
+
+
 def test_the_log_holds_what_was_sent_and_cannot_be_split(port, gateway):
     agent = 'x"} \xff\t\\{"status":1'
     gateway.call("/a%22b", headers=[("User-Agent", agent)])

@@ -78,6 +78,7 @@ static void parse_head(struct dp_h1_connection *c)
     c->downstream.bytes_in = (uint64_t)n;
     c->phase = DP_PHASE_REQUEST;
     dp_h1_body_init(&c->body, &c->downstream.framing, &dp_h1_limits_default, c->arena);
+    c->body.is_strict = true;
     c->base.server->handler->head(c->request);
 }
 

@@ -8,6 +8,7 @@
 
 #define VERSION_LEN (sizeof("HTTP/1.1\r\n") - 1)
 #define STATUS_LEN (sizeof("HTTP/1.1 200") - 1)
+#define METHOD_BYTES_MAX 32 /* RFC 9112 3: longer than any that is known is 501 */
 
 const struct dp_h1_limits dp_h1_limits_default = {
     .line_bytes = 32 * 1024,
@@ -95,6 +96,23 @@ static int parse_start(struct dp_h1_parser *parser, gw_str bytes)
     return next_stage(parser, METHOD, at);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Names are case-sensitive, and not everybody behind us knows; those that are registered have these
+ * bytes only. */
+static bool is_method(gw_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!(c >= 'A' && c <= 'Z') && !is_digit(c) && c != '-' && c != '_')
+            return false;
+    }
+    return name.len > 0;
+}
+
 static int parse_method(struct dp_h1_parser *parser, gw_str bytes, struct dp_request_head *head)
 {
     size_t limit_at = (size_t)parser->line + parser->limits->line_bytes;
@@ -103,8 +121,10 @@ static int parse_method(struct dp_h1_parser *parser, gw_str bytes, struct dp_req
     if (at == end)
         return stopped_at_bound(parser, bytes, at, limit_at, DP_H1_URI_TOO_LONG);
     head->method_name = gw_str_n(bytes.ptr + parser->mark, (size_t)(at - bytes.ptr) - parser->mark);
-    if (*at != ' ' || head->method_name.len == 0)
+    if (*at != ' ' || !is_method(head->method_name))
         return -DP_H1_BAD_METHOD;
+    if (head->method_name.len > METHOD_BYTES_MAX)
+        return -DP_H1_METHOD_TOO_LONG;
     return next_stage(parser, TARGET, (size_t)(at - bytes.ptr) + 1);
 }
 
@@ -121,11 +141,6 @@ static int parse_target(struct dp_h1_parser *parser, gw_str bytes, struct dp_req
     return next_stage(parser, VERSION, (size_t)(at - bytes.ptr) + 1);
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* "0" in the pattern stands for any digit; *ret_bad is the index of the first byte that differs. */
 static bool fits(gw_str bytes, const char *pattern, size_t pattern_len, size_t *ret_bad)
 {
@@ -140,6 +155,12 @@ static bool fits(gw_str bytes, const char *pattern, size_t pattern_len, size_t *
     return true;
 }
 
+/* RFC 9110 2.5: a minor version that is higher than ours is read as ours. */
+static uint8_t minor_version(char digit)
+{
+    return digit != '0';
+}
+
 static int parse_version(struct dp_h1_parser *parser, gw_str bytes, struct dp_request_head *head)
 {
     gw_str rest = {bytes.ptr + parser->scan, bytes.len - parser->scan};
@@ -148,13 +169,13 @@ static int parse_version(struct dp_h1_parser *parser, gw_str bytes, struct dp_re
         return bad >= sizeof("HTTP/0.0") - 1 ? -DP_H1_BAD_LINE_END : -DP_H1_BAD_VERSION;
     if (rest.len < VERSION_LEN)
         return INCOMPLETE;
-    if (rest.ptr[5] != '1' || rest.ptr[7] > '1')
+    if (rest.ptr[5] != '1')
         return -DP_H1_VERSION_UNSUPPORTED;
     size_t at = parser->scan + VERSION_LEN;
     if (at - parser->line > parser->limits->line_bytes)
         return -DP_H1_URI_TOO_LONG;
     head->major = 1;
-    head->minor = (uint8_t)(rest.ptr[7] - '0');
+    head->minor = minor_version(rest.ptr[7]);
     parser->fields = (uint32_t)at;
     return next_stage(parser, FIELD, at);
 }
@@ -167,14 +188,14 @@ static int parse_status(struct dp_h1_parser *parser, gw_str bytes, struct dp_res
     if (bytes.len <= STATUS_LEN)
         return INCOMPLETE;
     const char *at = bytes.ptr;
-    if (at[5] != '1' || at[7] > '1')
+    if (at[5] != '1')
         return -DP_H1_VERSION_UNSUPPORTED;
     head->status =
         (unsigned)(at[9] - '0') * 100 + (unsigned)(at[10] - '0') * 10 + (unsigned)(at[11] - '0');
     if (head->status < 100 || head->status > 599)
         return -DP_H1_BAD_STATUS;
     head->major = 1;
-    head->minor = (uint8_t)(at[7] - '0');
+    head->minor = minor_version(at[7]);
     /* The blank before an empty reason is missing from what some servers send. */
     if (at[STATUS_LEN] != ' ' && at[STATUS_LEN] != '\r')
         return -DP_H1_BAD_STATUS;

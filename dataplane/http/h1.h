@@ -10,7 +10,8 @@
  * access log. For a bad response the status is 502 (dp_h1_error_status says
  * what to tell a caller about a bad request). After any of them the connection must close. */
 #define DP_H1_ERRORS(X)                                                                            \
-    X(BAD_METHOD, 400, "http.method", "The method is not a token.")                                \
+    X(BAD_METHOD, 400, "http.method", "The method is malformed.")                                  \
+    X(METHOD_TOO_LONG, 501, "http.method_too_long", "No method is that long.")                     \
     X(BAD_TARGET, 400, "http.target", "The request target is malformed.")                          \
     X(URI_TOO_LONG, 414, "http.uri_too_long", "Request URI too large.")                            \
     X(BAD_VERSION, 400, "http.version", "The protocol version is malformed.")                      \

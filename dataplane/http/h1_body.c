@@ -7,8 +7,11 @@
 
 /* What the next byte of a chunked body is. */
 enum stage {
-    SIZE,      /* a digit of the size, or what ends it */
-    EXTENSION, /* of a size line, or its CR */
+    SIZE,        /* a digit of the size, or what ends it */
+    EXT_NAME,    /* behind a ";": of a name, its first byte */
+    EXTENSION,   /* of a name or value, or what ends it */
+    EXT_QUOTED,  /* of a quoted value, or the quote that ends it */
+    EXT_ESCAPED, /* behind a backslash in it */
     SIZE_LF,
     DATA,
     DATA_CR,
@@ -44,19 +47,42 @@ static int size_byte(struct dp_h1_body *body, char c)
     }
     if (body->digits == 0 || body->left > INT64_MAX || (c != '\r' && c != ';'))
         return -DP_H1_BAD_CHUNK;
-    body->stage = c == '\r' ? SIZE_LF : EXTENSION;
+    body->stage = c == '\r' ? SIZE_LF : EXT_NAME;
     return 0;
 }
 
+/* Where the byte leads within the extensions of a chunk; -1: it may not stand there. */
+static int extension_step(enum stage stage, char c)
+{
+    bool is_blank = c == ' ' || c == '\t';
+    switch (stage) {
+    case EXT_NAME:
+        return is_blank ? EXT_NAME : dp_scan_is_tchar[(unsigned char)c] ? EXTENSION : -1;
+    case EXT_QUOTED:
+        return c == '"' ? EXTENSION : c == '\\' ? EXT_ESCAPED : EXT_QUOTED;
+    case EXT_ESCAPED:
+        return EXT_QUOTED;
+    default:
+        if (c == '"')
+            return EXT_QUOTED;
+        if (c == ';')
+            return EXT_NAME;
+        return is_blank || c == '=' || dp_scan_is_tchar[(unsigned char)c] ? EXTENSION : -1;
+    }
+}
+
+/* RFC 9112 7.1.1: dropped, but what is none is no chunk either. */
 static int extension_byte(struct dp_h1_body *body, char c)
 {
-    if (c == '\r') {
+    if (c == '\r' && body->stage == EXTENSION) {
         body->stage = SIZE_LF;
         return 0;
     }
     bool is_control = ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
-    if (is_control || ++body->aside_bytes > body->limits->extension_bytes)
+    int next = extension_step(body->stage, c);
+    if (is_control || next < 0 || ++body->aside_bytes > body->limits->extension_bytes)
         return -DP_H1_BAD_CHUNK;
+    body->stage = (uint8_t)next;
     return 0;
 }
 
@@ -76,7 +102,10 @@ static int framing_byte(struct dp_h1_body *body, char c)
     switch (body->stage) {
     case SIZE:
         return size_byte(body, c);
+    case EXT_NAME:
     case EXTENSION:
+    case EXT_QUOTED:
+    case EXT_ESCAPED:
         return extension_byte(body, c);
     case SIZE_LF:
         return size_end_byte(body, c);
@@ -110,7 +139,11 @@ static int add_trailer(struct dp_h1_body *body, gw_str line)
         return -DP_H1_TRAILER_TOO_LARGE;
     gw_str name = {line.ptr, (size_t)(name_end - line.ptr)};
     gw_str value = gw_str_trim(gw_str_n(name_end + 1, (size_t)(end - name_end) - 1));
-    if (!dp_header_is_for_trailers(dp_header_id_from(name)))
+    enum dp_header_id id = dp_header_id_from(name);
+    if (body->is_strict && (id == DP_HEADER_CONTENT_LENGTH || id == DP_HEADER_TRANSFER_ENCODING ||
+                            id == DP_HEADER_HOST))
+        return -DP_H1_BAD_TRAILER;
+    if (!dp_header_is_for_trailers(id))
         return 0;
     struct gw_arena *arena = body->trailers.arena;
     dp_headers_append(&body->trailers, gw_arena_dup(arena, name), gw_arena_dup(arena, value));

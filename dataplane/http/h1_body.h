@@ -8,6 +8,8 @@
 struct dp_h1_body {
     enum dp_body_kind kind;
     bool done;             /* the last byte of the message has been consumed */
+    bool is_strict;        /* of a request: trailers that name framing or host are an error. To be
+                              set after init */
     uint8_t stage;         /* of the chunked form */
     uint8_t digits;        /* of the chunk size so far */
     uint32_t aside_bytes;  /* chunk extensions so far; then trailers so far */

@@ -104,6 +104,7 @@ static void chunks_are_joined(void **state)
         {"a\r\n0123456789\r\n0\r\n\r\n", "0123456789", 0},
         {"0000000000000003\r\nabc\r\n0\r\n\r\n", "abc", 0},
         {"3;name=value;x=\"y z\"\r\nabc\r\n0;last\r\n\r\n", "abc", 0},
+        {"3; a = \"\\\";\" ;\tb\r\nabc\r\n0\r\n\r\n", "abc", 0},
         {"4\r\n\r\n\r\n\r\n0\r\n\r\n", "\r\n\r\n", 0},
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
@@ -147,6 +148,13 @@ static void malformed_chunks_are_refused(void **state)
         BAD("1\r\r\n", BAD_CHUNK),
         BAD(";x\r\n", BAD_CHUNK),
         BAD("1;a\nb\r\n", BAD_CHUNK),
+        BAD("1;\r\n", BAD_CHUNK),
+        BAD("1;a;\r\n", BAD_CHUNK),
+        BAD("1;a;;b\r\n", BAD_CHUNK),
+        BAD("1;=a\r\n", BAD_CHUNK),
+        BAD("1;a=(\r\n", BAD_CHUNK),
+        BAD("1;a=\"b\r\n", BAD_CHUNK),
+        BAD("1;a=\"\\\r\n", BAD_CHUNK),
         BAD("1;a\0b\r\n", BAD_CHUNK),
         BAD("1;a\rb\r\n", BAD_CHUNK),
         BAD("00000000000000001\r\n", BAD_CHUNK),
@@ -210,6 +218,22 @@ static void trailers_are_kept_but_not_those_that_steer(void **state)
     assert_non_null(dp_headers_get(&d.body.trailers, DP_HEADER_ETAG));
     assert_null(dp_headers_get(&d.body.trailers, DP_HEADER_CONTENT_LENGTH));
     gw_arena_done(&d.arena);
+}
+
+static void trailers_of_a_request_do_not_even_try_to_steer(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"Content-Length", "transfer-encoding", "Host"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(names); i++) {
+        struct decoded d;
+        char text[64];
+        snprintf(text, sizeof(text), "0\r\n%s: 1\r\n\r\n", names[i]);
+        begin(&d, chunked);
+        d.body.is_strict = true;
+        feed(&d, gw_str_from(text), strlen(text));
+        assert_int_equal(d.end, -DP_H1_BAD_TRAILER);
+        gw_arena_done(&d.arena);
+    }
 }
 
 /* "prefix", then `count` bytes of filler, then the suffix. */
@@ -348,6 +372,7 @@ int main(void)
         cmocka_unit_test(malformed_chunks_are_refused),
         cmocka_unit_test(the_largest_chunk_is_counted_down),
         cmocka_unit_test(trailers_are_kept_but_not_those_that_steer),
+        cmocka_unit_test(trailers_of_a_request_do_not_even_try_to_steer),
         cmocka_unit_test(extensions_and_trailers_have_limits),
         cmocka_unit_test(a_length_is_counted_down),
         cmocka_unit_test(nothing_is_done_at_once),

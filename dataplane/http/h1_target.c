@@ -6,6 +6,7 @@
 
 /* host[:port], cut. */
 struct authority {
+    gw_str text; /* all of it, but a colon without a port */
     gw_str host;
     uint16_t port; /* 0: none */
 };
@@ -44,7 +45,7 @@ static bool parse_authority(gw_str text, struct authority *ret_authority)
     size_t len = text.len && *text.ptr == '[' ? literal_length(text) : name_length(text);
     if (len == 0 || len > HOST_BYTES_MAX)
         return false;
-    ret_authority->host = gw_str_n(text.ptr, len);
+    ret_authority->host = ret_authority->text = gw_str_n(text.ptr, len);
     ret_authority->port = 0;
     if (len == text.len)
         return true;
@@ -55,6 +56,7 @@ static bool parse_authority(gw_str text, struct authority *ret_authority)
     if (digits.len > 0 && (gw_str_to_u64(digits, UINT16_MAX, &port) != 0 || port == 0))
         return false;
     ret_authority->port = (uint16_t)port;
+    ret_authority->text = gw_str_n(text.ptr, digits.len > 0 ? text.len : len);
     return true;
 }
 
@@ -104,7 +106,7 @@ static int split_absolute(struct dp_request_head *head, const struct authority *
                                own_port != (host->port ? host->port : default_port)))
         return -DP_H1_BAD_HOST;
     head->is_absolute = true;
-    head->authority = gw_str_n(rest.ptr, len);
+    head->authority = own.text;
     head->host = own.host;
     head->port = own.port;
     split_path(head, gw_str_n(rest.ptr + len, rest.len - len));
@@ -120,10 +122,10 @@ static int read_host(struct dp_request_head *head, struct authority *ret_host)
         const struct dp_header *header = &head->headers.items[i];
         if (header->id != DP_HEADER_HOST)
             continue;
-        head->authority = header->value;
         if (++count > 1 || !parse_authority(header->value, ret_host))
             return -DP_H1_BAD_HOST;
     }
+    head->authority = ret_host->text;
     head->host = ret_host->host;
     head->port = ret_host->port;
     return count == 1 || head->minor == 0 ? 0 : -DP_H1_BAD_HOST;

@@ -10,6 +10,9 @@ static const struct refusal_case request_refusals[] = {
     REFUSED("\r\rGET", BAD_LINE_END),
     REFUSED("\r\n\r\nGET / HTTP/1.1\r\n", BAD_METHOD),
     REFUSED("G@T / HTTP/1.1\r\n", BAD_METHOD),
+    REFUSED("get / HTTP/1.1\r\n", BAD_METHOD),
+    REFUSED("GET! / HTTP/1.1\r\n", BAD_METHOD),
+    REFUSED("AAAAAAAAAABBBBBBBBBBCCCCCCCCCCDDD / HTTP/1.1\r\n", METHOD_TOO_LONG),
     REFUSED("G\0T / HTTP/1.1\r\n", BAD_METHOD),
     REFUSED("GET\t/ HTTP/1.1\r\n", BAD_METHOD),
     REFUSED("GET\r\n", BAD_METHOD),
@@ -34,7 +37,6 @@ static const struct refusal_case request_refusals[] = {
     REFUSED("GET / HTTP/1.1\n", BAD_LINE_END),
     REFUSED("GET / HTTP/1.1\rX", BAD_LINE_END),
     REFUSED("GET / HTTP/0.9\r\n", VERSION_UNSUPPORTED),
-    REFUSED("GET / HTTP/1.2\r\n", VERSION_UNSUPPORTED),
     REFUSED("GET / HTTP/2.0\r\n", VERSION_UNSUPPORTED),
     REFUSED("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", VERSION_UNSUPPORTED),
     /* field lines */

@@ -100,6 +100,7 @@ static void append(struct dp_headers *headers, gw_str name, gw_str value, enum d
         value = GW_STR(""); /* so that writers may reckon with it */
     headers->items[headers->count++] =
         (struct dp_header){.name = name, .value = value, .id = (uint16_t)id};
+    headers->repeated |= headers->present & UINT64_C(1) << id;
     headers->present |= UINT64_C(1) << id;
 }
 
@@ -169,6 +170,7 @@ unsigned dp_headers_remove(struct dp_headers *headers, enum dp_header_id id)
     if (!may_have(headers, id))
         return 0;
     headers->present &= ~(UINT64_C(1) << id);
+    headers->repeated &= ~(UINT64_C(1) << id);
     return remove_from(headers, 0, id, GW_STR_NONE);
 }
 
@@ -189,6 +191,7 @@ void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
     copy->items = gw_arena_alloc(arena, copy->capacity * sizeof(*copy->items));
     copy->count = headers->count;
     copy->present = headers->present;
+    copy->repeated = headers->repeated;
     memcpy(copy->items, headers->items, headers->count * sizeof(*copy->items));
 }
 
@@ -257,6 +260,19 @@ void dp_headers_strip_hop_by_hop(struct dp_headers *headers)
     headers->count = kept;
     headers->present &= ~hop_by_hop;
     remove_named(headers, names, count);
+}
+
+/* Of two of them one reader takes the first and another the last; each decides who somebody is,
+ * what the request means or what the body is. */
+static const uint64_t singletons =
+    BIT(AUTHORIZATION) | BIT(PROXY_AUTHORIZATION) | BIT(CONTENT_TYPE) | BIT(CONTENT_RANGE) |
+    BIT(EXPECT) | BIT(IF_MODIFIED_SINCE) | BIT(RANGE) | BIT(ORIGIN) | BIT(SEC_WEBSOCKET_KEY) |
+    BIT(X_STAGE) | BIT(X_APIG_APPCODE) | BIT(X_APIG_MODE) | BIT(X_SDK_DATE) |
+    BIT(X_SDK_CONTENT_SHA256) | BIT(X_AUTH_TOKEN) | BIT(X_HW_ID) | BIT(X_HW_APPKEY);
+
+bool dp_headers_repeat_singleton(const struct dp_headers *headers)
+{
+    return headers->repeated & singletons;
 }
 
 /* The known name that this one is with "-" for "_", or OTHER. */

@@ -17,7 +17,8 @@ struct dp_header {
 struct dp_headers {
     struct dp_header *items; /* in the arena, in the order of arrival */
     unsigned count, capacity;
-    uint64_t present; /* bit i: a field with id i may be there */
+    uint64_t present;  /* bit i: a field with id i may be there */
+    uint64_t repeated; /* bit i: more than one may */
     struct gw_arena *arena;
 };
 
@@ -53,6 +54,8 @@ void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
  * Fields that a sender may not have dropped by naming them (Host, Content-*, Authorization,
  * X-Forwarded-*, ...) stay. */
 void dp_headers_strip_hop_by_hop(struct dp_headers *headers);
+/* A request's field that there may be one of is there twice. */
+bool dp_headers_repeat_singleton(const struct dp_headers *headers);
 /* Removes fields that are a known name but for "_" in the place of "-": backends behind CGI, WSGI
  * and the like take X_Forwarded_For for the field that we vouch for. Other names with "_" stay. */
 void dp_headers_strip_shadows(struct dp_headers *headers);

@@ -323,6 +323,25 @@ static void fields_of_a_name_are_one_list(void **state)
     gw_arena_done(&arena);
 }
 
+static void fields_that_there_may_be_one_of_are_noticed_twice(void **state)
+{
+    (void)state;
+    struct gw_arena arena = {0};
+    struct dp_headers headers;
+    dp_headers_init(&headers, &arena);
+    dp_headers_append(&headers, GW_STR("Authorization"), GW_STR("a"));
+    dp_headers_append(&headers, GW_STR("Cookie"), GW_STR("a"));
+    dp_headers_append(&headers, GW_STR("Cookie"), GW_STR("b"));
+    dp_headers_append(&headers, GW_STR("Own"), GW_STR("a"));
+    dp_headers_append(&headers, GW_STR("Own"), GW_STR("b"));
+    assert_false(dp_headers_repeat_singleton(&headers));
+    dp_headers_append(&headers, GW_STR("authorization"), GW_STR("a"));
+    assert_true(dp_headers_repeat_singleton(&headers));
+    (void)dp_headers_remove(&headers, DP_HEADER_AUTHORIZATION);
+    assert_false(dp_headers_repeat_singleton(&headers));
+    gw_arena_done(&arena);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -340,6 +359,7 @@ int main(void)
         TEST(known_names_spelled_with_an_underscore_go),
         TEST(lists_are_searched_by_element),
         TEST(a_head_may_outlive_its_buffer),
+        cmocka_unit_test(fields_that_there_may_be_one_of_are_noticed_twice),
         TEST(methods_are_case_sensitive_words),
         TEST(statuses_have_reasons),
     };
