@@ -20,6 +20,8 @@ bool gw_str_eq_nocase(gw_str a, gw_str b)
 {
     if (a.len != b.len)
         return false;
+    if (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0)
+        return true;
     for (size_t i = 0; i < a.len; i++)
         if (lower(a.ptr[i]) != lower(b.ptr[i]))
             return false;
@@ -90,14 +92,21 @@ int gw_str_to_u64(gw_str s, uint64_t max, uint64_t *ret_value)
     return 0;
 }
 
+/* Two digits for one division. */
 char *gw_str_put_u64(char *at, uint64_t value)
 {
     unsigned len = 1;
-    for (uint64_t rest = value; rest >= 10; rest /= 10)
+    for (uint64_t power = 10; len < GW_U64_DIGITS && value >= power; power *= 10)
         len++;
-    for (unsigned i = len; i > 0; value /= 10)
-        at[--i] = (char)('0' + value % 10);
-    return at + len;
+    char *end = at + len;
+    for (at = end; value >= 10; value /= 100) {
+        unsigned pair = (unsigned)(value % 100);
+        *--at = (char)('0' + pair % 10);
+        *--at = (char)('0' + pair / 10);
+    }
+    if (at > end - len)
+        *--at = (char)('0' + value);
+    return end;
 }
 
 /* Bytes of the sequence that a lead byte announces, and the range of the byte after it, which is
@@ -194,8 +203,14 @@ bool gw_str_eq_secret(gw_str a, gw_str b)
 {
     if (a.len != b.len)
         return false;
-    volatile unsigned char differ = 0; /* volatile: the loop may not end early */
-    for (size_t i = 0; i < a.len; i++)
-        differ = (unsigned char)(differ | (a.ptr[i] ^ b.ptr[i]));
+    volatile uint64_t differ = 0; /* volatile: the loop may not end early */
+    size_t i = 0;
+    for (uint64_t x, y; i + sizeof(x) <= a.len; i += sizeof(x)) {
+        memcpy(&x, a.ptr + i, sizeof(x));
+        memcpy(&y, b.ptr + i, sizeof(y));
+        differ = differ | (x ^ y);
+    }
+    for (; i < a.len; i++)
+        differ = differ | (unsigned char)(a.ptr[i] ^ b.ptr[i]);
     return differ == 0;
 }

@@ -29,12 +29,9 @@ void dp_chain_init(struct dp_chain *chain, struct dp_exchange *x, const struct d
         chain->scratch = gw_arena_zalloc(&x->arena, route->scratch_bytes);
 }
 
-static void *scratch_of(const struct dp_chain *chain, unsigned index)
+static void *scratch_of(const struct dp_chain *chain, const struct dp_link *link)
 {
-    size_t at = 0;
-    for (unsigned i = 0; i < index; i++)
-        at += dp_chain_scratch_bytes(chain->links[i].filter);
-    return chain->links[index].filter->scratch ? chain->scratch + at : NULL;
+    return link->filter->scratch ? chain->scratch + link->scratch_at : NULL;
 }
 
 enum dp_verdict dp_chain_forward(struct dp_chain *chain, struct dp_exchange *x)
@@ -45,7 +42,7 @@ enum dp_verdict dp_chain_forward(struct dp_chain *chain, struct dp_exchange *x)
         chain->returned = chain->entered;
         if (!link->filter->on_request)
             continue;
-        enum dp_verdict verdict = link->filter->on_request(x, link->conf, scratch_of(chain, index));
+        enum dp_verdict verdict = link->filter->on_request(x, link->conf, scratch_of(chain, link));
         chain->waiting = verdict == DP_WAIT;
         if (verdict != DP_NEXT)
             return verdict;
@@ -60,8 +57,7 @@ enum dp_verdict dp_chain_backward(struct dp_chain *chain, struct dp_exchange *x)
         const struct dp_link *link = &chain->links[index];
         if (!link->filter->on_response)
             continue;
-        enum dp_verdict verdict =
-            link->filter->on_response(x, link->conf, scratch_of(chain, index));
+        enum dp_verdict verdict = link->filter->on_response(x, link->conf, scratch_of(chain, link));
         chain->waiting = verdict == DP_WAIT;
         if (verdict == DP_WAIT)
             return DP_WAIT;
@@ -83,6 +79,6 @@ void dp_chain_end(struct dp_chain *chain, struct dp_exchange *x)
         unsigned index = --chain->entered;
         const struct dp_link *link = &chain->links[index];
         if (link->filter->on_request && link->filter->on_done)
-            link->filter->on_done(x, link->conf, scratch_of(chain, index));
+            link->filter->on_done(x, link->conf, scratch_of(chain, link));
     }
 }

@@ -92,7 +92,7 @@ static void init(struct fixture *f, const struct dp_filter *const *filters, unsi
     static const char *const names[] = {"a", "b", "c", "d"};
     *f = (struct fixture){.route = {.links = f->links, .link_count = count}};
     for (unsigned i = 0; i < count; i++) {
-        f->links[i] = (struct dp_link){filters[i], names[i]};
+        f->links[i] = (struct dp_link){filters[i], names[i], (uint32_t)f->route.scratch_bytes};
         f->route.scratch_bytes += dp_chain_scratch_bytes(filters[i]);
     }
     journal[0] = '\0';

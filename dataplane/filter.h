@@ -55,6 +55,7 @@ struct dp_filter {
 struct dp_link {
     const struct dp_filter *filter;
     const void *conf;
+    uint32_t scratch_at; /* its part of the route's scratch area */
 };
 
 #endif

@@ -61,7 +61,9 @@ static void add_template(struct dp_exchange *x, struct pieces *pieces)
 
 static gw_str make_target(struct dp_exchange *x)
 {
-    struct pieces pieces = {.count = 0};
+    struct pieces pieces;
+    pieces.count = 0; /* not all of it: it is large */
+    pieces.len = 0;
     if (x->route->backend.has_path)
         add_template(x, &pieces);
     else

@@ -9,5 +9,8 @@
 #define DP_SHA256_BYTES 32
 
 void dp_sha256(gw_str input, uint8_t ret_digest[DP_SHA256_BYTES]);
+/* The same for what comes again and again: a thread remembers some digests, each under a keyed hash
+ * of 128 bits of its input, which is not kept. */
+void dp_sha256_recent(gw_str input, uint8_t ret_digest[DP_SHA256_BYTES]);
 
 #endif

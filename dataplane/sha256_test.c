@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -47,11 +48,27 @@ static void threads_do_not_meet(void **state)
     }
 }
 
+static void digests_of_what_comes_again_are_the_same(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 1000; i++) {
+            char text[16];
+            uint8_t want[DP_SHA256_BYTES], got[DP_SHA256_BYTES];
+            gw_str input = {text, (size_t)snprintf(text, sizeof(text), "code%u", i / 2)};
+            dp_sha256(input, want);
+            dp_sha256_recent(input, got);
+            assert_memory_equal(got, want, sizeof(want));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_digest),
         cmocka_unit_test(threads_do_not_meet),
+        cmocka_unit_test(digests_of_what_comes_again_are_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

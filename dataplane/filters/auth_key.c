@@ -66,7 +66,7 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf_ptr, v
     if (code.len > CODE_BYTES_MAX || count_codes(headers) > 1)
         return refuse(x, DP_REFUSE_AUTH_UNKNOWN);
     uint8_t digest[DP_SHA256_BYTES];
-    dp_sha256(code, digest);
+    dp_sha256_recent(code, digest);
     x->app = dp_snapshot_app_by_code(x->snapshot, digest);
     if (!x->app)
         return refuse(x, DP_REFUSE_AUTH_UNKNOWN);

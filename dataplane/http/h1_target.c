@@ -11,22 +11,21 @@ struct authority {
     uint16_t port; /* 0: none */
 };
 
-static bool is_alnum(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
+/* Names and IPv4 addresses. Sub-delims and escapes are legal in a URI, and in no host there is. */
+static const bool is_in_name[256] = {
+    ['-'] = true,         ['.'] = true,         ['_'] = true,         ['~'] = true,
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+};
 
 static bool is_hex(char c)
 {
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-/* Names and IPv4 addresses. Sub-delims and escapes are legal in a URI, and in no host there is. */
 static size_t name_length(gw_str text)
 {
     size_t i = 0;
-    while (i < text.len && (is_alnum(text.ptr[i]) || text.ptr[i] == '-' || text.ptr[i] == '.' ||
-                            text.ptr[i] == '_' || text.ptr[i] == '~'))
+    while (i < text.len && is_in_name[(unsigned char)text.ptr[i]])
         i++;
     return i;
 }

@@ -341,7 +341,8 @@ static int compile_chain(const struct job *job)
             return -1;
         if (part == 0)
             continue;
-        links[route->link_count++] = (struct dp_link){dp_chain_filters[i], conf};
+        links[route->link_count++] =
+            (struct dp_link){dp_chain_filters[i], conf, (uint32_t)route->scratch_bytes};
         route->scratch_bytes += dp_chain_scratch_bytes(dp_chain_filters[i]);
     }
     route->links = links;
