@@ -35,6 +35,12 @@ static void add_common_headers(struct dp_exchange *x)
         add_latencies(x);
 }
 
+bool dp_answer_is_last(enum dp_refusal refusal)
+{
+    return refusal == DP_REFUSE_TLS_VERSION || refusal == DP_REFUSE_CLIENT_CERTIFICATE ||
+           refusal == DP_REFUSE_MISDIRECTED;
+}
+
 enum dp_verdict dp_exchange_reply(struct dp_exchange *x, unsigned status, gw_str body)
 {
     x->response = (struct dp_response){.origin = DP_ORIGIN_LOCAL, .body = body};

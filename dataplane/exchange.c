@@ -219,6 +219,7 @@ static void send_local(struct dp_flow *flow)
         .head = &response->head,
         .kind = DP_BODY_LENGTH,
         .length = response->body.len,
+        .close = dp_answer_is_last(response->refusal),
     };
     stop_call(flow); /* a filter may have replaced the backend's answer */
     if (has_no_body(flow, response->head.status)) {
@@ -415,6 +416,16 @@ const struct dp_handler dp_exchange_handler = {
     .sent = on_sent,
 };
 
+static void add_tls(const struct dp_tls *tls, struct dp_outcome *outcome)
+{
+    struct dp_tls_facts facts;
+    dp_tls_describe(tls, &facts);
+    outcome->tls_version = facts.version;
+    outcome->tls_cipher = facts.cipher;
+    outcome->server_name = facts.server_name;
+    outcome->client_subject = facts.subject;
+}
+
 static void observe(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
@@ -430,6 +441,8 @@ static void observe(struct dp_flow *flow)
     };
     if (outcome.reason.len == 0 && x->response.refusal)
         outcome.reason = dp_refusal_row(x->response.refusal)->reason;
+    if (x->request.tls)
+        add_tls(dp_downstream_tls(flow->downstream), &outcome);
     if (call) {
         outcome.upstream = call->endpoint ? dp_endpoint_name(call->endpoint) : GW_STR_NONE;
         outcome.attempts = call->attempts;

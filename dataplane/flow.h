@@ -55,6 +55,8 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow);
 
 /* answer.c: the backend's answer as it goes to the caller. */
 void dp_answer_take(struct dp_flow *flow);
+/* The connection is not fit for the requests that it brings. */
+bool dp_answer_is_last(enum dp_refusal refusal);
 /* Of an attempt that brought no answer. */
 enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure);
 /* Of a request that could not be read; *ret_reason says more than the refusal. */

@@ -12,6 +12,7 @@
 #include "dataplane/successor.h"
 #include "dataplane/supervisor.h"
 #include "dataplane/sync/sync.h"
+#include "dataplane/tls/tickets.h"
 #include "dataplane/upgrade.h"
 #include "dataplane/upstream/endpoint.h"
 #include "dataplane/worker.h"
@@ -32,6 +33,7 @@ struct agent {
     struct gw_metric_cells *cells;    /* of this thread */
     struct dp_access_log *access_log; /* NULL: off */
     struct dp_compile_env env;
+    struct dp_ticket_seed ticket_seed;
     struct dp_worker_shared shared;
     struct dp_worker *workers[DP_WORKERS_MAX];
     unsigned worker_count;
@@ -392,7 +394,9 @@ static int open_parts(struct agent *agent, struct gw_error *err)
         .metrics = agent->metrics,
         .access_log = agent->access_log,
         .inherited = &agent->successor.inherited,
+        .ticket_seed = &agent->ticket_seed,
     };
+    dp_ticket_seed_make(&agent->ticket_seed);
     while (agent->worker_count < worker_count) {
         struct dp_worker *worker = dp_worker_new(&agent->shared, agent->worker_count, err);
         if (!worker)

@@ -29,8 +29,51 @@ static void take_source(struct dp_exchange *x, const struct dp_settings *setting
     request->source_text = gw_str_n(text, dp_address_print(&request->source, text));
 }
 
-static enum dp_verdict check_scheme(struct dp_exchange *x)
+/* Where the same resource is served over TLS, at the caller's own target. */
+static enum dp_verdict redirect(struct dp_exchange *x)
 {
+    const struct dp_request_head *head = &x->request.head;
+    int64_t port = x->worker->shared->settings->https_port;
+    gw_str place = port == 443 ? GW_STR_NONE : gw_arena_printf(&x->arena, ":%lld", (long long)port);
+    gw_str location = gw_arena_printf(
+        &x->arena, "https://%.*s%.*s%.*s%s%.*s", GW_STR_ARG(head->host), GW_STR_ARG(place),
+        GW_STR_ARG(head->path), head->has_query ? "?" : "", GW_STR_ARG(head->query));
+    (void)dp_exchange_reply(x, 301, GW_STR_NONE); /* it says REPLY */
+    dp_headers_set(&x->response.head.headers, GW_STR("Location"), location);
+    return DP_REPLY;
+}
+
+/* Only of what can be asked for again elsewhere. */
+static bool wants_redirect(const struct dp_exchange *x, const struct dp_host *host)
+{
+    enum dp_method method = x->request.head.method;
+    return !x->request.tls && host && host->tls && host->tls->https_redirect && x->route->https &&
+           (method == DP_METHOD_GET || method == DP_METHOD_HEAD);
+}
+
+/* The Host of a request may be another's than SNI was: what its domain asks of connections this
+ * one must have, whatever it was made for. */
+static enum dp_verdict check_connection(struct dp_exchange *x, const struct dp_host *host)
+{
+    const struct dp_tls *tls = dp_downstream_tls(dp_flow_of(x)->downstream);
+    struct dp_tls_facts facts;
+    switch (dp_tls_admits(tls, host->tls)) {
+    case DP_TLS_ADMITTED:
+        return DP_NEXT;
+    case DP_TLS_TOO_OLD:
+        dp_tls_describe(tls, &facts);
+        return dp_exchange_refuse_with(x, DP_REFUSE_TLS_VERSION, facts.version);
+    case DP_TLS_MISDIRECTED:
+        return dp_exchange_refuse(x, DP_REFUSE_MISDIRECTED);
+    default:
+        return dp_exchange_refuse(x, DP_REFUSE_CLIENT_CERTIFICATE);
+    }
+}
+
+static enum dp_verdict check_scheme(struct dp_exchange *x, const struct dp_host *host)
+{
+    if (gw_unlikely(wants_redirect(x, host)))
+        return redirect(x);
     bool is_served = x->request.tls ? x->route->https : x->route->http;
     if (gw_likely(is_served))
         return DP_NEXT;
@@ -83,6 +126,8 @@ enum dp_verdict dp_match_route(struct dp_exchange *x)
 
     const struct dp_router_group *group =
         dp_snapshot_find_group(x->snapshot, request->head.host, &host);
+    if (x->request.tls && host && host->tls && check_connection(x, host) == DP_REPLY)
+        return DP_REPLY;
     const struct dp_route_tree *tree =
         group ? dp_router_group_tree(group, request->environment) : NULL;
     if (!tree)
@@ -91,7 +136,7 @@ enum dp_verdict dp_match_route(struct dp_exchange *x)
     switch (dp_route_tree_match(tree, request->head.method, request->path, &x->match)) {
     case DP_ROUTE_FOUND:
         x->route = x->match.value;
-        return check_scheme(x);
+        return check_scheme(x, host);
     case DP_ROUTE_NO_METHOD:
         return dp_exchange_refuse(x, DP_REFUSE_NO_METHOD);
     default:

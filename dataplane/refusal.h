@@ -24,6 +24,10 @@
       "The API does not exist or has not been published in the environment.", "route.none")        \
     X(NO_METHOD, 404, "APIG.0101", "The API does not exist.", "route.method")                      \
     X(SCHEME, 400, "APIG.0607", "The following protocol is supported: %s", "route.scheme")         \
+    X(TLS_VERSION, 400, "APIG.0204", "SSL protocol is not supported: %s", "tls.version")           \
+    X(CLIENT_CERTIFICATE, 400, "APIG.0205", "Verify client certificate failed",                    \
+      "tls.client_certificate")                                                                    \
+    X(MISDIRECTED, 421, "APIG.0205", "Verify client certificate failed", "tls.misdirected")        \
     X(DEBUG_QUOTA, 429, "APIG.0308", "The throttling threshold has been reached.",                 \
       "debug_domain.quota")                                                                        \
     X(IP_ACCESS, 403, "APIG.0402", "The IP address is not authorized to access the API.",          \

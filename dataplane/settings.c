@@ -32,7 +32,10 @@
 
 static const struct gw_setting rows[] = {
     ROW("listen", TEXT, listen, "0.0.0.0:8080", 0, 0,
-        "Addresses for callers, by comma: \"0.0.0.0:8080\", \"[::1]:8080\", \"*:8080\""),
+        "Addresses for callers, by comma: \"0.0.0.0:8080\", \"[::1]:8080\", \"*:8080\"; the word "
+        "\"tls\" behind one: HTTPS, as in \"0.0.0.0:8443 tls\""),
+    ROW("https-port", INT, https_port, "443", 1, 65535,
+        "Port that callers are sent to by a domain's redirect to HTTPS"),
     ROW("ops-listen", TEXT, ops_listen, "127.0.0.1:9100", 0, 0,
         "Address of the operations port: /metrics, /livez, /readyz, /config; \"off\": none"),
     ROW("controlplane", TEXT, controlplane, "127.0.0.1:9440", 0, 0,
@@ -217,8 +220,6 @@ static int check_addresses(const char *flag, const char *text, unsigned max, str
         struct gw_error why = GW_ERROR_NONE;
         if (dp_listener_parse(gw_str_split(&rest, ','), &spec, &why) < 0)
             return gw_fail_field(err, flag, "%s", why.message);
-        if (spec.tls)
-            return gw_fail_field(err, flag, "TLS is not available yet");
         if (++count > max)
             return gw_fail_field(err, flag, "more than %u", max);
     }
@@ -234,6 +235,8 @@ static int check(struct dp_settings *settings, struct gw_error *err)
     if (settings->ops_listen[0] &&
         check_addresses("--ops-listen", settings->ops_listen, 1, err) < 0)
         return -1;
+    if (strchr(settings->ops_listen, ' '))
+        return gw_fail_field(err, "--ops-listen", "takes an address and no words");
     if (has_cert != has_key)
         return gw_fail_field(err, "--controlplane-cert-file",
                              "goes with --controlplane-key-file, and that with it");

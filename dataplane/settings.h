@@ -15,6 +15,7 @@
 struct dp_settings {
     /* callers */
     const char *listen;      /* "0.0.0.0:8080", several by comma */
+    int64_t https_port;      /* of redirects */
     int64_t workers;         /* threads; at least 1 (0 on the command line: one per core) */
     int64_t connections_max; /* of callers, all workers together */
     bool http2;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define TICK_S 1.0
 /* How long callers may go on using connections that are idle when the drain begins: who sends a
@@ -49,6 +50,8 @@ static void take_posted(struct dp_worker *worker)
         return;
     struct dp_pinned *pinned = gw_calloc(1, sizeof *pinned);
     *pinned = (struct dp_pinned){.snapshot = snapshot, .users = 1};
+    if (worker->tls)
+        dp_tls_front_update(worker->tls, snapshot);
     dp_worker_unpin(worker->current);
     worker->current = pinned;
     atomic_store(&worker->revision, dp_snapshot_revision(snapshot));
@@ -144,13 +147,19 @@ static void on_tick(struct ev_loop *ev, ev_timer *watcher, int events)
         worker->server.stats.accept_failures += worker->listeners[i].refused;
     dp_observe_connections(worker->observer, &worker->server,
                            dp_upstreams_stats(worker->upstreams));
+    if (worker->tls)
+        dp_observe_tls(worker->observer, dp_tls_front_stats(worker->tls));
     dp_loop_settle(&worker->loop);
 }
 
 static void on_accepted(struct dp_listener *listener, int fd, const struct sockaddr *peer)
 {
     struct dp_worker *worker = listener->owner;
-    dp_server_accept(&worker->server, fd, peer);
+    SSL *tls = listener->spec.tls ? dp_tls_front_accept(worker->tls) : NULL;
+    if (listener->spec.tls && !tls)
+        close(fd);
+    else
+        dp_server_accept(&worker->server, fd, peer, tls);
 }
 
 /* ---- life */
@@ -172,10 +181,22 @@ static struct dp_listener *add_listener(struct dp_worker *worker)
     return listener;
 }
 
+static int open_tls(struct dp_worker *worker, struct gw_error *err)
+{
+    struct dp_tls_front_options options = {
+        .loop = &worker->loop,
+        .seed = worker->shared->ticket_seed,
+        .h2 = worker->server.limits.h2_streams_max > 0,
+    };
+    return dp_tls_front_new(&options, &worker->tls, err);
+}
+
 static int open_listener(struct dp_worker *worker, gw_str text, struct gw_error *err)
 {
     struct dp_listener_spec spec;
     if (dp_listener_parse(text, &spec, err) < 0)
+        return -1;
+    if (spec.tls && !worker->tls && open_tls(worker, err) < 0)
         return -1;
     bool has_one = false;
     for (unsigned left = share(worker, &spec); left > 0; left--) {
@@ -314,6 +335,7 @@ void dp_worker_free(struct dp_worker *worker)
     dp_server_close(&worker->server);
     dp_upstreams_free(worker->upstreams);
     dp_loop_settle(&worker->loop);
+    dp_tls_front_free(worker->tls);
     dp_exchange_free_flows(worker);
     dp_worker_unpin(worker->current);
     dp_snapshot_unref(atomic_exchange(&worker->posted, NULL));

@@ -9,6 +9,7 @@
 #include "dataplane/net/listener.h"
 #include "dataplane/observe/observe.h"
 #include "dataplane/request_id.h"
+#include "dataplane/tls/front.h"
 #include "dataplane/upstream/upstream.h"
 #include "dataplane/worker.h"
 
@@ -29,6 +30,7 @@ struct dp_worker {
     struct dp_server server;
     struct dp_listener *listeners; /* owned; several of one address when they were inherited */
     unsigned listener_count;
+    struct dp_tls_front *tls; /* NULL: no listener speaks TLS */
     struct dp_upstreams *upstreams;
     struct dp_observer *observer;
     struct dp_pinned *current; /* NULL: none yet */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define HALF_CLOSED_MS 3000
 /* After the last answer, what still comes is read and dropped, so that no reset overtakes the
@@ -298,9 +299,22 @@ static void on_stalled(struct dp_conn *conn)
     arm(c, c->base.server->limits.write_timeout_ms);
 }
 
+/* Past OpenSSL, which has read what the caller sent. */
+static void answer_plain(const struct dp_conn *conn)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nServer: api-gateway\r\n"
+                                 "Content-Type: text/plain\r\nContent-Length: 46\r\n"
+                                 "Connection: close\r\n\r\n"
+                                 "A plain HTTP request was sent to an HTTPS port";
+    ssize_t n = write(conn->fd, answer, sizeof(answer) - 1);
+    (void)n; /* the socket has room; if not, the close says enough */
+}
+
 static void on_failed(struct dp_conn *conn, int error)
 {
     (void)error; /* a caller who left is no news */
+    if (dp_conn_tls_got_text(conn))
+        answer_plain(conn);
     leave(gw_container_of(conn, struct dp_h1_connection, base.conn));
 }
 
@@ -336,7 +350,10 @@ static void on_timeout(struct dp_timer *timer)
         on_request_timeout(c);
         break;
     case DP_PHASE_IDLE:
-        c->base.server->stats.idle_timeouts++;
+        if (dp_conn_is_shaking_hands(&c->base.conn))
+            c->base.server->stats.handshake_timeouts++;
+        else
+            c->base.server->stats.idle_timeouts++;
         close_connection(c);
         break;
     default:
@@ -351,6 +368,8 @@ static void on_connected(struct dp_conn *conn)
     struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
     if (gw_str_eq(dp_conn_tls_protocol(conn), GW_STR("h2")))
         switch_to_h2(c);
+    else
+        dp_loop_arm(conn->loop, &c->base.timer, c->base.server->limits.idle_timeout_ms);
 }
 
 _Static_assert(offsetof(struct dp_h1_connection, base) == 0, "what HTTP/2 frees in the end");
@@ -393,7 +412,8 @@ static const struct dp_protocol protocol = {
     .drain = drain,
 };
 
-void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer)
+void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer,
+                          struct ssl_st *tls)
 {
     struct dp_h1_connection *c = gw_calloc(1, sizeof(*c));
     c->is_new = true;
@@ -405,7 +425,10 @@ void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockadd
     dp_timer_init(&c->base.timer, on_timeout);
     dp_task_init(&c->task, on_task);
     dp_conn_init(&c->base.conn, server->loop, &events, fd);
-    dp_loop_arm(server->loop, &c->base.timer, server->limits.idle_timeout_ms);
+    if (tls)
+        dp_conn_start_tls(&c->base.conn, tls);
+    dp_loop_arm(server->loop, &c->base.timer,
+                tls ? server->limits.head_timeout_ms : server->limits.idle_timeout_ms);
 }
 
 void dp_h1_read_body(struct dp_downstream *downstream, bool on)

@@ -38,8 +38,9 @@ struct dp_h1_connection {
     gw_msec linger_until_ms;
 };
 
-/* Takes over the socket. */
-void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer);
+/* Takes over the socket and the session; see dp_server_accept. */
+void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer,
+                          struct ssl_st *tls);
 void dp_h1_read_body(struct dp_downstream *downstream, bool on);
 void dp_h1_finish(struct dp_downstream *downstream);
 void dp_h1_abort(struct dp_downstream *downstream);

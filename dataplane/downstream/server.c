@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/downstream/h1_connection.h"
+#include "dataplane/net/tls.h"
 
 #include <unistd.h>
 
@@ -18,26 +19,28 @@ void dp_server_init(struct dp_server *server, struct dp_loop *loop,
     gw_list_init(&server->connections);
 }
 
-/* Said without reading the request: the point is to spend nothing. */
-static void turn_away(int fd)
+/* Said without reading the request: the point is to spend nothing. A handshake would. */
+static void turn_away(int fd, struct ssl_st *tls)
 {
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nServer: api-gateway\r\n"
                                  "Retry-After: 1\r\nContent-Length: 0\r\n"
                                  "Connection: close\r\n\r\n";
-    ssize_t n = write(fd, answer, sizeof(answer) - 1);
+    ssize_t n = tls ? 0 : write(fd, answer, sizeof(answer) - 1);
     (void)n; /* a new socket has room; if not, the close says enough */
+    SSL_free(tls);
     close(fd);
 }
 
-void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer)
+void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer,
+                      struct ssl_st *tls)
 {
     if (server->count >= server->limits.connections_max) {
         server->stats.refused++;
-        turn_away(fd);
+        turn_away(fd, tls);
         return;
     }
     server->stats.accepted++;
-    dp_h1_connection_new(server, fd, peer);
+    dp_h1_connection_new(server, fd, peer, tls);
 }
 
 void dp_server_drain(struct dp_server *server)

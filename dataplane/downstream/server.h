@@ -35,8 +35,11 @@ struct dp_handler {
 
 #define DP_H2_STREAMS_MAX 100 /* the default */
 
+struct ssl_st; /* OpenSSL's SSL */
+
 struct dp_server_limits {
-    gw_msec head_timeout_ms;  /* from the first byte to the end of a head; 408 */
+    gw_msec head_timeout_ms;  /* from the first byte to the end of a head; 408. And for a TLS
+                                 handshake, from the start */
     gw_msec body_timeout_ms;  /* between two reads of a body; 408 */
     gw_msec idle_timeout_ms;  /* between two requests */
     gw_msec write_timeout_ms; /* without the caller taking a byte */
@@ -62,6 +65,7 @@ struct dp_server_stats {
     uint64_t h2_resets;                  /* requests that callers took back */
     uint64_t h2_malformed;               /* requests that the agent reset */
     uint64_t h2_floods[DP_H2_FLOOD_COUNT];
+    uint64_t handshake_timeouts;
 };
 
 struct dp_server {
@@ -78,8 +82,10 @@ struct dp_server {
 
 void dp_server_init(struct dp_server *server, struct dp_loop *loop,
                     const struct dp_handler *handler, void *owner);
-/* Takes over the socket. */
-void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer);
+/* Takes over the socket, and the TLS session that the caller is to be met with: NULL: none, it
+ * comes in the clear. */
+void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer,
+                      struct ssl_st *tls);
 /* From now on every answer is the last of its connection. */
 void dp_server_drain(struct dp_server *server);
 /* Closes connections that wait for a request and have none coming in: some time after

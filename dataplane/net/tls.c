@@ -35,6 +35,10 @@ static int bio_read(BIO *bio, char *data, size_t len, size_t *got)
         n = read(tls->conn->fd, data, len);
     if (n > 0) {
         tls->drained = (size_t)n < len;
+        if (gw_unlikely(!tls->heard)) {
+            tls->heard = true;
+            tls->is_text = *data >= 'A' && *data <= 'Z'; /* a record starts with a small number */
+        }
         *got = (size_t)n;
         return 1;
     }
@@ -108,6 +112,22 @@ void dp_conn_start_tls(struct dp_conn *conn, SSL *ssl)
     BIO *bio = new_bio(tls);
     SSL_set_bio(ssl, bio, bio);
     conn->tls = tls;
+}
+
+const struct dp_tls *dp_tls_of(const SSL *ssl)
+{
+    BIO *bio = SSL_get_rbio(ssl);
+    return bio ? BIO_get_data(bio) : NULL;
+}
+
+bool dp_conn_is_shaking_hands(const struct dp_conn *conn)
+{
+    return conn->tls && !conn->tls->established;
+}
+
+bool dp_conn_tls_got_text(const struct dp_conn *conn)
+{
+    return dp_conn_is_shaking_hands(conn) && conn->tls->is_text;
 }
 
 const char *dp_conn_tls_error(const struct dp_conn *conn)

@@ -20,6 +20,8 @@ struct dp_tls {
     struct dp_task again; /* tells of bytes that were read from the socket already */
     const char *why;      /* static; of a handshake that failed. NULL: none did */
     bool established;     /* the handshake is over */
+    bool heard;           /* something has come */
+    bool is_text;         /* and it began as text does, not TLS */
     bool drained;         /* the socket had less than asked for */
     bool ended;           /* the socket had FIN */
     int error;            /* -errno of the last read of the socket */
@@ -33,11 +35,17 @@ void dp_tls_context_init(SSL_CTX *context);
  * accept) is set already. Right after dp_conn_connect or dp_conn_init. `connected` comes after the
  * handshake; a handshake that fails is `failed` with -EPROTO. */
 void dp_conn_start_tls(struct dp_conn *conn, SSL *ssl);
+/* The handshake is not over yet. */
+bool dp_conn_is_shaking_hands(const struct dp_conn *conn);
+/* The handshake failed because the peer sends text: plain HTTP, most likely. */
+bool dp_conn_tls_got_text(const struct dp_conn *conn);
 /* Why the handshake failed, for a log; "" when it did not. */
 const char *dp_conn_tls_error(const struct dp_conn *conn);
 
 /* What both sides agreed to speak (ALPN), as "h2"; empty: nothing was agreed on. */
 gw_str dp_conn_tls_protocol(const struct dp_conn *conn);
+/* The connection that goes through the session; NULL: none yet. */
+const struct dp_tls *dp_tls_of(const SSL *ssl);
 
 /* The rest is conn.c's. */
 

@@ -5,7 +5,7 @@
 
 #define ESCAPE_MAX 6       /* bytes that one byte can become */
 #define FIELD_FRAME_MAX 32 /* comma, key, quotes, the mark of a cut */
-#define TEXTS 17           /* fields of DP_LINE_TEXT_MAX */
+#define TEXTS 21           /* fields of DP_LINE_TEXT_MAX */
 #define NUMBERS 12
 #define SLACK sizeof(gw_lanes) /* written behind a text, and overwritten */
 
@@ -132,6 +132,14 @@ static char *put_request(char *at, const struct dp_request *request)
     return TEXT(at, "user_agent", user_agent);
 }
 
+static char *put_tls(char *at, const struct dp_outcome *outcome)
+{
+    at = TEXT(at, "tls_version", outcome->tls_version);
+    at = TEXT(at, "tls_cipher", outcome->tls_cipher);
+    at = TEXT(at, "server_name", outcome->server_name);
+    return TEXT(at, "client_subject", outcome->client_subject);
+}
+
 static char *put_gateway(char *at, const struct dp_exchange *x)
 {
     const struct dp_route *route = x->route;
@@ -176,6 +184,8 @@ size_t dp_access_line_write(char *text, struct dp_line_clock *clock, const struc
 {
     char *at = put_time(text, clock, x->request.received_wall_ms);
     at = put_request(at, &x->request);
+    if (x->request.tls)
+        at = put_tls(at, outcome);
     at = put_gateway(at, x);
     at = put_answer(at, x, outcome);
     *at++ = '}';

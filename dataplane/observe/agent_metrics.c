@@ -15,7 +15,14 @@ static const char *const versions[] = {PENSTOCK_VERSION};
 
 static const char *const classes[DP_CLASS_COUNT] = {"1xx", "2xx", "3xx", "4xx", "5xx", "gone"};
 
-static const char *const timeouts[DP_TIMEOUT_COUNT] = {"idle", "head", "body", "write"};
+static const char *const timeouts[DP_TIMEOUT_COUNT] = {"idle", "head", "body", "write",
+                                                       "handshake"};
+
+static const char *const tls_versions[] = {"TLSv1.1", "TLSv1.2", "TLSv1.3"};
+
+static const char *const tls_failures[] = {"no_certificate", "unknown_name", "version",
+                                           "not_shared",     "protocol",     "refused_by_caller",
+                                           "not_tls",        "broken",       "abandoned"};
 
 static const char *const protocols[DP_PROTOCOL_COUNT] = {"http/1.0", "http/1.1", "http/2"};
 
@@ -87,6 +94,21 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                              .help = "Connections that ended with ENHANCE_YOUR_CALM, by what there "
                                      "was too much of.",
                              LABEL("kind", floods)},
+    [DP_METRIC_TLS_HANDSHAKES] = {"penstock_agent_tls_handshakes_total", COUNTER,
+                                  .help = "TLS handshakes of callers that ended well.",
+                                  LABEL("version", tls_versions)},
+    [DP_METRIC_TLS_RESUMED] = {"penstock_agent_tls_resumed_total", COUNTER,
+                               .help = "Of those, handshakes that went on with an earlier "
+                                       "session."},
+    [DP_METRIC_TLS_FAILURES] = {"penstock_agent_tls_failures_total", COUNTER,
+                                .help = "TLS handshakes of callers that failed, by reason.",
+                                LABEL("reason", tls_failures)},
+    [DP_METRIC_TLS_UNVERIFIED] = {"penstock_agent_tls_unverified_total", COUNTER,
+                                  .help = "Connections of callers without the certificate that "
+                                          "their domain asks for."},
+    [DP_METRIC_TLS_CONTEXTS] = {"penstock_agent_tls_contexts", GAUGE,
+                                .help = "Ways to serve a domain over TLS that workers have set "
+                                        "up."},
     [DP_METRIC_UPSTREAM_CONNECTIONS] = {"penstock_agent_upstream_connections", GAUGE,
                                         .help = "Connections to backends now."},
     [DP_METRIC_UPSTREAM_IDLE] = {"penstock_agent_upstream_idle_connections", GAUGE,

@@ -27,7 +27,12 @@ enum dp_metric {
     DP_METRIC_H2_STREAMS,
     DP_METRIC_H2_RESETS,
     DP_METRIC_H2_MALFORMED,
-    DP_METRIC_H2_FLOODS, /* by enum dp_h2_flood */
+    DP_METRIC_H2_FLOODS,      /* by enum dp_h2_flood */
+    DP_METRIC_TLS_HANDSHAKES, /* by version of TLS 1.x, less one */
+    DP_METRIC_TLS_RESUMED,
+    DP_METRIC_TLS_FAILURES, /* by enum dp_tls_failure */
+    DP_METRIC_TLS_UNVERIFIED,
+    DP_METRIC_TLS_CONTEXTS,
     DP_METRIC_UPSTREAM_CONNECTIONS,
     DP_METRIC_UPSTREAM_IDLE,
     DP_METRIC_UPSTREAM_CONNECTS,
@@ -67,6 +72,7 @@ enum dp_metric_timeout {
     DP_TIMEOUT_HEAD,
     DP_TIMEOUT_BODY,
     DP_TIMEOUT_WRITE,
+    DP_TIMEOUT_HANDSHAKE,
     DP_TIMEOUT_COUNT
 };
 

@@ -6,6 +6,7 @@
 #include "dataplane/observe/access_log.h"
 #include "dataplane/observe/agent_metrics.h"
 #include "dataplane/observe/route_stats.h"
+#include "dataplane/tls/front.h"
 #include "dataplane/upstream/upstream.h"
 
 #include <stdlib.h>
@@ -134,6 +135,7 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         {DP_METRIC_H2_STREAMS, 0, server->stats.h2_streams},
         {DP_METRIC_H2_RESETS, 0, server->stats.h2_resets},
         {DP_METRIC_H2_MALFORMED, 0, server->stats.h2_malformed},
+        {DP_METRIC_TIMEOUTS, DP_TIMEOUT_HANDSHAKE, server->stats.handshake_timeouts},
         {DP_METRIC_UPSTREAM_CONNECTIONS, 0, upstreams->open},
         {DP_METRIC_UPSTREAM_IDLE, 0, upstreams->idle},
         {DP_METRIC_UPSTREAM_CONNECTS, 0, upstreams->connects},
@@ -158,4 +160,16 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         gw_metric_set(observer->cells, values[i].row, values[i].series, (int64_t)values[i].value);
     for (unsigned i = 0; i < DP_H2_FLOOD_COUNT; i++)
         gw_metric_set(observer->cells, DP_METRIC_H2_FLOODS, i, (int64_t)server->stats.h2_floods[i]);
+}
+
+void dp_observe_tls(struct dp_observer *observer, const struct dp_tls_stats *stats)
+{
+    struct gw_metric_cells *cells = observer->cells;
+    for (unsigned i = 0; i < DP_TLS_VERSIONS; i++)
+        gw_metric_set(cells, DP_METRIC_TLS_HANDSHAKES, i, (int64_t)stats->handshakes[i]);
+    for (unsigned i = 0; i < DP_TLS_FAILURE_COUNT; i++)
+        gw_metric_set(cells, DP_METRIC_TLS_FAILURES, i, (int64_t)stats->failures[i]);
+    gw_metric_set(cells, DP_METRIC_TLS_RESUMED, 0, (int64_t)stats->resumed);
+    gw_metric_set(cells, DP_METRIC_TLS_UNVERIFIED, 0, (int64_t)stats->unverified);
+    gw_metric_set(cells, DP_METRIC_TLS_CONTEXTS, 0, (int64_t)stats->contexts);
 }

@@ -29,6 +29,10 @@ struct dp_outcome {
     uint64_t bytes_in, bytes_out; /* of the caller's connection, heads and framing included */
     gw_nsec duration_ns;          /* first byte of the head to last byte of the answer */
     gw_nsec upstream_ns;          /* from the start of the call to the answer's head; 0: none */
+    /* Of the caller's connection; empty in the clear. */
+    gw_str tls_version, tls_cipher;
+    gw_str server_name;    /* SNI; empty: none */
+    gw_str client_subject; /* of the certificate it showed, good or not; empty: none */
 };
 /* Once per exchange, also for those that never got a head parsed (then route is NULL). */
 void dp_observe_exchange(struct dp_observer *observer, const struct dp_exchange *x,
@@ -41,9 +45,11 @@ void dp_observe_tunnel(struct dp_observer *observer, const struct dp_exchange *x
 
 struct dp_server;
 struct dp_upstreams_stats;
+struct dp_tls_stats;
 
 /* Once a second: what the worker's connections count for themselves. */
 void dp_observe_connections(struct dp_observer *observer, const struct dp_server *server,
                             const struct dp_upstreams_stats *upstreams);
+void dp_observe_tls(struct dp_observer *observer, const struct dp_tls_stats *stats);
 
 #endif

@@ -8,7 +8,7 @@
 #include "common/map.h"
 #include "dataplane/snapshot/snapshot_parts.h"
 
-#define DP_KINDS (PENSTOCK__AGENT__V1__KIND__KIND_APP + 1)
+#define DP_KINDS (PENSTOCK__AGENT__V1__KIND__KIND_TICKET_KEYS + 1)
 
 /* A resource as it came, packed. */
 struct dp_form {
@@ -19,7 +19,7 @@ struct dp_form {
 
 struct dp_entry;
 
-/* A route names a group, a channel or a policy. */
+/* A route names a group, a channel or a policy, and it and a group certificates. */
 struct dp_edge {
     struct gw_list in_users; /* of names */
     struct dp_entry *user, *names;

@@ -10,9 +10,17 @@
 #include <stdlib.h>
 
 #define KIND(name) PENSTOCK__AGENT__V1__KIND__KIND_##name
-#define NAMES_MAX (2 * (2 + DP_COMPILE_POLICIES_MAX)) /* by both forms of a route */
+/* By both forms of a group; a route names less. */
+#define NAMES_MAX (2 * DP_COMPILE_DOMAINS_MAX * DP_TLS_CERTIFICATES_MAX)
+_Static_assert(NAMES_MAX >= 2 * (3 + DP_COMPILE_POLICIES_MAX), "a route fits");
 
 typedef Penstock__Agent__V1__Resource resource;
+
+/* What a resource names, by both forms of it; some of it twice. */
+struct names {
+    struct dp_entry *items[NAMES_MAX];
+    unsigned count;
+};
 
 static struct dp_unit *find_unit(const struct dp_parts *parts, Penstock__Agent__V1__Kind kind,
                                  const char *name)
@@ -151,6 +159,12 @@ static Penstock__Agent__V1__Kind kind_of(const resource *message, const char **r
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_APP:
         *ret_name = message->app->name;
         return KIND(APP);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_CERTIFICATE:
+        *ret_name = message->certificate->name;
+        return KIND(CERTIFICATE);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_TICKET_KEYS:
+        *ret_name = message->ticket_keys->name;
+        return KIND(TICKET_KEYS);
     default:
         return KIND(UNSPECIFIED);
     }
@@ -255,31 +269,99 @@ static struct dp_unit *compile(struct dp_catalog *catalog, const resource *messa
 {
     switch (message->kind_case) {
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_GROUP:
-        return dp_compile_group(message->group, err);
+        return dp_compile_group(&catalog->parts, message->group, err);
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_CHANNEL:
         return dp_compile_channel(&catalog->parts, message->channel, err);
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_POLICY:
         return dp_compile_policy(&catalog->parts, message->policy, err);
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_APP:
         return dp_compile_app(&catalog->parts, message->app, err);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_CERTIFICATE:
+        return dp_compile_certificate(message->certificate, err);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_TICKET_KEYS:
+        return dp_compile_ticket_keys(message->ticket_keys, err);
     default:
         return dp_compile_route(&catalog->parts, message->route, err);
     }
 }
 
-/* The newest form becomes the candidate, unless it cannot be compiled. */
+/* ---- names of others */
+
+static void add_name(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind, const char *name,
+                     struct names *names)
+{
+    if (!*name || strlen(name) > DP_COMPILE_NAME_MAX || names->count == NAMES_MAX)
+        return;
+    struct dp_entry *entry = dp_entry_get(catalog, kind, gw_str_from(name));
+    if (names->count == 0 || names->items[names->count - 1] != entry)
+        names->items[names->count++] = entry;
+}
+
+static void collect_route(struct dp_catalog *catalog, const Penstock__Agent__V1__Route *route,
+                          struct names *names)
+{
+    const Penstock__Agent__V1__Backend *backend = route->backend;
+    add_name(catalog, KIND(GROUP), route->group, names);
+    if (backend && backend->kind_case == PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP) {
+        add_name(catalog, KIND(CHANNEL), backend->http->channel, names);
+        add_name(catalog, KIND(CERTIFICATE), backend->http->certificate, names);
+    }
+    for (size_t i = 0; i < route->n_policies && i < DP_COMPILE_POLICIES_MAX; i++)
+        add_name(catalog, KIND(POLICY), route->policies[i], names);
+}
+
+static void collect_group(struct dp_catalog *catalog, const Penstock__Agent__V1__Group *group,
+                          struct names *names)
+{
+    for (size_t i = 0; i < group->n_tls && i < DP_COMPILE_DOMAINS_MAX; i++) {
+        const Penstock__Agent__V1__DomainTls *tls = group->tls[i];
+        for (size_t k = 0; k < tls->n_certificates && k < DP_TLS_CERTIFICATES_MAX; k++)
+            add_name(catalog, KIND(CERTIFICATE), tls->certificates[k], names);
+    }
+}
+
+static struct dp_unit *try_form(struct dp_catalog *catalog, const struct dp_form *form,
+                                struct names *names, struct gw_error *err)
+{
+    *err = GW_ERROR_NONE;
+    const resource *message = unpack(catalog, form, err);
+    if (!message)
+        return NULL;
+    if (message->kind_case == PENSTOCK__AGENT__V1__RESOURCE__KIND_ROUTE)
+        collect_route(catalog, message->route, names);
+    if (message->kind_case == PENSTOCK__AGENT__V1__RESOURCE__KIND_GROUP)
+        collect_group(catalog, message->group, names);
+    return compile(catalog, message, err);
+}
+
+/* The newest form becomes the candidate, or else the good one once more where what that one uses
+ * may have changed. When neither can be, what is in force stays. */
+static void make_candidate(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    struct names names;
+    struct gw_error err = GW_ERROR_NONE, later = GW_ERROR_NONE;
+    bool names_others = entry->kind == KIND(ROUTE) || entry->kind == KIND(GROUP);
+    names.count = 0;
+    dp_entry_drop_candidate(entry);
+    entry->candidate_is_next = entry->next != NULL;
+    entry->candidate = try_form(catalog, entry->next ? entry->next : entry->good, &names, &err);
+    if (!entry->candidate)
+        dp_entry_refuse(catalog, entry, &err);
+    if (!entry->candidate && entry->next && entry->good && names_others) {
+        entry->candidate_is_next = false;
+        entry->candidate = try_form(catalog, entry->good, &names, &later);
+    }
+    if (names_others)
+        dp_entry_set_names(catalog, entry, names.items, names.count);
+}
+
+/* ---- parts */
+
 static void prepare(struct dp_catalog *catalog, struct dp_entry *entry)
 {
-    struct gw_error err = GW_ERROR_NONE;
-    const struct dp_form *form = entry->next ? entry->next : entry->good;
-    dp_entry_drop_candidate(entry);
-    const resource *message = unpack(catalog, form, &err);
-    entry->candidate_is_next = entry->next != NULL;
-    entry->candidate = message ? compile(catalog, message, &err) : NULL;
+    make_candidate(catalog, entry);
     if (entry->candidate)
         release(catalog, entry);
-    else
-        dp_entry_refuse(catalog, entry, &err);
 }
 
 static void decide(struct dp_catalog *catalog, struct dp_entry *entry)
@@ -323,53 +405,9 @@ static void compile_parts(struct dp_catalog *catalog, Penstock__Agent__V1__Kind 
 
 /* ---- routes */
 
-static void add_name(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind, const char *name,
-                     struct dp_entry **names, unsigned *count)
-{
-    if (*name && strlen(name) <= DP_COMPILE_NAME_MAX)
-        names[(*count)++] = dp_entry_get(catalog, kind, gw_str_from(name));
-}
-
-static void collect_names(struct dp_catalog *catalog, const Penstock__Agent__V1__Route *route,
-                          struct dp_entry **names, unsigned *count)
-{
-    const Penstock__Agent__V1__Backend *backend = route->backend;
-    add_name(catalog, KIND(GROUP), route->group, names, count);
-    if (backend && backend->kind_case == PENSTOCK__AGENT__V1__BACKEND__KIND_HTTP)
-        add_name(catalog, KIND(CHANNEL), backend->http->channel, names, count);
-    for (size_t i = 0; i < route->n_policies && i < DP_COMPILE_POLICIES_MAX; i++)
-        add_name(catalog, KIND(POLICY), route->policies[i], names, count);
-}
-
-static struct dp_unit *try_form(struct dp_catalog *catalog, const struct dp_form *form,
-                                struct dp_entry **names, unsigned *count, struct gw_error *err)
-{
-    *err = GW_ERROR_NONE;
-    const resource *message = unpack(catalog, form, err);
-    if (!message)
-        return NULL;
-    collect_names(catalog, message->route, names, count);
-    return compile(catalog, message, err);
-}
-
-/* The newest form, or else the good one once more: what that one uses may have changed. When
- * neither can be, what is in force stays. */
 static void compile_route(struct dp_catalog *catalog, struct dp_entry *entry)
 {
-    struct dp_entry *names[NAMES_MAX];
-    unsigned count = 0;
-    struct gw_error err = GW_ERROR_NONE, later = GW_ERROR_NONE;
-    dp_entry_drop_candidate(entry);
-    entry->candidate_is_next = entry->next != NULL;
-    entry->candidate =
-        try_form(catalog, entry->next ? entry->next : entry->good, names, &count, &err);
-    if (!entry->candidate)
-        dp_entry_refuse(catalog, entry, &err);
-    if (!entry->candidate && entry->next && entry->good) {
-        entry->candidate_is_next = false;
-        entry->candidate = try_form(catalog, entry->good, names, &count, &later);
-    }
-    dp_entry_set_names(catalog, entry, names, count);
+    make_candidate(catalog, entry);
     if (entry->candidate)
         dp_branch_join(catalog, entry);
 }
@@ -398,12 +436,14 @@ static void add_group(const struct dp_catalog *catalog, struct dp_routing_unit *
     struct dp_router_group *target = dp_router_add_group(routing->router, group->name, NULL);
     dp_unit_keep(&routing->unit, entry->unit);
     for (unsigned i = 0; i < group->host_count; i++) {
-        bool is_debug = group->has_debug && i == 0;
+        const struct dp_domain_tls *tls = group->values[i]->tls;
         if (gw_map_get(&catalog->hosts, group->hosts[i]) != entry)
             continue;
+        if (tls && tls->certificate_count > 0 &&
+            (!routing->default_tls || gw_str_cmp(tls->host, routing->default_tls->host) < 0))
+            routing->default_tls = tls;
         /* A domain that the group names twice is there already. */
-        (void)!dp_router_add_host(routing->router, group->hosts[i], target,
-                                  is_debug ? &group->debug : &group->domain);
+        (void)!dp_router_add_host(routing->router, group->hosts[i], target, group->values[i]);
     }
 }
 
@@ -452,8 +492,15 @@ static struct dp_snapshot *new_snapshot(struct dp_catalog *catalog)
         catalog->routing = new_routing(catalog);
         catalog->is_routing_stale = false;
     }
-    return dp_snapshot_new(dp_catalog_cluster_id(catalog), catalog->revision, catalog->routing,
-                           catalog->codes, catalog->app_count);
+    const struct dp_entry *tickets =
+        dp_entry_find(catalog, KIND(TICKET_KEYS), GW_STR(DP_COMPILE_TICKET_KEYS));
+    struct dp_snapshot_parts parts = {
+        .routing = catalog->routing,
+        .codes = catalog->codes,
+        .tickets = tickets ? (struct dp_tickets_unit *)tickets->unit : NULL,
+        .app_count = catalog->app_count,
+    };
+    return dp_snapshot_new(dp_catalog_cluster_id(catalog), catalog->revision, &parts);
 }
 
 static int by_kind_and_name(const void *a, const void *b)
@@ -507,6 +554,8 @@ int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_update *update,
     if (check(catalog, update, err) < 0)
         return -1;
     take(catalog, update);
+    compile_parts(catalog, KIND(CERTIFICATE));
+    compile_parts(catalog, KIND(TICKET_KEYS));
     compile_parts(catalog, KIND(GROUP));
     compile_parts(catalog, KIND(CHANNEL));
     compile_parts(catalog, KIND(POLICY));

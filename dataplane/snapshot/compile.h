@@ -23,6 +23,9 @@
 #define DP_COMPILE_CODES_MAX 1000    /* AppCodes of an app */
 #define DP_COMPILE_GRANTS_MAX 200000 /* routes that an app may call */
 #define DP_COMPILE_CLUSTER_MAX 128   /* bytes of a cluster id */
+#define DP_COMPILE_CIPHERS_MAX 64    /* of a domain */
+#define DP_COMPILE_TICKET_KEYS "ticketKeys"
+#define DP_COMPILE_TICKET_KEYS_MAX 16
 
 struct dp_catalog;
 struct dp_endpoints;

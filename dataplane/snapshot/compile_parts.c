@@ -69,8 +69,8 @@ int dp_route_id_cmp(const void *a, const void *b)
 
 /* ---- group */
 
-/* In lower case, without a dot at the end: one spelling for a host. */
-static gw_str fold(struct gw_arena *arena, const char *text)
+/* In lower case, without a dot at the end. */
+gw_str dp_compile_fold_host(struct gw_arena *arena, const char *text)
 {
     char *copy = gw_arena_strdup(arena, text);
     size_t len = strlen(copy);
@@ -84,11 +84,13 @@ static gw_str fold(struct gw_arena *arena, const char *text)
 static int add_host(struct dp_group_unit *group, gw_str *hosts, const char *text, const char *field,
                     struct gw_error *err)
 {
-    gw_str host = fold(&group->unit.arena, text), name = host;
+    gw_str host = dp_compile_fold_host(&group->unit.arena, text), name = host;
     if (gw_str_has_prefix(host, GW_STR("*.")))
         name = gw_str_n(host.ptr + 2, host.len - 2);
     if (!dp_compile_is_host(name))
         return gw_fail_field(err, field, "is no domain: %.64s", text);
+    bool is_debug = group->has_debug && group->host_count == 0;
+    group->values[group->host_count] = is_debug ? &group->debug : &group->domain;
     hosts[group->host_count++] = host;
     return 0;
 }
@@ -100,6 +102,7 @@ static int compile_hosts(struct dp_group_unit *unit, const Penstock__Agent__V1__
         return gw_fail_field(err, "domains", "must be at most %d", DP_COMPILE_DOMAINS_MAX);
     gw_str *hosts = GW_ARENA_ARRAY(&unit->unit.arena, gw_str, group->n_domains + 2);
     unit->hosts = hosts;
+    unit->values = GW_ARENA_ARRAY(&unit->unit.arena, const struct dp_host *, group->n_domains + 2);
     unit->has_debug = group->debug_domain[0] != '\0';
     if (unit->has_debug && add_host(unit, hosts, group->debug_domain, "debug_domain", err) < 0)
         return -1;
@@ -109,12 +112,15 @@ static int compile_hosts(struct dp_group_unit *unit, const Penstock__Agent__V1__
         if (add_host(unit, hosts, group->domains[i], field, err) < 0)
             return -1;
     }
-    if (group->is_default)
+    if (group->is_default) {
+        unit->values[unit->host_count] = &unit->domain;
         hosts[unit->host_count++] = DP_HOST_DEFAULT;
+    }
     return 0;
 }
 
-struct dp_unit *dp_compile_group(const Penstock__Agent__V1__Group *group, struct gw_error *err)
+struct dp_unit *dp_compile_group(const struct dp_parts *parts,
+                                 const Penstock__Agent__V1__Group *group, struct gw_error *err)
 {
     if (dp_compile_check_name(group->name, "groups/", err) < 0)
         return NULL;
@@ -122,7 +128,8 @@ struct dp_unit *dp_compile_group(const Penstock__Agent__V1__Group *group, struct
     unit->name = gw_arena_dup(&unit->unit.arena, gw_str_from(group->name));
     unit->domain = (struct dp_host){.group = unit->name};
     unit->debug = (struct dp_host){.group = unit->name, .is_debug = true};
-    if (compile_hosts(unit, group, err) == 0)
+    if (compile_hosts(unit, group, err) == 0 &&
+        dp_compile_domains_tls(parts, unit, group, err) == 0)
         return &unit->unit;
     dp_unit_unref(&unit->unit);
     return NULL;

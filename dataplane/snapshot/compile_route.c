@@ -244,6 +244,19 @@ static bool is_authority(gw_str text)
     return dp_compile_is_host(text) && !is_bare_v6;
 }
 
+static int find_certificate(const struct job *job, const http_message *http)
+{
+    struct dp_unit *found = job->parts->find(
+        job->parts, PENSTOCK__AGENT__V1__KIND__KIND_CERTIFICATE, http->certificate);
+    if (!http->tls)
+        return gw_fail_field(job->err, "backend.http.certificate", "goes with tls");
+    if (!found)
+        return missing(job->err, "backend.http.certificate", http->certificate);
+    dp_unit_keep(&job->unit->unit, found);
+    job->unit->route.backend.certificate = &((struct dp_certificate_unit *)found)->certificate;
+    return 0;
+}
+
 static int compile_http(const struct job *job, const http_message *http)
 {
     struct dp_backend *backend = &job->unit->route.backend;
@@ -268,6 +281,8 @@ static int compile_http(const struct job *job, const http_message *http)
     backend->host_header = gw_arena_dup(job->arena, gw_str_from(http->host_header));
     backend->timeout_ms = http->timeout_ms;
     backend->retry_count = http->retry_count;
+    if (http->certificate[0] && find_certificate(job, http) < 0)
+        return -1;
     bool has_channel = http->channel[0] != '\0';
     if (has_channel == (http->host[0] != '\0'))
         return gw_fail_field(job->err, "backend.http", "must have a channel or a host");

@@ -9,15 +9,12 @@
 struct dp_snapshot {
     atomic_uint refs;
     int64_t revision;
-    gw_str cluster_id;               /* owned */
-    struct dp_routing_unit *routing; /* a reference */
-    struct dp_code_map *codes;       /* a reference */
-    size_t app_count;
+    gw_str cluster_id;              /* owned */
+    struct dp_snapshot_parts parts; /* references */
 };
 
 struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
-                                    struct dp_routing_unit *routing, struct dp_code_map *codes,
-                                    size_t app_count)
+                                    const struct dp_snapshot_parts *parts)
 {
     struct dp_snapshot *snapshot = gw_calloc(1, sizeof *snapshot);
     char *copy = gw_malloc(cluster_id.len + 1);
@@ -26,10 +23,11 @@ struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
     atomic_init(&snapshot->refs, 1);
     snapshot->revision = revision;
     snapshot->cluster_id = gw_str_n(copy, cluster_id.len);
-    dp_unit_ref(&routing->unit);
-    snapshot->routing = routing;
-    snapshot->codes = dp_code_map_ref(codes);
-    snapshot->app_count = app_count;
+    dp_unit_ref(&parts->routing->unit);
+    snapshot->parts = *parts;
+    snapshot->parts.codes = dp_code_map_ref(parts->codes);
+    if (parts->tickets)
+        dp_unit_ref(&parts->tickets->unit);
     return snapshot;
 }
 
@@ -43,8 +41,10 @@ void dp_snapshot_unref(struct dp_snapshot *snapshot)
 {
     if (!snapshot || atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) > 1)
         return;
-    dp_unit_unref(&snapshot->routing->unit);
-    dp_code_map_unref(snapshot->codes);
+    dp_unit_unref(&snapshot->parts.routing->unit);
+    dp_code_map_unref(snapshot->parts.codes);
+    if (snapshot->parts.tickets)
+        dp_unit_unref(&snapshot->parts.tickets->unit);
     free((char *)(uintptr_t)snapshot->cluster_id.ptr);
     free(snapshot);
 }
@@ -61,31 +61,53 @@ gw_str dp_snapshot_cluster_id(const struct dp_snapshot *snapshot)
 
 const struct dp_router *dp_snapshot_router(const struct dp_snapshot *snapshot)
 {
-    return snapshot->routing->router;
+    return snapshot->parts.routing->router;
+}
+
+/* Says which machine is meant, and no domain. */
+static bool is_nameless(gw_str host)
+{
+    struct dp_address address;
+    return dp_address_parse(host, &address) == 0 || gw_str_eq_nocase(host, GW_STR("localhost"));
 }
 
 const struct dp_router_group *dp_snapshot_find_group(const struct dp_snapshot *snapshot,
                                                      gw_str host, const struct dp_host **ret_host)
 {
-    const struct dp_router *router = snapshot->routing->router;
+    const struct dp_router *router = snapshot->parts.routing->router;
     const void *value = NULL;
     const struct dp_router_group *group = dp_router_find(router, host, &value);
-    struct dp_address address;
-    if (!group &&
-        (dp_address_parse(host, &address) == 0 || gw_str_eq_nocase(host, GW_STR("localhost"))))
+    if (!group && is_nameless(host))
         group = dp_router_find(router, DP_HOST_DEFAULT, &value);
     *ret_host = value;
     return group;
 }
 
+const struct dp_domain_tls *dp_snapshot_find_tls(const struct dp_snapshot *snapshot, gw_str name)
+{
+    const struct dp_routing_unit *routing = snapshot->parts.routing;
+    const void *value = NULL;
+    if (name.len > 0 && dp_router_find(routing->router, name, &value)) {
+        const struct dp_host *host = value;
+        return host->tls && host->tls->certificate_count > 0 ? host->tls : NULL;
+    }
+    return name.len == 0 || is_nameless(name) ? routing->default_tls : NULL;
+}
+
+struct dp_ticket_keys dp_snapshot_ticket_keys(const struct dp_snapshot *snapshot)
+{
+    const struct dp_tickets_unit *tickets = snapshot->parts.tickets;
+    return tickets ? tickets->keys : (struct dp_ticket_keys){0};
+}
+
 size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot)
 {
-    return snapshot->routing->route_count;
+    return snapshot->parts.routing->route_count;
 }
 
 const struct dp_route *dp_snapshot_route(const struct dp_snapshot *snapshot, size_t index)
 {
-    const struct dp_routing_unit *routing = snapshot->routing;
+    const struct dp_routing_unit *routing = snapshot->parts.routing;
     assert(index < routing->route_count);
     size_t low = 0, high = routing->tree_count; /* the last tree that starts at or before index */
     while (high - low > 1) {
@@ -100,13 +122,13 @@ const struct dp_route *dp_snapshot_route(const struct dp_snapshot *snapshot, siz
 
 size_t dp_snapshot_app_count(const struct dp_snapshot *snapshot)
 {
-    return snapshot->app_count;
+    return snapshot->parts.app_count;
 }
 
 const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,
                                              const uint8_t digest[DP_APP_CODE_DIGEST_BYTES])
 {
-    const struct dp_app_unit *found = dp_code_map_get(snapshot->codes, digest);
+    const struct dp_app_unit *found = dp_code_map_get(snapshot->parts.codes, digest);
     return found ? &found->app : NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "dataplane/filter.h"
 #include "dataplane/http/message.h"
 #include "dataplane/snapshot/router.h"
+#include "dataplane/snapshot/tls.h"
 
 #define DP_APP_CODE_DIGEST_BYTES 32
 /* Under this name, which no Host can be, the router knows the default group. */
@@ -58,6 +59,8 @@ struct dp_backend {
     bool has_path;
     uint32_t timeout_ms;
     int32_t retry_count; /* -1: once for idempotent methods; 0 to 10 */
+    /* Shown to the backend, whose own must be of its authorities if it has some. NULL: none. */
+    const struct dp_certificate *certificate;
 };
 
 struct dp_route {
@@ -80,6 +83,7 @@ struct dp_route {
 struct dp_host {
     bool is_debug; /* the group's debugging domain: 1000 calls a day */
     gw_str group;
+    const struct dp_domain_tls *tls; /* NULL: it is not served over TLS */
 };
 
 /* Any thread. */

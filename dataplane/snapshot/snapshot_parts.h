@@ -21,11 +21,18 @@ struct dp_routing_unit {
     const struct dp_tree_unit *const *trees;
     const size_t *first; /* [i]: routes in the trees before trees[i] */
     size_t tree_count, route_count;
+    const struct dp_domain_tls *default_tls; /* of callers that ask for no domain; NULL: none */
+};
+
+struct dp_snapshot_parts {
+    struct dp_routing_unit *routing;
+    struct dp_code_map *codes;
+    struct dp_tickets_unit *tickets; /* NULL: there are none */
+    size_t app_count;
 };
 
 /* Takes references of its own. */
 struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
-                                    struct dp_routing_unit *routing, struct dp_code_map *codes,
-                                    size_t app_count);
+                                    const struct dp_snapshot_parts *parts);
 
 #endif

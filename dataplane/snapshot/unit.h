@@ -25,8 +25,9 @@ void dp_unit_keep(struct dp_unit *unit, struct dp_unit *other);
 struct dp_group_unit {
     struct dp_unit unit;
     gw_str name;
-    struct dp_host domain, debug; /* values of the router's hosts */
-    const gw_str *hosts;          /* lower case; the debugging domain is [0] when has_debug */
+    struct dp_host domain, debug;  /* values of the router's hosts */
+    const gw_str *hosts;           /* lower case; the debugging domain is [0] when has_debug */
+    const struct dp_host **values; /* of each host */
     unsigned host_count;
     bool has_debug;
 };
@@ -34,6 +35,16 @@ struct dp_group_unit {
 struct dp_channel_unit {
     struct dp_unit unit;
     struct dp_channel channel;
+};
+
+struct dp_certificate_unit {
+    struct dp_unit unit;
+    struct dp_certificate certificate;
+};
+
+struct dp_tickets_unit {
+    struct dp_unit unit;
+    struct dp_ticket_keys keys;
 };
 
 struct dp_policy_unit {
@@ -72,7 +83,16 @@ struct dp_parts {
 };
 
 /* Each gives one reference, or NULL with err. */
-struct dp_unit *dp_compile_group(const Penstock__Agent__V1__Group *group, struct gw_error *err);
+struct dp_unit *dp_compile_certificate(const Penstock__Agent__V1__Certificate *message,
+                                       struct gw_error *err);
+struct dp_unit *dp_compile_ticket_keys(const Penstock__Agent__V1__TicketKeys *message,
+                                       struct gw_error *err);
+struct dp_unit *dp_compile_group(const struct dp_parts *parts,
+                                 const Penstock__Agent__V1__Group *group, struct gw_error *err);
+/* Its part of that: group->values gets what message->tls says. */
+GW_MUST_CHECK int dp_compile_domains_tls(const struct dp_parts *parts, struct dp_group_unit *group,
+                                         const Penstock__Agent__V1__Group *message,
+                                         struct gw_error *err);
 struct dp_unit *dp_compile_channel(const struct dp_parts *parts,
                                    const Penstock__Agent__V1__Channel *channel,
                                    struct gw_error *err);
@@ -83,9 +103,10 @@ struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Age
 struct dp_unit *dp_compile_route(const struct dp_parts *parts,
                                  const Penstock__Agent__V1__Route *route, struct gw_error *err);
 
-/* Shared checks: -1 with err naming the field. */
+/* Shared: one spelling for a host; and checks: -1 with err naming the field. */
 GW_MUST_CHECK int dp_compile_check_name(const char *name, const char *prefix, struct gw_error *err);
 GW_MUST_CHECK int dp_compile_check_text(const char *text, const char *field, struct gw_error *err);
+gw_str dp_compile_fold_host(struct gw_arena *arena, const char *text);
 /* A host name or an address, in brackets or not; no port. */
 bool dp_compile_is_host(gw_str host);
 struct dp_member dp_compile_member(const struct dp_parts *parts, struct dp_unit *owner,

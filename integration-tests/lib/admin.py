@@ -15,7 +15,8 @@ class Stubs:
 
     def __init__(self, folder):
         own = [str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").glob("penstock/admin/v1/*.proto")]
-        self.generate(folder, f"{ROOT}/proto", [*own, "google/rpc/status.proto", "google/rpc/error_details.proto"])
+        self.generate(folder, f"{ROOT}/proto", [*own, "penstock/agent/v1/agent.proto", "google/rpc/status.proto",
+                                                   "google/rpc/error_details.proto"])
         # Not under the name "grpc", which is the library's.
         self.generate(folder, f"{GRPC_PROTOS}/grpc/health/v1", ["health.proto"])
         for version in ("v1", "v1alpha"):

@@ -19,7 +19,7 @@ class Authority:
         done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stderr
 
-    def issue(self, common_name, names=None, cert=None):
+    def issue(self, common_name, names=None, cert=None, kind="ec"):
         """For server and client use, with these alternative names: by default those of loopback for a server ("server",
         "cp", "127.0.0.1"), and none for a client. Written over `cert` (an Issued) when that is given."""
         self.count += 1
@@ -30,8 +30,8 @@ class Authority:
         alternative = f"subjectAltName={names}\n" if names else ""
         extensions.write_text(f"{alternative}extendedKeyUsage=serverAuth,clientAuth\n")
         subject = f"/CN={common_name}" if common_name else "/O=penstock"
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject,
-                     "-keyout", f"{stem}.key", "-out", f"{stem}.csr")
+        curve = ["-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else []
+        self.openssl("req", "-newkey", kind, *curve, "-nodes", "-subj", subject, "-keyout", f"{stem}.key", "-out", f"{stem}.csr")
         self.openssl("x509", "-req", "-in", f"{stem}.csr", "-CA", self.ca, "-CAkey", self.ca_key, "-CAcreateserial",
                      "-days", "2", "-extfile", extensions, "-out", f"{stem}.crt")
         made = Issued(pathlib.Path(f"{stem}.crt"), pathlib.Path(f"{stem}.key"))

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Session tickets of one worker: what a caller brings back is all that is known of its session, so
+ * any worker, and with keys of the control plane any agent, resumes it. Without such keys those of
+ * the process seal: all workers draw them from one seed, forward only, so that none can be had back
+ * once its time is over. */
+#ifndef DP_TLS_TICKETS_H
+#define DP_TLS_TICKETS_H
+
+#include "common/clock.h"
+#include "dataplane/snapshot/tls.h"
+
+#define DP_TICKET_LIFE_MS (60 * 60 * 1000) /* of a session, and of a key of the process */
+
+/* The process's; read by all workers. */
+struct dp_ticket_seed {
+    uint8_t bytes[32];
+    gw_msec born_ms; /* monotonic */
+};
+
+struct dp_tickets {
+    EVP_CIPHER *cipher;          /* a reference */
+    uint8_t seed[32];            /* of the next key */
+    gw_msec next_ms;             /* monotonic: when it is due */
+    struct dp_ticket_key own[2]; /* in use; the one before */
+    struct dp_ticket_keys given; /* borrowed: the control plane's */
+};
+
+void dp_ticket_seed_make(struct dp_ticket_seed *seed);
+GW_MUST_CHECK int dp_tickets_init(struct dp_tickets *tickets, OSSL_LIB_CTX *library,
+                                  const struct dp_ticket_seed *seed, struct gw_error *err);
+void dp_tickets_done(struct dp_tickets *tickets);
+/* Before each handshake. */
+void dp_tickets_advance(struct dp_tickets *tickets, gw_msec now_ms);
+/* For SSL_CTX_set_tlsext_ticket_key_evp_cb, with its results. */
+int dp_tickets_choose(struct dp_tickets *tickets, unsigned char *name, unsigned char *iv,
+                      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int sealing);
+
+#endif

@@ -1,0 +1,69 @@
+"""In the place of a control plane: it tells agents what a scenario says, message by message (agent.proto)."""
+import queue
+import threading
+from concurrent import futures
+
+import grpc
+
+from .process import free_port
+from .wait import until
+
+
+class Feeder:
+    def __init__(self, stubs):
+        """stubs: lib.admin.Stubs."""
+        self.pb = stubs.module("penstock.agent.v1.agent")
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.revision, self.resources, self.acks, self.streams = 0, [], {}, []
+        self.lock = threading.Lock()
+        self.server = grpc.server(futures.ThreadPoolExecutor(16))
+        handler = grpc.stream_stream_rpc_method_handler(
+            self.stream, self.pb.AgentMessage.FromString, self.pb.ControlMessage.SerializeToString)
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
+            "penstock.agent.v1.AgentService", {"Stream": handler}),))
+        self.server.add_insecure_port(self.address)
+        self.server.start()
+
+    def stop(self):
+        for stream in self.streams:
+            stream.put(None)
+        self.server.stop(0)
+
+    def stream(self, messages, _context):
+        hello = next(messages).hello
+        mine = queue.Queue()
+
+        def listen():
+            try:
+                for message in messages:
+                    if message.HasField("ack"):
+                        self.acks[hello.agent_id] = message.ack
+            except grpc.RpcError:
+                pass
+        threading.Thread(target=listen, daemon=True).start()
+        with self.lock:
+            self.streams.append(mine)
+            if self.revision:
+                mine.put(self.update())
+        while (update := mine.get()) is not None:
+            yield self.pb.ControlMessage(update=update)
+
+    def update(self):
+        return self.pb.Update(cluster_id="c", revision=self.revision, upserts=self.resources, final=True)
+
+    def prepare(self, *resources):
+        """For agents that are to connect."""
+        self.revision += 1
+        self.resources = [self.pb.Resource(**resource) for resource in resources]
+
+    def tell(self, *resources):
+        """From now on these, as fields of Resource, are all that there is. Waits until every agent serves them; the
+        refusals of the last one that answered."""
+        with self.lock:
+            self.prepare(*resources)
+            for stream in self.streams:
+                stream.put(self.update())
+        until(lambda: self.acks and all(ack.revision == self.revision for ack in self.acks.values()),
+              f"agents to apply revision {self.revision}")
+        return [(refusal.resource.name, refusal.reason) for ack in self.acks.values() for refusal in ack.refusals]
