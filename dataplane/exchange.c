@@ -134,7 +134,10 @@ static void on_answer(struct dp_upstream_call *call)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
     dp_answer_take(flow);
-    go(flow, DP_STATE_FILTERS_OUT);
+    if (dp_tunnel_translate(flow))
+        go(flow, DP_STATE_FILTERS_OUT);
+    else
+        answer_instead(flow, DP_REFUSE_BACKEND_PROTOCOL);
 }
 
 static void on_answer_body(struct dp_upstream_call *call, gw_str data, bool last)
@@ -215,6 +218,8 @@ static void send_local(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
     struct dp_response *response = &x->response;
+    if (dp_tunnel_misleads(flow))
+        (void)dp_exchange_refuse(x, DP_REFUSE_BACKEND_PROTOCOL); /* as a backend that says that */
     struct dp_downstream_answer answer = {
         .head = &response->head,
         .kind = DP_BODY_LENGTH,

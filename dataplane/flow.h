@@ -63,7 +63,13 @@ enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure);
 enum dp_refusal dp_answer_of_fault(enum dp_downstream_fault fault, ptrdiff_t error,
                                    gw_str *ret_reason);
 
-/* tunnel.c: the answer's head is about to leave, and with it all that only a handshake needs. */
+/* tunnel.c: RFC 8441, for callers of HTTP/2. The request as HTTP/1.1 asks to upgrade. */
+void dp_tunnel_ask(struct dp_exchange *x);
+/* The backend's answer as HTTP/2 has it; false: it cannot be told so. */
+GW_MUST_CHECK bool dp_tunnel_translate(struct dp_flow *flow);
+/* An answer of our own would be taken for an open tunnel. */
+bool dp_tunnel_misleads(const struct dp_flow *flow);
+/* The answer's head is about to leave, and with it all that only a handshake needs. */
 void dp_tunnel_open(struct dp_flow *flow);
 /* At the end of the exchange. */
 void dp_tunnel_close(struct dp_flow *flow);

@@ -168,6 +168,8 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
     bool is_callers = backend->method == DP_METHOD_OTHER;
     enum dp_method method = is_callers ? x->request.head.method : backend->method;
     make_headers(flow);
+    if (framing->upgrade && x->request.head.major == 2)
+        dp_tunnel_ask(x);
     flow->out = (struct dp_upstream_request){
         .channel = backend->channel,
         .http2 = backend->http2,

@@ -4,6 +4,72 @@
 #include "dataplane/flow.h"
 #include "dataplane/worker_internal.h"
 
+#include <openssl/evp.h>
+#include <sys/random.h>
+
+/* ---- the handshake of a caller of HTTP/2 */
+
+#define NONCE_BYTES 16
+#define SHA1_BYTES 20
+#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+static gw_str base64(struct gw_arena *arena, const uint8_t *bytes, size_t len)
+{
+    char *text = gw_arena_bytes(arena, (len + 2) / 3 * 4 + 1);
+    return gw_str_n(text, (size_t)EVP_EncodeBlock((unsigned char *)text, bytes, (int)len));
+}
+
+/* HTTP/2 needs neither a key nor its proof (RFC 8441 5), so these are between us and the backend.
+ */
+void dp_tunnel_ask(struct dp_exchange *x)
+{
+    uint8_t nonce[NONCE_BYTES];
+    if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
+        gw_panic("no random bytes");
+    dp_headers_put_id(&x->request.head.headers, DP_HEADER_SEC_WEBSOCKET_KEY,
+                      base64(&x->arena, nonce, sizeof nonce));
+}
+
+/* RFC 6455 4.1: who accepts has understood, and is no cache that repeats an old answer. */
+static bool is_accepted(struct dp_exchange *x, const struct dp_headers *answer)
+{
+    uint8_t hash[SHA1_BYTES];
+    gw_str key = dp_headers_value(&x->request.head.headers, DP_HEADER_SEC_WEBSOCKET_KEY);
+    gw_str text = gw_arena_printf(&x->arena, "%.*s" GUID, GW_STR_ARG(key));
+    if (!EVP_Digest(text.ptr, text.len, hash, NULL, EVP_sha1(), NULL))
+        gw_panic("OpenSSL has no SHA-1");
+    return gw_str_eq(dp_headers_value(answer, DP_HEADER_SEC_WEBSOCKET_ACCEPT),
+                     base64(&x->arena, hash, sizeof hash));
+}
+
+static bool is_asked_by_http2(const struct dp_flow *flow)
+{
+    return dp_downstream_framing(flow->downstream)->upgrade && flow->x.request.head.major == 2;
+}
+
+/* There 200 is what 101 is here: what answers 200 and a page has not opened a tunnel, and the
+ * caller would take the page for frames. */
+bool dp_tunnel_misleads(const struct dp_flow *flow)
+{
+    return is_asked_by_http2(flow) && flow->x.response.head.status / 100 == 2;
+}
+
+bool dp_tunnel_translate(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    struct dp_response_head *head = &x->response.head;
+    if (!is_asked_by_http2(flow) || flow->call.framing.kind != DP_BODY_TUNNEL)
+        return !dp_tunnel_misleads(flow);
+    if (!is_accepted(x, &head->headers))
+        return false;
+    (void)dp_headers_remove(&head->headers, DP_HEADER_SEC_WEBSOCKET_ACCEPT); /* it was there */
+    head->status = 200;
+    head->reason = GW_STR_NONE;
+    return true;
+}
+
+/* ---- what is left of an exchange */
+
 /* The caller's input, which all of it are views into, goes with the answer's head. */
 static void keep_request(struct dp_exchange *x)
 {

@@ -360,6 +360,7 @@ static void introduce(struct dp_h2_session *session)
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, DP_H2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, dp_h1_limits_default.head_bytes},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     if (nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, settings, GW_ARRAY_LEN(settings)) !=
             0 ||

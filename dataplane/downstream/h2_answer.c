@@ -166,7 +166,8 @@ static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 static void read_body(struct dp_downstream *downstream, bool on)
 {
     struct dp_h2_stream *stream = dp_h2_stream_of(downstream);
-    if (stream->closed || stream->in_told || stream->reading == on)
+    bool is_gone = stream->closed && !dp_h2_is_whole_tunnel(stream);
+    if (is_gone || stream->in_told || stream->reading == on)
         return;
     stream->reading = on;
     dp_h2_stream_arm(stream);
@@ -194,6 +195,7 @@ static void send_head(struct dp_downstream *downstream, const struct dp_downstre
     nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = on_read};
     struct dp_h2_fields fields;
     stream->head_sent = true;
+    stream->tunnel = answer->kind == DP_BODY_TUNNEL;
     stream->no_body =
         answer->kind == DP_BODY_NONE || (answer->kind == DP_BODY_LENGTH && answer->length == 0);
     if (stream->closed)
@@ -273,6 +275,8 @@ static void send_end(struct dp_downstream *downstream, const struct dp_headers *
     if (trailers && trailers->count > 0 && !stream->no_body)
         keep_trailers(stream, trailers);
     wake(stream);
+    if (stream->tunnel) /* it had no limit before */
+        dp_h2_stream_arm(stream);
     if (stream->sent)
         dp_h2_tell_later(stream);
 }

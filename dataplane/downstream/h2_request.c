@@ -51,9 +51,9 @@ static void on_stream_timeout(struct dp_timer *timer)
 void dp_h2_stream_arm(struct dp_h2_stream *stream)
 {
     struct dp_server *server = server_of(stream->session);
-    if (stream->request && stream->out)
+    if (stream->request && stream->out && (!stream->tunnel || stream->ended))
         dp_loop_arm(server->loop, &stream->timer, server->limits.write_timeout_ms);
-    else if (stream->request && stream->reading && !stream->in_done)
+    else if (stream->request && stream->reading && !stream->in_done && !stream->tunnel)
         dp_loop_arm(server->loop, &stream->timer, server->limits.body_timeout_ms);
     else
         dp_timer_stop(&stream->timer);
@@ -127,9 +127,10 @@ static void tell_end(struct dp_h2_stream *stream)
 {
     const struct dp_handler *handler = server_of(stream->session)->handler;
     void *request = stream->request;
-    if (request && stream->sent && stream->ended) {
+    if (request && stream->sent && stream->ended && !stream->end_told) {
+        stream->end_told = true;
         handler->sent(request);
-    } else if (request && stream->closed) {
+    } else if (request && stream->closed && !dp_h2_is_whole_tunnel(stream)) {
         stream->request = NULL;
         stream->reading = false;
         handler->fault(request, DP_FAULT_GONE, stream->error);
@@ -140,7 +141,7 @@ static void tell_end(struct dp_h2_stream *stream)
 void dp_h2_stream_tell(struct dp_h2_stream *stream)
 {
     const struct dp_handler *handler = server_of(stream->session)->handler;
-    if (!stream->closed)
+    if (!stream->closed || dp_h2_is_whole_tunnel(stream))
         tell_body(stream);
     if (stream->is_drained && stream->request && !stream->ended && !stream->closed) {
         stream->is_drained = false;

@@ -37,6 +37,8 @@ struct dp_h2_stream {
     bool head_sent;  /* the answer's head is on its way */
     bool no_body;    /* it said that nothing follows */
     bool ended;      /* the handler has said all */
+    bool tunnel;     /* the answer opened one */
+    bool end_told;   /* the handler knows that its answer is sent */
     bool deferred;   /* nghttp2 waits for more of `out` */
     bool sent;       /* nghttp2 has written the last frame of the answer */
     bool full;       /* its source has been told to pause */
@@ -44,6 +46,13 @@ struct dp_h2_stream {
     bool taken_back; /* the caller has reset it */
     bool closed;     /* nghttp2 has forgotten it */
 };
+
+/* A tunnel that each side has ended, the caller perhaps before its bytes were asked for: closed,
+ * and still to be handed on. */
+static inline bool dp_h2_is_whole_tunnel(const struct dp_h2_stream *stream)
+{
+    return stream->tunnel && stream->in_done && stream->sent && !stream->taken_back;
+}
 
 /* The stream has news for its handler: before the event ends. */
 void dp_h2_tell_later(struct dp_h2_stream *stream);

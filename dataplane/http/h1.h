@@ -32,6 +32,7 @@
       "Both Content-Length and Transfer-Encoding.")                                                \
     X(BAD_EXPECT, 417, "http.expect", "Only 100-continue may be expected.")                        \
     X(CONNECT_REFUSED, 400, "http.connect", "CONNECT is not served.")                              \
+    X(UNKNOWN_PROTOCOL, 501, "http.protocol", "CONNECT is served for websocket only.")             \
     X(BAD_CHUNK, 400, "http.chunk", "The chunked body is malformed.")                              \
     X(BAD_TRAILER, 400, "http.trailer", "The trailer section is malformed.")                       \
     X(TRAILER_TOO_LARGE, 431, "http.trailer_too_large", "Trailers too large.")                     \
@@ -79,8 +80,9 @@ struct dp_h1_framing {
     uint8_t minor;        /* read: of the message. Written: of the peer that will read it */
     bool keep_alive;      /* another message may follow on this connection */
     bool expect_continue; /* request: the body is withheld until "100 Continue" */
-    bool upgrade;         /* request: a GET that asks to switch to WebSocket; answer: a 101 that
-                             does. Other protocols are not switched to, and not passed on */
+    bool upgrade; /* request: a GET that asks to switch to WebSocket, or the CONNECT of HTTP/2
+                     that does; answer: a 101 that does. Other protocols are not switched to, and
+                     not passed on */
 };
 
 /* State of one head in the making. dp_h1_parser_init before each head. */

@@ -30,6 +30,8 @@ static void add_pseudo(struct dp_h2_head *h2, gw_str name, gw_str value)
         h2->authority = gw_arena_dup(h2->arena, value);
     else if (gw_str_eq(name, GW_STR(":method")))
         h2->head->method_name = gw_arena_dup(h2->arena, value);
+    else if (gw_str_eq(name, GW_STR(":protocol")))
+        h2->protocol = gw_arena_dup(h2->arena, value);
     /* :scheme says what the caller means, not how it came here: nothing is built on it. */
 }
 
@@ -109,6 +111,19 @@ static int read_framing(const struct dp_h2_head *h2, bool is_last, struct dp_h1_
     return 0;
 }
 
+/* RFC 8441 4: nothing of it is a body before it is answered. */
+static int read_connect(struct dp_h2_head *h2, bool is_last, struct dp_h1_framing *framing)
+{
+    if (h2->protocol.len == 0 || is_last)
+        return -DP_H1_CONNECT_REFUSED;
+    if (!gw_str_eq_nocase(h2->protocol, GW_STR("websocket")))
+        return -DP_H1_UNKNOWN_PROTOCOL;
+    h2->head->method = DP_METHOD_GET;
+    h2->head->method_name = dp_method_name(DP_METHOD_GET);
+    *framing = (struct dp_h1_framing){.kind = DP_BODY_NONE, .keep_alive = true, .upgrade = true};
+    return 0;
+}
+
 /* For a form that HTTP/1 has and HTTP/2 has not: http://host/path in :path. */
 static bool is_path(gw_str path)
 {
@@ -127,15 +142,17 @@ int dp_h2_head_end(struct dp_h2_head *h2, bool is_last, struct dp_h1_framing *fr
     if (head->method_name.len == 0 || dp_scan_token(head->method_name.ptr, name_end) != name_end)
         return -DP_H1_BAD_METHOD;
     head->method = dp_method_from(head->method_name);
-    if (head->method == DP_METHOD_CONNECT) /* a tunnel (RFC 8441) would have its own way here */
-        return -DP_H1_CONNECT_REFUSED;
+    bool is_connect = head->method == DP_METHOD_CONNECT;
+    int result = is_connect ? read_connect(h2, is_last, framing) : 0;
+    if (result < 0)
+        return result;
     if (!is_path(h2->path))
         return -DP_H1_BAD_TARGET;
     head->target = h2->path;
-    int result = settle_host(h2);
+    result = settle_host(h2);
     if (result == 0)
         result = dp_h1_target_split(head);
-    if (result == 0)
+    if (result == 0 && !is_connect)
         result = read_framing(h2, is_last, framing);
     if (result == 0 && h2->cookies > 1)
         join_cookies(h2);
@@ -151,6 +168,7 @@ bool dp_h2_error_is_answered(int error)
     case DP_H1_TRAILER_TOO_LARGE:
     case DP_H1_BAD_EXPECT:
     case DP_H1_CONNECT_REFUSED:
+    case DP_H1_UNKNOWN_PROTOCOL:
         return true;
     default:
         return false;

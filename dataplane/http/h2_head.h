@@ -11,7 +11,7 @@ struct dp_h2_head {
     struct dp_request_head *head;      /* borrowed */
     struct gw_arena *arena;            /* borrowed; gets copies of all text */
     const struct dp_h1_limits *limits; /* borrowed */
-    gw_str authority, path;
+    gw_str authority, path, protocol;
     size_t bytes;     /* of all fields so far, as HTTP/1 would write them */
     unsigned cookies; /* fields of that name */
     int error;        /* the first: -enum dp_h1_error */
@@ -21,7 +21,8 @@ void dp_h2_head_init(struct dp_h2_head *h2, struct dp_request_head *head, struct
                      const struct dp_h1_limits *limits);
 /* The next field, pseudo fields first. Once there is an error, what follows is only counted. */
 void dp_h2_head_add(struct dp_h2_head *h2, gw_str name, gw_str value);
-/* All fields have come. is_last: no body follows. 0, or -enum dp_h1_error. */
+/* All fields have come. is_last: no body follows. 0, or -enum dp_h1_error. The CONNECT of RFC 8441
+ * to WebSocket becomes what HTTP/1 says for it, a GET whose framing asks to upgrade. */
 GW_MUST_CHECK int dp_h2_head_end(struct dp_h2_head *h2, bool is_last,
                                  struct dp_h1_framing *framing);
 /* True when the request may be answered with the error's status; else its stream is reset, as RFC

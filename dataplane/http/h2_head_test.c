@@ -170,6 +170,37 @@ static void limits_are_those_of_http1(void **state)
     gw_arena_done(&f.arena);
 }
 
+static int end_connect(struct fixture *f, const char *protocol, bool is_last)
+{
+    begin(f);
+    add(f, ":method", "CONNECT");
+    add(f, ":protocol", protocol);
+    add(f, ":scheme", "http");
+    add(f, ":path", "/chat");
+    add(f, ":authority", "a");
+    add(f, "content-length", "5");
+    int result = end(f, is_last);
+    gw_arena_done(&f->arena);
+    return result;
+}
+
+static void connect_to_websocket_is_a_get_that_asks_to_upgrade(void **state)
+{
+    struct fixture f;
+    (void)state;
+    assert_int_equal(end_connect(&f, "websocket", false), 0);
+    assert_int_equal(f.head.method, DP_METHOD_GET);
+    assert_str(f.head.method_name, "GET");
+    assert_int_equal(f.framing.kind, DP_BODY_NONE);
+    assert_true(f.framing.upgrade);
+    assert_int_equal(end_connect(&f, "websocket", true), -DP_H1_CONNECT_REFUSED);
+    assert_int_equal(end_connect(&f, "connect-udp", false), -DP_H1_UNKNOWN_PROTOCOL);
+    begin_get(&f, "/");
+    assert_int_equal(end(&f, true), 0);
+    assert_false(f.framing.upgrade);
+    gw_arena_done(&f.arena);
+}
+
 static void some_errors_are_answered(void **state)
 {
     struct fixture f;
@@ -198,6 +229,7 @@ int main(void)
         cmocka_unit_test(cookies_are_joined_in_order),
         cmocka_unit_test(paths_are_paths),
         cmocka_unit_test(limits_are_those_of_http1),
+        cmocka_unit_test(connect_to_websocket_is_a_get_that_asks_to_upgrade),
         cmocka_unit_test(some_errors_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

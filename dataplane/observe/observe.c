@@ -112,7 +112,8 @@ void dp_observe_tunnel(struct dp_observer *observer, const struct dp_exchange *x
 {
     struct dp_route_totals delta = {.requests = 1, .latency_us = duration_ns / 1000};
     gw_metric_add(observer->cells, DP_METRIC_TUNNELS, 0, 1);
-    count_request(observer, x, DP_CLASS_1XX, duration_ns);
+    count_request(observer, x, (enum dp_metric_class)(x->response.head.status / 100 - 1),
+                  duration_ns);
     dp_route_stats_add(x->route->stats, observer->worker, &delta);
 }
 

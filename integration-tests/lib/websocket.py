@@ -1,6 +1,9 @@
 """WebSocket: python's `websockets` as server and client, and its frames by hand."""
 import asyncio
+import base64
 import contextlib
+import hashlib
+import re
 import ssl
 import threading
 
@@ -13,6 +16,12 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 SWITCHED = ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n").encode()
+
+
+def accept_of(head):
+    """The proof for the key of a handshake (RFC 6455 4.2.2)."""
+    key = re.search(rb"(?i)\r\nsec-websocket-key: *([^\r]+)", head).group(1)
+    return base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
 
 
 def ask(host, path="/", *lines):
