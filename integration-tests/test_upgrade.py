@@ -7,11 +7,13 @@ import threading
 
 import pytest
 
+from lib import http2
 from lib.gateway import Gateway
 from lib.load import Load
 from lib.process import BIN
 from lib.upgrade import Callers, ReplaceableAgent
 from lib.wait import until
+from lib.websocket import Client, EchoServer
 
 CONNECTED = "penstock_agent_controlplane_connected"
 FAILED = "penstock_agent_upgrades_failed_total"
@@ -56,27 +58,61 @@ def test_workers_may_become_fewer_and_more_under_load(upgradable, nginx):
     load.end()
 
 
-def test_a_request_in_flight_ends_in_the_old_process(upgradable, echo):
+@pytest.fixture
+def held(upgradable, echo):
+    """A gateway with an API whose backend answers when `leave` is set."""
     gateway = upgradable()
     gateway.publish(gateway.api("g/slow", "/slow"))
-    entered, leave, answers = threading.Event(), threading.Event(), []
+    gateway.entered, gateway.leave = threading.Event(), threading.Event()
 
-    def slow(request):
-        entered.set()
-        leave.wait(20)
+    def reply(request):
+        gateway.entered.set()
+        gateway.leave.wait(20)
         return 200, [], b"done"
-    echo.reply = slow
-    caller = threading.Thread(target=lambda: answers.append(gateway.call("/slow")))
+    echo.reply = reply
+    return gateway
+
+
+def test_a_request_in_flight_ends_in_the_old_process(held):
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(held.call("/slow")))
     caller.start()
-    assert entered.wait(20)
-    old = gateway.agent.pid
-    gateway.agent.signal(signal.SIGUSR2)
-    until(lambda: gateway.agent.pid != old, "the new process to serve")
-    assert gateway.call().body == b"one" and gateway.agent.exit_status(old) is None
-    leave.set()
+    assert held.entered.wait(20)
+    old = held.agent.pid
+    held.agent.signal(signal.SIGUSR2)
+    until(lambda: held.agent.pid != old, "the new process to serve")
+    assert held.call().body == b"one" and held.agent.exit_status(old) is None
+    held.leave.set()
     caller.join(20)
     assert answers[0].body == b"done" and answers[0].header("Connection") == "close"
+    assert held.agent.wait_end(old) == 0
+
+
+def test_a_stream_of_http2_ends_in_the_old_process(held):
+    with http2.Session(held.agent.port, held.host) as session:
+        stream = session.request(path="/slow")
+        assert held.entered.wait(20)
+        old = held.agent.pid
+        held.agent.signal(signal.SIGUSR2)
+        assert session.until(http2.GOAWAY).code == http2.NO_ERROR
+        held.leave.set()
+        assert session.answer(stream).body == b"done"
+        assert session.is_closed()
+    assert held.agent.wait_end(old) == 0
+    with http2.Session(held.agent.port, held.host) as session:
+        assert session.answer(session.request()).body == b"one"
+
+
+def test_a_tunnel_goes_on_in_the_old_process(upgradable):
+    gateway, server = upgradable(), EchoServer()
+    gateway.publish(gateway.api("g/socket", "/socket", backend={"http": {"address": server.address}}))
+    client, old = Client(gateway, "/socket"), gateway.agent.pid
+    gateway.agent.signal(signal.SIGUSR2)
+    gateway.agent.says("the new process serves")
+    assert client.echo("still here") == "still here" and gateway.agent.exit_status(old) is None
+    client.close()
     assert gateway.agent.wait_end(old) == 0
+    server.stop()
 
 
 def test_changes_reach_the_new_process(upgradable):
