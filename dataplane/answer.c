@@ -95,6 +95,8 @@ enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure)
     case DP_FAILURE_TIMEOUT:
     case DP_FAILURE_CONNECT_TIMEOUT:
         return DP_REFUSE_BACKEND_TIMEOUT;
+    case DP_FAILURE_DEADLINE:
+        return DP_REFUSE_DEADLINE;
     case DP_FAILURE_PROTOCOL:
         return DP_REFUSE_BACKEND_PROTOCOL;
     default:

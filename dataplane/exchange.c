@@ -6,6 +6,7 @@
 #include "dataplane/exchange.h"
 
 #include "dataplane/flow.h"
+#include "dataplane/grpc.h"
 #include "dataplane/settings.h"
 #include "dataplane/upstream/endpoint.h"
 #include "dataplane/worker_internal.h"
@@ -112,8 +113,11 @@ static void answer_instead(struct dp_flow *flow, enum dp_refusal refusal)
 
 /* ---- UPSTREAM */
 
+/* A stream of messages is as long as it is, and no part of it stays here. */
 static uint64_t body_limit(const struct dp_flow *flow)
 {
+    if (flow->x.request.grpc && flow->x.route && flow->x.route->grpc)
+        return UINT64_MAX;
     return (uint64_t)flow->x.worker->shared->settings->request_body_max;
 }
 
@@ -173,12 +177,27 @@ static void end_tunnel(struct dp_flow *flow, enum dp_upstream_failure failure)
         dp_downstream_send_end(flow->downstream, NULL);
 }
 
+/* In the place of the backend's trailers. */
+static void end_at_deadline(struct dp_flow *flow)
+{
+    struct dp_exchange *x = &flow->x;
+    struct dp_headers trailers;
+    dp_headers_init(&trailers, &x->arena);
+    dp_grpc_put_status(&trailers, DP_GRPC_DEADLINE_EXCEEDED,
+                       dp_grpc_message(&x->arena, DP_REFUSE_DEADLINE, x->request.request_id));
+    flow->fault = dp_refusal_row(DP_REFUSE_DEADLINE)->reason;
+    dp_downstream_send_end(flow->downstream, &trailers);
+}
+
 static void on_failure(struct dp_upstream_call *call, enum dp_upstream_failure failure)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
     forget_call(flow);
     if (flow->tunnel)
         end_tunnel(flow, failure);
+    else if (flow->answered && failure == DP_FAILURE_DEADLINE &&
+             call->framing.kind == DP_BODY_CHUNKED)
+        end_at_deadline(flow);
     else if (flow->answered)
         cut(flow, GW_STR("upstream.cut"));
     else
@@ -220,12 +239,19 @@ static void send_local(struct dp_flow *flow)
     struct dp_response *response = &x->response;
     if (dp_tunnel_misleads(flow))
         (void)dp_exchange_refuse(x, DP_REFUSE_BACKEND_PROTOCOL); /* as a backend that says that */
+    struct dp_response_head grpc_head = response->head;
     struct dp_downstream_answer answer = {
         .head = &response->head,
         .kind = DP_BODY_LENGTH,
         .length = response->body.len,
         .close = dp_answer_is_last(response->refusal),
     };
+    if (x->request.grpc && response->refusal) { /* the log has the status that it stands for */
+        dp_grpc_refuse(&grpc_head, &x->arena, response->refusal, x->request.request_id);
+        response->body = GW_STR_NONE;
+        answer.head = &grpc_head;
+        answer.length = 0;
+    }
     stop_call(flow); /* a filter may have replaced the backend's answer */
     if (has_no_body(flow, response->head.status)) {
         answer.kind = DP_BODY_NONE;
@@ -363,6 +389,8 @@ static void on_head(void *request)
     struct dp_flow *flow = request;
     flow->pinned = dp_worker_pin(flow->x.worker);
     flow->x.snapshot = flow->pinned ? flow->pinned->snapshot : NULL;
+    flow->x.request.grpc = dp_grpc_is_call(&flow->x.request.head.headers);
+    flow->downstream->may_rest = flow->x.request.grpc;
     go(flow, DP_STATE_ROUTE);
 }
 

@@ -23,6 +23,7 @@ struct dp_request {
     gw_str request_id;       /* 32 hex digits */
     gw_msec received_wall_ms;
     bool tls;
+    bool grpc;             /* a call of gRPC, by its content type */
     bool debug;            /* X-Apig-Mode: debug; see dp_exchange_shows_debug */
     bool debug_for_all;    /* --debug-for-all */
     bool via_debug_domain; /* Host is the group's debugging domain */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The request as the backend gets it: target, method, host and headers. */
 #include "dataplane/flow.h"
+#include "dataplane/grpc.h"
 #include "dataplane/http/uri.h"
 #include "dataplane/settings.h"
 #include "dataplane/worker_internal.h"
@@ -126,10 +127,14 @@ static void make_headers(struct dp_flow *flow)
     struct dp_exchange *x = &flow->x;
     struct dp_headers *headers = &x->request.head.headers;
     gw_str via = received_version(&x->request.head);
+    bool takes_trailers =
+        x->request.grpc || dp_headers_list_has(headers, DP_HEADER_TE, GW_STR("trailers"));
     dp_headers_strip_hop_by_hop(headers);
     dp_headers_strip_shadows(headers);
     if (x->request.head.method == DP_METHOD_OPTIONS)
         count_forward(x);
+    if (takes_trailers && x->route->backend.http2)
+        dp_headers_add_id(headers, DP_HEADER_TE, GW_STR("trailers"));
     /* What the caller says under these names is replaced, not believed. */
     dp_headers_put_id(
         headers, DP_HEADER_X_FORWARDED_FOR,
@@ -158,6 +163,27 @@ static struct dp_h1_framing framing_for(const struct dp_h1_framing *callers, enu
     };
 }
 
+/* gRPC's deadline, from the first byte of the request on; what is left of it is passed on. */
+static enum dp_verdict take_deadline(struct dp_flow *flow, gw_msec *ret_deadline_ms)
+{
+    struct dp_exchange *x = &flow->x;
+    struct dp_headers *headers = &x->request.head.headers;
+    const struct dp_header *field = dp_headers_find(headers, GW_STR("grpc-timeout"));
+    gw_msec timeout_ms, now_ms = x->worker->loop.now_ms;
+    *ret_deadline_ms = 0;
+    if (!x->request.grpc || !field)
+        return DP_NEXT;
+    if (dp_grpc_timeout_from(field->value, &timeout_ms) < 0)
+        return dp_exchange_refuse(x, DP_REFUSE_BAD_DEADLINE);
+    gw_msec deadline_ms = flow->started_ns / 1000000 + timeout_ms;
+    if (deadline_ms <= now_ms)
+        return dp_exchange_refuse(x, DP_REFUSE_DEADLINE);
+    dp_headers_set(headers, GW_STR("grpc-timeout"),
+                   dp_grpc_timeout_to(&x->arena, deadline_ms - now_ms));
+    *ret_deadline_ms = deadline_ms;
+    return DP_NEXT;
+}
+
 enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
@@ -165,6 +191,11 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
     const struct dp_h1_framing *framing = dp_downstream_framing(flow->downstream);
     if (count_hops(&x->request.head.headers) >= HOPS_MAX)
         return dp_exchange_refuse(x, DP_REFUSE_RECURSION);
+    if (x->route->grpc && !x->request.grpc)
+        return dp_exchange_refuse(x, DP_REFUSE_NOT_GRPC);
+    gw_msec deadline_ms;
+    if (take_deadline(flow, &deadline_ms) == DP_REPLY)
+        return DP_REPLY;
     bool is_callers = backend->method == DP_METHOD_OTHER;
     enum dp_method method = is_callers ? x->request.head.method : backend->method;
     make_headers(flow);
@@ -187,6 +218,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
         .framing = framing_for(framing, method),
         .timeout_ms = backend->timeout_ms,
         .stream_idle_ms = x->worker->shared->settings->stream_idle_timeout_ms,
+        .deadline_ms = deadline_ms,
         .retry_count = backend->retry_count,
     };
     return DP_NEXT;

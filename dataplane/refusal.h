@@ -50,6 +50,9 @@
     X(BACKEND_UNAVAILABLE, 502, "APIG.0202", "Backend unavailable", "upstream.connect")            \
     X(BACKEND_PROTOCOL, 502, "APIG.0202", "Backend unavailable", "upstream.protocol")              \
     X(BACKEND_TIMEOUT, 504, "APIG.0203", "Backend timeout", "upstream.timeout")                    \
+    X(DEADLINE, 504, "APIG.0203", "Backend timeout", "grpc.deadline")                              \
+    X(BAD_DEADLINE, 400, "APIG.0602", "Bad request.", "grpc.timeout")                              \
+    X(NOT_GRPC, 415, "APIG.0602", "Bad request.", "grpc.content_type")                             \
     X(NOT_READY, 503, "APIG.0606", "Failed to load the API configurations.", "agent.no_snapshot")
 
 enum dp_refusal {

@@ -40,6 +40,7 @@ struct dp_downstream {
     struct dp_connection *connection;  /* borrowed: whose peer, port and TLS these are */
     const struct dp_headers *trailers; /* of the request; complete after the last of its body */
     struct dp_h1_framing framing;      /* of the request */
+    bool may_rest; /* set by the handler: its body has no timeout between two reads (HTTP/2) */
     uint64_t bytes_in, bytes_out;
 };
 

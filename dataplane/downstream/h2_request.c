@@ -53,7 +53,8 @@ void dp_h2_stream_arm(struct dp_h2_stream *stream)
     struct dp_server *server = server_of(stream->session);
     if (stream->request && stream->out && (!stream->tunnel || stream->ended))
         dp_loop_arm(server->loop, &stream->timer, server->limits.write_timeout_ms);
-    else if (stream->request && stream->reading && !stream->in_done && !stream->tunnel)
+    else if (stream->request && stream->reading && !stream->in_done && !stream->tunnel &&
+             !stream->downstream.may_rest)
         dp_loop_arm(server->loop, &stream->timer, server->limits.body_timeout_ms);
     else
         dp_timer_stop(&stream->timer);

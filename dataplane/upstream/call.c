@@ -21,6 +21,7 @@ void dp_call_end(struct dp_upstream_call *call)
     call->state = DP_CALL_ENDED;
     call->wants_body = call->wants_answer = false;
     dp_timer_stop(&call->timer);
+    dp_timer_stop(&call->deadline);
     dp_task_cancel(&call->task);
     dp_block_give(&call->upstreams->options.loop->blocks, call->replay);
     call->replay = NULL;
@@ -234,7 +235,7 @@ static void find_address(struct dp_upstream_call *call)
         call->addresses_left = (uint8_t)count;
         connect_next(call, DP_FAILURE_CONNECT);
     } else if (!dp_endpoint_is_settled(endpoint) &&
-               call->upstreams->options.loop->now_ms < call->deadline_ms) {
+               call->upstreams->options.loop->now_ms < call->resolve_until_ms) {
         call->state = DP_CALL_RESOLVING;
         arm(call, RESOLVE_POLL_MS);
     } else {
@@ -265,7 +266,8 @@ static void begin_attempt(struct dp_upstream_call *call)
         attach(call, link);
         return;
     }
-    call->deadline_ms = upstreams->options.loop->now_ms + upstreams->options.connect_timeout_ms;
+    call->resolve_until_ms =
+        upstreams->options.loop->now_ms + upstreams->options.connect_timeout_ms;
     find_address(call);
 }
 
@@ -469,6 +471,12 @@ static void on_timeout(struct dp_timer *timer)
     }
 }
 
+static void on_deadline(struct dp_timer *timer)
+{
+    struct dp_upstream_call *call = gw_container_of(timer, struct dp_upstream_call, deadline);
+    fail(call, DP_FAILURE_DEADLINE);
+}
+
 void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *call,
                        const struct dp_upstream_request *request,
                        const struct dp_upstream_events *events, struct gw_arena *arena)
@@ -485,6 +493,9 @@ void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *
                          (framing->kind == DP_BODY_LENGTH && framing->length == 0),
     };
     dp_timer_init(&call->timer, on_timeout);
+    dp_timer_init(&call->deadline, on_deadline);
+    if (request->deadline_ms > 0)
+        dp_timer_arm(&upstreams->options.loop->wheel, &call->deadline, request->deadline_ms);
     dp_task_init(&call->task, on_task);
     dp_retry_count_request(&upstreams->budgets, request->channel->cursor,
                            upstreams->options.loop->now_ms);

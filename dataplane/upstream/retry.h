@@ -15,6 +15,7 @@ enum dp_upstream_failure {
     DP_FAILURE_STALE,    /* a reused connection closed before a byte of the answer */
     DP_FAILURE_RESET,    /* a new one did */
     DP_FAILURE_TIMEOUT,  /* no head of an answer in time */
+    DP_FAILURE_DEADLINE, /* of the whole call */
     DP_FAILURE_PROTOCOL, /* what came is no HTTP answer */
     DP_FAILURE_STATUS,   /* it is one: 502, 503 or 504 */
     DP_FAILURE_REFUSED,  /* HTTP/2: the backend says that it has not processed the request */

@@ -33,6 +33,7 @@ struct dp_upstream_request {
                                      two reads of its body */
     gw_msec stream_idle_ms;       /* the same for a tunnel, in which both ways count, and for an
                                      event stream; where timeout_ms is longer, that */
+    gw_msec deadline_ms;          /* when the call ends, whatever it does; 0: never */
     int32_t retry_count;          /* -1: once for idempotent methods */
 };
 
@@ -78,9 +79,9 @@ struct dp_upstream_call {
     struct dp_block *replay; /* owned; what was seen of the body. NULL: nothing, or too much */
     const struct dp_headers *request_trailers;
     struct dp_headers trailers;
-    struct dp_timer timer;
+    struct dp_timer timer, deadline;
     struct dp_task task;
-    gw_msec deadline_ms; /* for a name to be resolved */
+    gw_msec resolve_until_ms;
     dp_tried tried;
     uint8_t state, failure; /* enum dp_call_state, enum dp_upstream_failure */
     uint8_t retries, refusals, address, addresses_left;

@@ -1,0 +1,248 @@
+"""gRPC through the agent: a real client on one side, a real server on the other, and what the gateway says itself."""
+import threading
+
+import pytest
+
+from lib import http1
+from lib.http2 import RST_STREAM, Session
+from lib.wait import until
+
+grpc = pytest.importorskip("grpc")
+
+from lib.grpc_peer import SERVICE, GrpcServer, calls  # noqa: E402
+
+HOST = "rpc.example.com"
+
+
+@pytest.fixture
+def peer():
+    server = GrpcServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def rpc(gateway, peer):
+    """An API of gRPC in the clear, published."""
+    gateway.group("rpc", host=HOST)
+    serve(gateway, peer)
+    return gateway
+
+
+def serve(gateway, peer, **more):
+    backend = {"address": peer.address, **more.pop("grpc", {})}
+    gateway.api("rpc/all", path="/", method="POST", protocol="GRPC", match="PREFIX", backend={"grpc": backend}, **more)
+    gateway.publish("rpc/all")
+
+
+@pytest.fixture
+def client(rpc):
+    channel = connect(rpc)
+    yield calls(channel)
+    channel.close()
+
+
+def connect(gateway, host=HOST):
+    return grpc.insecure_channel(f"127.0.0.1:{gateway.agent.port}", options=[
+        ("grpc.default_authority", host), ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)])
+
+
+def error_of(call):
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value
+
+
+def test_all_four_kinds_of_calls(client):
+    assert client.unary(b"hello") == b"hello"
+    assert list(client.many(b"3")) == [b"0", b"1", b"2"]
+    assert client.client(iter([b"ab", b"", b"cde"])) == b"5"
+    assert list(client.bidi(iter([b"a", b"b"]))) == [b"a", b"b"]
+
+
+def test_messages_go_both_ways_one_by_one(client):
+    """Each is answered before the next one is said."""
+    said, heard = threading.Semaphore(0), []
+
+    def say():
+        for number in range(20):
+            assert said.acquire(timeout=10)
+            yield b"%d" % number
+    answers = client.bidi(say(), timeout=20)
+    for _ in range(20):
+        said.release()
+        heard.append(next(answers))
+    assert heard == [b"%d" % number for number in range(20)]
+
+
+def test_large_messages(client):
+    large = bytes(range(256)) * 65536  # 16 MiB: above --request-body-max, which is for what is not a stream
+    assert client.unary(large) == large
+    assert client.client(iter([large, large])) == b"%d" % (2 * len(large))
+
+
+def test_metadata_goes_both_ways(client, peer):
+    answer, call = client.unary.with_call(b"", metadata=[("x-own", "a"), ("x-own-bin", b"\xff\0")])
+    assert peer.metadata["x-own"] == "a" and peer.metadata["x-own-bin"] == b"\xff\0"
+    assert peer.metadata["x-request-id"] and peer.metadata["x-forwarded-proto"] == "http"
+    assert dict(call.initial_metadata())["x-first"] == "1"
+    assert dict(call.trailing_metadata())["x-last"] == "2"
+    assert dict(call.trailing_metadata())["x-last-bin"] == b"\0\1\2"
+
+
+def test_a_status_of_the_backend_arrives_whole(client):
+    error = error_of(lambda: client.fail(b""))
+    assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert error.details() == "not so: 50% \u00e9"
+    assert dict(error.trailing_metadata())["grpc-status-details-bin"] == b"\0details"
+    assert error_of(lambda: client.none(b"")).code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_deadline_is_passed_on_and_kept(client, peer):
+    client.unary(b"", timeout=30)
+    assert 20 < peer.remaining < 30
+    assert error_of(lambda: client.wait(b"", timeout=0.3)).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert peer.cancelled.wait(10)
+
+
+def test_the_gateway_keeps_the_deadline_itself(rpc, peer):
+    """Of a caller that does not."""
+    with Session(rpc.agent.port, HOST) as session:
+        stream = session.request("POST", f"/{SERVICE}/Wait", [("content-type", "application/grpc"), ("te", "trailers"),
+                                                              ("grpc-timeout", "300m")], end=False)
+        answer = session.data(stream, b"\0\0\0\0\0", end=True).answer(stream)
+        assert answer.status == 200 and answer.header("grpc-status") == "4"
+        assert peer.cancelled.wait(10)
+        peer.cancelled.clear()
+        stream = session.request("POST", f"/{SERVICE}/Rest", [("content-type", "application/grpc"), ("te", "trailers"),
+                                                              ("grpc-timeout", "300m")], end=False)
+        answer = session.data(stream, b"\0\0\0\0\0", end=True).answer(stream)
+        assert answer.body == b"\0\0\0\0\5first" and answer.trailers["grpc-status"] == "4"
+        assert peer.cancelled.wait(10)
+
+
+def test_a_cancelled_call_is_cancelled_at_the_backend(client, peer):
+    answers = client.rest(b"")
+    assert next(answers) == b"first"
+    answers.cancel()
+    assert peer.cancelled.wait(10)
+
+
+def test_a_caller_that_goes_away_cancels(rpc, peer):
+    with Session(rpc.agent.port, HOST) as session:
+        stream = session.request("POST", f"/{SERVICE}/Wait", [("content-type", "application/grpc")], end=False)
+        session.data(stream, b"\0\0\0\0\0", end=True)
+        until(lambda: "content-type" in peer.metadata or peer.metadata, "the call to arrive")
+    assert peer.cancelled.wait(10)
+
+
+def test_refusals_are_statuses(rpc, client, peer):
+    serve(rpc, peer, auth={"type": "AUTH_TYPE_APP", "appCode": True, "appCodeOverHttp": True})
+    error = error_of(lambda: client.unary(b""))
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED and "APIG.0303" in error.details()
+    serve(rpc, peer)
+    peer.stop()
+    error = error_of(lambda: client.unary(b""))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE and error.details().startswith("APIG.0202: ")
+    channel = connect(rpc, "nobody.example.com")
+    error = error_of(lambda: calls(channel).unary(b""))
+    channel.close()
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED and "APIG.0101" in error.details()
+    assert rpc.agent.metric('penstock_agent_refusals_total{reason="auth_key.missing"}') == 1
+
+
+def test_throttling_is_resource_exhausted(rpc, client):
+    rpc.bind("few", "rpc/all", throttle={"unit": "TIME_UNIT_DAY", "apiLimit": "1"})
+    assert client.unary(b"") == b""
+    error = error_of(lambda: client.unary(b""))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "APIG.0308" in error.details()
+
+
+def test_what_is_no_grpc_is_told_so(rpc):
+    answer = rpc.call("/a.B/c", HOST, method="POST", headers=[("Content-Type", "application/json")], body=b"{}")
+    assert answer.status == 415 and b"APIG.0602" in answer.body
+    with Session(rpc.agent.port, HOST) as session:
+        for timeout in ("1", "1s", "123456789S"):
+            stream = session.request("POST", "/a.B/c", [("content-type", "application/grpc"),
+                                                        ("grpc-timeout", timeout)])
+            answer = session.answer(stream)
+            assert answer.status == 200 and answer.header("grpc-status") == "3"
+
+
+def test_over_http1_a_call_works_with_trailers(rpc):
+    with http1.Connection(rpc.agent.port) as connection:
+        connection.send(f"POST /{SERVICE}/Unary HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/grpc\r\n"
+                        "TE: trailers\r\nConnection: TE\r\nContent-Length: 7\r\n\r\n\0\0\0\0\2ab")
+        answer = connection.read()
+        assert answer.status == 200 and answer.body == b"\0\0\0\0\2ab"
+        assert "grpc-status: 0" in connection.trailers
+
+
+def test_many_streams_on_few_connections(rpc):
+    """1000 calls that are all open at once."""
+    server = GrpcServer(threads=1100)
+    serve(rpc, server)
+    channels = [connect(rpc) for _ in range(10)]
+    ends = threading.Event()
+
+    def say():
+        yield b"one"
+        ends.wait(60)
+        yield b"two"
+    streams = [calls(channel).bidi(say(), timeout=60) for channel in channels for _ in range(100)]
+    assert all(next(stream) == b"one" for stream in streams)
+    until(lambda: rpc.agent.metric("penstock_agent_upstream_http2_streams") == 1000, "all of them to be open")
+    assert rpc.agent.metric("penstock_agent_upstream_http2_sessions") <= 12
+    ends.set()
+    assert all(list(stream) == [b"two"] for stream in streams)
+    for channel in channels:
+        channel.close()
+    server.stop()
+
+
+def test_a_change_of_configuration_does_not_touch_a_stream(rpc, client, peer):
+    ends = threading.Event()
+
+    def say():
+        yield b"before"
+        ends.wait(30)
+        yield b"after"
+    answers = client.bidi(say(), timeout=30)
+    assert next(answers) == b"before"
+    serve(rpc, peer, grpc={"timeout": "7s"})
+    rpc.settle()
+    ends.set()
+    assert list(answers) == [b"after"]
+
+
+def test_backends_that_go_away_lose_no_call(rpc, client, peer):
+    """Each is replaced while calls go on: GOAWAY, and what it left out is sent again."""
+    failed, done, stop = [], [0], threading.Event()
+
+    def call():
+        channel = connect(rpc)
+        unary = calls(channel).unary
+        while not stop.is_set():
+            try:
+                assert unary(b"x", timeout=20) == b"x"
+                done[0] += 1
+            except grpc.RpcError as error:
+                failed.append(error)
+        channel.close()
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        after, before = GrpcServer(), peer
+        serve(rpc, after)
+        rpc.settle()
+        before.server.stop(5).wait()
+        peer = after
+        count = done[0]
+        until(lambda: done[0] > count + 50, "calls to go on")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    peer.stop()
+    assert failed == [] and rpc.agent.metric("penstock_agent_upstream_http2_goaways_total") > 0
