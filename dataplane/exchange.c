@@ -295,6 +295,8 @@ static void send_upstream(struct dp_flow *flow)
         dp_downstream_send_end(flow->downstream, NULL);
         return;
     }
+    if (flow->downstream->sink.conn)
+        flow->call.sink = &flow->downstream->sink;
     dp_upstream_read_body(&flow->call, true);
 }
 

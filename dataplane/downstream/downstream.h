@@ -42,6 +42,7 @@ struct dp_downstream {
     struct dp_h1_framing framing;      /* of the request */
     bool may_rest; /* set by the handler: its body has no timeout between two reads (HTTP/2) */
     uint64_t bytes_in, bytes_out;
+    struct dp_sink sink; /* takes the answer's body past send_body, once the head was sent */
 };
 
 /* The server's. */
@@ -65,7 +66,7 @@ static inline uint64_t dp_downstream_bytes_in(const struct dp_downstream *d)
 }
 static inline uint64_t dp_downstream_bytes_out(const struct dp_downstream *d)
 {
-    return d->bytes_out;
+    return d->bytes_out + d->sink.bytes;
 }
 static inline const struct dp_headers *dp_downstream_trailers(const struct dp_downstream *d)
 {

@@ -52,6 +52,7 @@ static void begin_head(struct dp_h1_connection *c)
     struct dp_server *server = c->base.server;
     c->phase = DP_PHASE_HEAD;
     c->downstream.bytes_in = c->downstream.bytes_out = 0;
+    c->downstream.sink = (struct dp_sink){0};
     c->head_sent = c->answer_done = c->broken = c->reading = c->continued = false;
     c->keep_alive = c->half_closed = false;
     c->out_kind = DP_BODY_NONE;

@@ -70,6 +70,8 @@ static void send_head(struct dp_downstream *downstream, const struct dp_downstre
     c->keep_alive = framing.keep_alive;
     c->out_kind = framing.kind;
     c->head_sent = true;
+    if (framing.kind == DP_BODY_LENGTH && !c->base.conn.tls)
+        c->downstream.sink.conn = &c->base.conn;
     send_written(c, dp_h1_write_response(&c->base.server->loop->scratch, answer->head->status,
                                          answer->head->reason, &answer->head->headers, &framing));
     if (framing.upgrade)

@@ -10,6 +10,10 @@
 /* Unwritten bytes from which on a producer should pause until `drained`. */
 #define DP_CONN_HIGH_WATER (64 * 1024)
 
+/* Bodies from here on are worth a pipe; how much goes through it at once. */
+#define DP_SPLICE_MIN (32 * 1024)
+#define DP_SPLICE_BYTES (256 * 1024)
+
 struct dp_conn;
 struct dp_tls; /* net/tls.h */
 
@@ -37,6 +41,12 @@ struct dp_conn {
     bool blocked; /* the writer watcher is on: the kernel has no room */
 };
 
+/* Where the bytes of another connection may go without passing through this process. */
+struct dp_sink {
+    struct dp_conn *conn; /* borrowed; NULL: there is none */
+    uint64_t bytes;       /* that have gone to it */
+};
+
 /* Takes a connected, non-blocking socket. */
 void dp_conn_init(struct dp_conn *conn, struct dp_loop *loop, const struct dp_conn_events *events,
                   int fd);
@@ -53,6 +63,10 @@ void dp_conn_shutdown(struct dp_conn *conn);
 /* One read into the input. >0: bytes; 0: the peer sent FIN; -EAGAIN: nothing there; other -errno.
  * want: see dp_input_room. -ENOBUFS: there is no room. */
 GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
+/* As dp_conn_read, but what is read, at most `most` bytes and never more than DP_SPLICE_BYTES, goes
+ * on to the sink: by splice as far as its socket has room, the rest behind its output. Only while
+ * nothing read before is unsent. -EOPNOTSUPP: not now, or not here (TLS): read and send. */
+GW_MUST_CHECK ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most);
 /* Stops and starts reading. Each change may cost a system call: for backpressure only. */
 void dp_conn_pause(struct dp_conn *conn);
 void dp_conn_resume(struct dp_conn *conn);

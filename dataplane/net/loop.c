@@ -2,6 +2,7 @@
 #include "dataplane/net/loop.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define SCRATCH_BYTES_MAX (1024 * 1024) /* the largest head there can be, many times over */
 
@@ -60,7 +61,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *timer, int events)
 
 int dp_loop_init(struct dp_loop *loop)
 {
-    *loop = (struct dp_loop){.timer_at = INT64_MAX};
+    *loop = (struct dp_loop){.timer_at = INT64_MAX, .pipe = {-1, -1}};
     loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (!loop->ev)
         return errno ? -errno : -ENOMEM;
@@ -84,8 +85,17 @@ void dp_loop_done(struct dp_loop *loop)
 {
     dp_loop_settle(loop);
     ev_loop_destroy(loop->ev);
+    dp_loop_close_pipe(loop);
     dp_blocks_done(&loop->blocks);
     gw_buf_done(&loop->scratch);
+}
+
+void dp_loop_close_pipe(struct dp_loop *loop)
+{
+    for (unsigned i = 0; i < 2 && loop->pipe[i] >= 0; i++) {
+        close(loop->pipe[i]);
+        loop->pipe[i] = -1;
+    }
 }
 
 void dp_loop_run(struct dp_loop *loop)

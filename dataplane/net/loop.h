@@ -23,6 +23,7 @@ struct dp_loop {
     gw_msec wall_ms;
     struct dp_wheel wheel;
     struct dp_blocks blocks;
+    int pipe[2];            /* for dp_conn_splice, empty between two; -1: not yet */
     struct gw_buf scratch;  /* for a head in the making: empty before and after each use */
     struct gw_list tasks;   /* things to go on with */
     struct gw_list flushes; /* connections with bytes to write: after all tasks, so that a write
@@ -41,6 +42,9 @@ void dp_loop_done(struct dp_loop *loop);
 /* Until dp_loop_stop. */
 void dp_loop_run(struct dp_loop *loop);
 void dp_loop_stop(struct dp_loop *loop);
+
+/* With what is in it. */
+void dp_loop_close_pipe(struct dp_loop *loop);
 
 void dp_task_init(struct dp_task *task, void (*run)(struct dp_task *));
 /* Runs the task before the current event ends; once, however often it is asked for. */

@@ -196,9 +196,45 @@ static bool is_full(const struct dp_h1_link *link)
            dp_input_room_left(&link->conn.input) == 0;
 }
 
+/* Large bodies of a known length pass by, when nothing of them is here. */
+static bool may_pass_by(const struct dp_h1_link *link)
+{
+    const struct dp_upstream_call *call = link->base.call;
+    return link->phase == DP_LINK_BODY && call->sink && call->wants_answer &&
+           link->body.kind == DP_BODY_LENGTH && link->body.left >= DP_SPLICE_MIN &&
+           dp_input_view(&link->conn.input).len == 0;
+}
+
+/* False: it has to be read. */
+static bool pass_by(struct dp_h1_link *link)
+{
+    struct dp_upstream_call *call = link->base.call;
+    ptrdiff_t n = dp_conn_splice(&link->conn, call->sink, link->body.left);
+    if (n == -EOPNOTSUPP)
+        return false;
+    if (n == -EAGAIN)
+        return true;
+    if (n <= 0) {
+        take_end(link, n < 0);
+        return true;
+    }
+    call->bytes_in += (uint64_t)n;
+    dp_h1_body_skip(&link->body, (uint64_t)n);
+    if (link->body.done) {
+        finish(link, GW_STR_NONE);
+        return true;
+    }
+    call->events->body(call, GW_STR_NONE, false);
+    if (link->base.call && call->wants_answer)
+        dp_call_starved(call);
+    return true;
+}
+
 static void on_readable(struct dp_conn *conn)
 {
     struct dp_h1_link *link = gw_container_of(conn, struct dp_h1_link, conn);
+    if (may_pass_by(link) && pass_by(link))
+        return;
     if (link->phase != DP_LINK_IDLE && is_full(link)) {
         dp_conn_pause(conn);
         return;

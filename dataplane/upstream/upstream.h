@@ -48,7 +48,8 @@ struct dp_upstream_events {
     void (*interim)(struct dp_upstream_call *call); /* head is a 1xx to hand on; may be NULL */
     /* call->head and call->framing are there; their views stay good until the call ends. */
     void (*head)(struct dp_upstream_call *call);
-    /* Only between read_body(true) and (false). Data is good during the callback only. last is
+    /* Only between read_body(true) and (false). Data is good during the callback only; it is
+     * empty when some went to the sink. last is
      * told also for an answer without a body (then data is empty). */
     void (*body)(struct dp_upstream_call *call, gw_str data, bool last);
     /* Before head: answer in its place. After: the answer is cut. */
@@ -69,6 +70,8 @@ struct dp_upstream_call {
     bool reused;                          /* the last attempt's connection was there before */
     gw_nsec started_ns, sent_ns, head_ns; /* monotonic; 0: not yet */
     uint64_t bytes_in, bytes_out;         /* of the last attempt */
+    struct dp_sink
+        *sink; /* the owner may set it at `head`: takes the body as it is; NULL: nobody */
 
     /* private to upstream/ */
     struct dp_upstreams *upstreams;

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From socket to socket through a pipe: the pages move, nothing is copied. The loop has one pipe,
+ * which is empty between two calls: what the receiver's socket has no room for is copied out of it.
+ */
+#include "dataplane/net/conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static bool has_pipe(struct dp_loop *loop)
+{
+    if (loop->pipe[0] >= 0)
+        return true;
+    if (pipe2(loop->pipe, O_NONBLOCK | O_CLOEXEC) != 0) {
+        loop->pipe[0] = loop->pipe[1] = -1;
+        return false;
+    }
+    (void)fcntl(loop->pipe[1], F_SETPIPE_SZ, DP_SPLICE_BYTES); /* a smaller one does as well */
+    return true;
+}
+
+static bool is_ready(struct dp_conn *out)
+{
+    if (out->tls || out->fd < 0 || out->error || out->connecting || out->blocked)
+        return false;
+    dp_conn_push(out);
+    return !out->output && !out->error;
+}
+
+/* Nobody gets what is in the pipe. */
+static void fail(struct dp_conn *out, int error)
+{
+    dp_loop_close_pipe(out->loop);
+    out->error = error;
+    dp_loop_flush_later(out->loop, &out->flush);
+}
+
+static void queue_rest(struct dp_conn *out, size_t left)
+{
+    struct dp_block *block = dp_block_take(&out->loop->blocks, left);
+    ssize_t n = read(out->loop->pipe[0], block->data, left);
+    if (n == (ssize_t)left)
+        dp_conn_queue(out, gw_str_n(block->data, left));
+    else
+        fail(out, -EIO);
+    dp_block_give(&out->loop->blocks, block);
+}
+
+static void empty_into(struct dp_conn *out, size_t left)
+{
+    const int *pipe = out->loop->pipe;
+    while (left > 0) {
+        ssize_t n = splice(pipe[0], NULL, out->fd, NULL, left, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (n > 0) {
+            left -= (size_t)n;
+        } else if (n == 0 || errno == EAGAIN || errno == EINTR) {
+            queue_rest(out, left);
+            return;
+        } else {
+            fail(out, -errno);
+            return;
+        }
+    }
+}
+
+ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most)
+{
+    struct dp_conn *out = sink->conn;
+    if (conn->tls || !is_ready(out) || !has_pipe(conn->loop))
+        return -EOPNOTSUPP;
+    size_t bytes = (size_t)GW_MIN(most, (uint64_t)DP_SPLICE_BYTES);
+    ssize_t n =
+        splice(conn->fd, NULL, conn->loop->pipe[1], NULL, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n < 0 && (errno == EINVAL || errno == EINTR))
+        return errno == EINVAL ? -EOPNOTSUPP : -EAGAIN;
+    if (n <= 0)
+        return n < 0 ? -errno : 0;
+    sink->bytes += (uint64_t)n;
+    empty_into(out, (size_t)n);
+    return n;
+}
