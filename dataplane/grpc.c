@@ -73,11 +73,13 @@ enum dp_grpc_status dp_grpc_status_of(unsigned http_status)
         {401, DP_GRPC_UNAUTHENTICATED},
         {403, DP_GRPC_PERMISSION_DENIED},
         {404, DP_GRPC_UNIMPLEMENTED}, /* no such service or method */
+        {405, DP_GRPC_UNIMPLEMENTED},
         {408, DP_GRPC_DEADLINE_EXCEEDED},
         {413, DP_GRPC_RESOURCE_EXHAUSTED},
         {414, DP_GRPC_RESOURCE_EXHAUSTED},
         {415, DP_GRPC_INVALID_ARGUMENT},
         {417, DP_GRPC_INVALID_ARGUMENT},
+        {421, DP_GRPC_INVALID_ARGUMENT},
         /* Not UNAVAILABLE, which clients repeat at once. */
         {429, DP_GRPC_RESOURCE_EXHAUSTED},
         {431, DP_GRPC_RESOURCE_EXHAUSTED},
