@@ -411,12 +411,19 @@ static void on_body(void *request, gw_str data, bool last)
         answer_instead(flow, DP_REFUSE_BODY_TOO_LARGE);
 }
 
+static gw_str why_gone(const struct dp_flow *flow, ptrdiff_t error)
+{
+    if (error)
+        return gw_str_from(dp_h1_error_reason(error));
+    return dp_worker_is_drained(flow->x.worker) ? GW_STR("drain.timeout") : GW_STR("caller.gone");
+}
+
 static void on_fault(void *request, enum dp_downstream_fault fault, ptrdiff_t error)
 {
     struct dp_flow *flow = request;
     if (fault == DP_FAULT_GONE) {
         flow->left = true;
-        cut(flow, error ? gw_str_from(dp_h1_error_reason(error)) : GW_STR("caller.gone"));
+        cut(flow, why_gone(flow, error));
         return;
     }
     enum dp_refusal refusal = dp_answer_of_fault(fault, error, &flow->fault);

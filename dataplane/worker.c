@@ -80,6 +80,11 @@ static void stop_if_empty(struct dp_server *server)
         dp_loop_stop(&worker->loop);
 }
 
+bool dp_worker_is_drained(const struct dp_worker *worker)
+{
+    return worker->drain_deadline_ms && worker->loop.now_ms >= worker->drain_deadline_ms;
+}
+
 /* The grace is over. */
 static void close_listeners(struct dp_worker *worker)
 {

@@ -58,6 +58,9 @@ struct dp_pinned *dp_worker_pin(struct dp_worker *worker);
 void dp_worker_unpin(struct dp_pinned *pinned); /* takes NULL */
 gw_str dp_worker_date(struct dp_worker *worker);
 
+/* The time to drain is over: what is left is cut. */
+bool dp_worker_is_drained(const struct dp_worker *worker);
+
 /* exchange.c: what the server calls with requests; and the end of all free flows. */
 extern const struct dp_handler dp_exchange_handler;
 void dp_exchange_free_flows(struct dp_worker *worker);

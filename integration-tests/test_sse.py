@@ -8,6 +8,7 @@ import pytest
 
 from lib.gateway import Gateway
 from lib.http1 import Connection
+from lib.http2 import DATA, END_STREAM, Session
 from lib.script import Script
 from lib.servers import Agent
 from lib.wait import until
@@ -67,6 +68,17 @@ def test_each_event_leaves_before_the_next_is_said(gateway, stream):
             assert chunk(connection) == b"data: %d\n\n" % number
         stream.events.put(None)
         assert chunk(connection) == b""
+
+
+def test_each_event_leaves_at_once_over_http2_too(gateway, stream):
+    publish(gateway, stream)
+    with Session(gateway.agent.port, HOST) as session:
+        number = session.request()
+        for count in range(100):
+            stream.events.put(b"data: %d\n\n" % count)
+            assert session.until(DATA, number).payload == b"data: %d\n\n" % count
+        stream.events.put(None)
+        assert session.until(DATA, number).flags & END_STREAM
 
 
 def test_a_caller_that_takes_gzip_gets_each_event_at_once_too(gateway, stream):

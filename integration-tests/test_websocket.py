@@ -10,7 +10,7 @@ import websockets
 from lib.gateway import Gateway
 from lib.http1 import Connection
 from lib.node import NodeServer, node
-from lib.process import PATIENCE
+from lib.process import PATIENCE, free_port
 from lib.script import Script
 from lib.servers import Agent
 from lib.wait import until
@@ -94,6 +94,31 @@ def test_a_backend_over_tls(start, controlplane, echo, certificates, tmp_path):
     assert client.echo("x" * 100000) == "x" * 100000
     client.close()
     server.stop()
+
+
+@pytest.fixture
+def front(start, controlplane, admin, echo, echo_server, certificates, tmp_path):
+    """The agent also listens over TLS, at `tls_port`, with a certificate for the host."""
+    own, agent = certificates.issue(HOST, f"DNS:{HOST}"), Agent(tmp_path, controlplane)
+    agent.tls_port = free_port()
+    agent.command[agent.command.index("--listen") + 1] += f", 127.0.0.1:{agent.tls_port} tls"
+    gateway = Gateway(controlplane, start(agent), echo)
+    gateway.group("g")
+    admin.CreateCertificate(certificate_id="host", certificate={"certificate_pem": own.cert.read_text(),
+                                                               "private_key_pem": own.key.read_text()})
+    controlplane.apply({"kind": "Domain", "name": f"groups/g/domains/{HOST}", "certificates": ["certificates/host"]})
+    gateway.publish(gateway.api("g/a", "/", match="PREFIX", protocol="HTTPS",
+                                backend={"http": {"address": echo_server.address}}))
+    gateway.settle()
+    return gateway
+
+
+@pytest.mark.parametrize("scheme", ["wss", "https"])
+def test_a_node_client_over_tls(front, certificates, scheme):
+    """By upgrade, and by CONNECT over HTTP/2 as browsers do it."""
+    got = node("websocket_client.js", f"{scheme}://127.0.0.1:{front.agent.tls_port}/", HOST, ca=certificates.ca)
+    assert got["echoes"][-1] is True and len(got["echoes"]) == 5 and got["close"] == [4321, "bye"]
+    until(lambda: open_now(front) == 0, "the tunnel to end")
 
 
 def test_many_small_messages_are_not_held_back(tunnels):
@@ -294,7 +319,7 @@ def test_a_drain_waits_for_a_tunnel_and_cuts_it_at_the_end(start, controlplane, 
     assert client.echo("still here") == "still here"
     with pytest.raises(websockets.ConnectionClosed):
         client.run(client.socket.recv())
-    assert agent.popen.wait(20) == 0
+    assert agent.popen.wait(20) == 0 and lines(gateway)[0]["reason"] == "drain.timeout"
 
 
 def test_a_drain_ends_with_the_last_tunnel(tunnels):

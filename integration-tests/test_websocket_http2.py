@@ -62,7 +62,7 @@ def read_data(session, stream, size):
 def test_a_node_client_by_connect(gateway):
     server = EchoServer()
     publish(gateway, server)
-    got = node("websocket_client.js", f"http2://127.0.0.1:{gateway.agent.port}/", HOST)
+    got = node("websocket_client.js", f"http://127.0.0.1:{gateway.agent.port}/", HOST)
     assert got == {"enabled": True, "status": 200, "protocol": "chat", "pong": "are you there", "close": [4321, "bye"],
                    "echoes": [["text", False], ["\0\1\xfe\xff", True], ["fragmented", False], ["", False], True]}
     server.stop()

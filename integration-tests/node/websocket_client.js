@@ -1,6 +1,6 @@
 // A WebSocket client that nobody here wrote: node websocket_client.js URL HOST
-// Talks with an echo server in every way it knows and prints what it got as JSON. With a URL of http2: the handshake is
-// the CONNECT of RFC 8441.
+// Talks with an echo server in every way it knows and prints what it got as JSON. With a URL of http: or
+// https: the handshake is the CONNECT of RFC 8441.
 const http2 = require("http2");
 const WebSocket = require("ws");
 
@@ -39,7 +39,7 @@ function talk(socket) {
 }
 
 function byUpgrade() {
-    const socket = new WebSocket(url, ["x", "chat"], { headers: { Host: host } });
+    const socket = new WebSocket(url, ["x", "chat"], { headers: { Host: host }, servername: host });
     socket.on("error", fail);
     socket.on("open", () => {
         Object.assign(result, { protocol: socket.protocol, extensions: socket.extensions });
@@ -48,7 +48,7 @@ function byUpgrade() {
 }
 
 function byConnect() {
-    const session = http2.connect(url.replace("http2:", "http:"));
+    const session = http2.connect(url, { servername: host });
     session.on("error", fail);
     session.on("remoteSettings", ({ enableConnectProtocol }) => {
         result.enabled = enableConnectProtocol;
@@ -68,4 +68,4 @@ function byConnect() {
     });
 }
 
-url.startsWith("http2:") ? byConnect() : byUpgrade();
+url.startsWith("http") ? byConnect() : byUpgrade();
