@@ -9,7 +9,9 @@
 #include "controlplane/rpc/health.h"
 #include "controlplane/rpc/reflection.h"
 #include "controlplane/service/context.h"
+#include "controlplane/service/reseal.h"
 #include "controlplane/service/services.h"
+#include "controlplane/service/ticket_keys.h"
 #include "controlplane/settings.h"
 
 #include <signal.h>
@@ -45,7 +47,8 @@ struct program {
     atomic_bool was_reached;               /* the store, and the image is loaded */
     atomic_bool is_listening, is_draining; /* set by main */
     /* The watcher's thread. */
-    bool is_reachable, is_seeded;
+    bool is_reachable, is_seeded, is_resealed;
+    gw_msec ticket_keys_due_ms; /* wall clock */
 };
 
 /* ---- readiness */
@@ -69,12 +72,50 @@ static void seed(struct program *program)
                gw_kv_error(&err));
 }
 
+/* What was stored before the keys for secrets were rotated. */
+static void reseal(struct program *program)
+{
+    unsigned count = 0;
+    struct gw_error err = GW_ERROR_NONE;
+    if (program->is_resealed || !program->seal)
+        return;
+    program->is_resealed = cp_services_reseal(&program->services, &count, &err) == 0;
+    if (!program->is_resealed)
+        gw_log(GW_LOG_WARN, COMPONENT, "cannot seal secrets again, trying again",
+               gw_kv_error(&err));
+    else if (count > 0)
+        gw_log(GW_LOG_INFO, COMPONENT, "secrets sealed again under the first key",
+               gw_kv_int("records", count));
+}
+
+static void turn_ticket_keys(struct program *program)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    gw_msec now_ms = gw_clock_wall_ms();
+    if (!program->seal || now_ms < program->ticket_keys_due_ms)
+        return;
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    if (cp_ticket_keys_turn(&program->services, now_ms, &program->ticket_keys_due_ms, &err) &&
+        gw_log_allow(&limit, 1, &dropped))
+        gw_log(GW_LOG_WARN, COMPONENT, "cannot turn the ticket keys, trying again",
+               gw_kv_error(&err), gw_kv_int("dropped", dropped));
+}
+
+/* What is to be written by itself, whenever the store can be written to. */
+static void write_own(struct program *program)
+{
+    seed(program);
+    reseal(program);
+    turn_ticket_keys(program);
+}
+
 static void on_store(void *arg, bool is_reachable)
 {
     struct program *program = arg;
     program->is_reachable = is_reachable;
     if (is_reachable) {
-        seed(program);
+        write_own(program);
         atomic_store(&program->was_reached, true);
     }
     cp_health_set_part(program->health, STORE_PART, is_reachable);
@@ -86,7 +127,7 @@ static void on_turn(void *arg)
     struct program *program = arg;
     cp_registry_tick(program->registry);
     if (program->is_reachable)
-        seed(program);
+        write_own(program);
 }
 
 /* ---- the operations port */
@@ -228,6 +269,7 @@ static int make(struct program *program, struct gw_error *err)
         .store = program->store,
         .registry = program->registry,
         .seal = program->seal,
+        .ticket_key_rotation_ms = settings->ticket_key_rotation_ms,
         .releases_kept = (unsigned)settings->releases_kept,
         .channel_members_max = (unsigned)settings->channel_members_max,
         .debug_domain_suffix = settings->debug_domain_suffix,

@@ -5,6 +5,7 @@
 #include "controlplane/agents/registry.h"
 #include "controlplane/model/check_group.h"
 #include "controlplane/service/context.h"
+#include "controlplane/service/ticket_keys.h"
 
 #include <stdio.h>
 
@@ -68,6 +69,14 @@ static const struct gw_setting rows[] = {
         "bytes alone. The first one seals, all of them open. The same for all replicas. Default: "
         "with sqlite the database's name with .seal-key, made when absent; with etcd none, and "
         "secrets are refused"),
+
+    GW_SETTINGS_HEADING("TLS of agents"),
+    DURATION(
+        "ticket-key-rotation", ticket_key_rotation_ms, CP_TICKET_KEY_ROTATION_DEFAULT, 1000,
+        604800000,
+        "How long a key seals TLS session tickets. The keys are made here, one rotation ahead, "
+        "and are the same for all agents, so that any of them resumes the sessions of any other. "
+        "Needs keys for secrets"),
 
     GW_SETTINGS_HEADING("Limits"),
     NUMBER("releases-kept", releases_kept, TEXT_OF(CP_RELEASES_KEPT_DEFAULT), 1, 100,

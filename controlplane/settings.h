@@ -30,6 +30,7 @@ struct cp_settings {
     int64_t releases_kept; /* of an API in an environment */
     int64_t agents_max, channel_members_max;
     const char *debug_domain_suffix;
+    gw_msec ticket_key_rotation_ms;
 
     /* operation */
     gw_msec drain_timeout_ms;

@@ -34,6 +34,8 @@ static const struct cp_kind kinds[CP_KIND_COUNT] = {
      CP_TYPE(policy_binding), 1, 200, false, "-_."},
     {CP_KIND_CERTIFICATE, "certificates", "certificates/{certificate}", "certificate",
      CP_TYPE(certificate), 4, 50, true, "-_"},
+    {CP_KIND_TICKET_KEYS, "ticketKeys", "ticketKeys/{set}", "set of ticket keys",
+     &penstock__store__v1__ticket_key_set__descriptor, 1, 63, true, "-_"},
 };
 
 /* The kinds of a name's ids, from the left; the count is the number of ids. */
@@ -54,6 +56,7 @@ static const struct {
     [CP_KIND_POLICY] = {1, {CP_KIND_POLICY}},
     [CP_KIND_BINDING] = {2, {CP_KIND_POLICY, CP_KIND_BINDING}},
     [CP_KIND_CERTIFICATE] = {1, {CP_KIND_CERTIFICATE}},
+    [CP_KIND_TICKET_KEYS] = {1, {CP_KIND_TICKET_KEYS}},
 };
 
 const struct cp_kind *cp_kind_get(enum cp_kind_id id)

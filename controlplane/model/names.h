@@ -33,6 +33,7 @@ enum cp_kind_id {
     CP_KIND_POLICY,
     CP_KIND_BINDING,
     CP_KIND_CERTIFICATE,
+    CP_KIND_TICKET_KEYS, /* no resource: the control plane's own */
     CP_KIND_COUNT,
 };
 

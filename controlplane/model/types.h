@@ -19,6 +19,7 @@
 #include "penstock/admin/v1/environment.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
+#include "penstock/store/v1/ticket_keys.pb-c.h"
 
 typedef Google__Protobuf__Timestamp cp_timestamp;
 typedef Google__Protobuf__Duration cp_duration;
@@ -59,6 +60,9 @@ typedef Penstock__Admin__V1__ResponseHeaders cp_response_headers;
 typedef Penstock__Admin__V1__HeaderAction cp_header_action;
 
 typedef Penstock__Admin__V1__Agent cp_agent;
+
+typedef Penstock__Store__V1__TicketKeySet cp_ticket_key_set;
+typedef Penstock__Store__V1__StoredTicketKey cp_ticket_key;
 
 /* CP_ENUM(AUTH_TYPE, APP): the value AUTH_TYPE_APP of enum AuthType.
  * CP_ONEOF(BACKEND, HTTP): the case `http` of Backend.kind; CP_ONEOF(BACKEND, _NOT_SET): none. */

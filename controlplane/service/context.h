@@ -20,7 +20,8 @@ struct cp_services {
     struct cp_store *store;       /* borrowed */
     struct cp_registry *registry; /* borrowed; NULL: nobody can wait for agents (tests) */
     const struct cp_seal *seal;   /* borrowed; NULL: there are no keys, secrets are refused */
-    unsigned releases_kept;       /* of an API in an environment, the effective one included */
+    gw_msec ticket_key_rotation_ms;
+    unsigned releases_kept; /* of an API in an environment, the effective one included */
     unsigned channel_members_max;
     const char *debug_domain_suffix; /* of the groups' debugging domains; borrowed */
 };

@@ -111,6 +111,7 @@ static inline int set_up(void **state)
 {
     struct fixture *f = gw_calloc(1, sizeof *f);
     f->services = (struct cp_services){
+        .ticket_key_rotation_ms = 1000,
         .releases_kept = CP_RELEASES_KEPT_DEFAULT,
         .channel_members_max = CP_CHANNEL_MEMBERS_MAX_DEFAULT,
         .debug_domain_suffix = CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,

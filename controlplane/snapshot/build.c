@@ -16,6 +16,8 @@ cp_agent_kind cp_build_kind(gw_str name)
         return CP_AGENT_KIND(POLICY);
     if (gw_str_has_prefix(name, GW_STR("certificates/")))
         return CP_AGENT_KIND(CERTIFICATE);
+    if (gw_str_eq(name, GW_STR(CP_AGENT_TICKET_KEYS)))
+        return CP_AGENT_KIND(TICKET_KEYS);
     assert(gw_str_has_prefix(name, GW_STR("apps/")));
     return CP_AGENT_KIND(APP);
 }
@@ -195,6 +197,9 @@ int cp_build(const struct cp_state *state, gw_str name, struct gw_arena *arena,
     case CP_AGENT_KIND(CERTIFICATE):
         resource->kind_case = CP_AGENT_RESOURCE(CERTIFICATE);
         return cp_build_certificate(state, name, arena, &resource->certificate, err);
+    case CP_AGENT_KIND(TICKET_KEYS):
+        resource->kind_case = CP_AGENT_RESOURCE(TICKET_KEYS);
+        return cp_build_ticket_keys(state, arena, &resource->ticket_keys, err);
     case CP_AGENT_KIND(POLICY):
         resource->kind_case = CP_AGENT_RESOURCE(POLICY);
         return cp_build_policy(state, name, arena, &resource->policy, err);

@@ -21,6 +21,8 @@ int cp_build_route(const struct cp_state *state, gw_str name, struct gw_arena *a
                    cp_agent_route **ret_route, struct gw_error *err);
 int cp_build_certificate(const struct cp_state *state, gw_str name, struct gw_arena *arena,
                          cp_agent_certificate **ret_certificate, struct gw_error *err);
+int cp_build_ticket_keys(const struct cp_state *state, struct gw_arena *arena,
+                         cp_agent_ticket_keys **ret_keys, struct gw_error *err);
 /* What the domain says of TLS; nothing of one without certificates. */
 void cp_build_domain_tls(struct gw_arena *arena, const cp_domain *domain, cp_agent_group *group);
 int cp_build_policy(const struct cp_state *state, gw_str name, struct gw_arena *arena,

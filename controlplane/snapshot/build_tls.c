@@ -2,6 +2,7 @@
 /* What agents need for TLS. Here alone private keys are opened. */
 #include "common/message.h"
 #include "controlplane/model/check_certificate.h"
+#include "controlplane/model/ticket_keys.h"
 #include "controlplane/snapshot/build.h"
 
 /* Minor versions of TLS 1.x. */
@@ -56,4 +57,51 @@ int cp_build_certificate(const struct cp_state *state, gw_str name, struct gw_ar
     certificate->ca_pem = stored->client_ca_pem;
     *ret_certificate = certificate;
     return 1;
+}
+
+/* ---- ticket keys */
+
+static cp_agent_ticket_key *open_key(const struct cp_state *state, struct gw_arena *arena,
+                                     const cp_ticket_key *stored, struct gw_error *err)
+{
+    gw_str secret, sealed = gw_str_n((const char *)stored->sealed.data, stored->sealed.len);
+    struct cp_seal_place place = {CP_TICKET_KEYS_NAME, cp_ticket_key_field(arena, stored)};
+    if (cp_seal_open(cp_state_seal(state), place, sealed, arena, &secret, err) < 0)
+        return NULL;
+    if (stored->id.len != CP_TICKET_ID_BYTES || secret.len != CP_TICKET_SECRET_BYTES) {
+        (void)gw_fail(err, GW_INTERNAL, "a ticket key has not the length of one");
+        return NULL;
+    }
+    uint8_t *bytes = (uint8_t *)(uintptr_t)secret.ptr;
+    cp_agent_ticket_key *key = CP_AGENT_NEW(arena, cp_agent_ticket_key, ticket_key);
+    key->name = stored->id;
+    key->aes_key = (ProtobufCBinaryData){CP_TICKET_AES_BYTES, bytes};
+    key->hmac_key = (ProtobufCBinaryData){CP_TICKET_HMAC_BYTES, bytes + CP_TICKET_AES_BYTES};
+    return key;
+}
+
+/* The one that seals first, then the next one, then those gone by. Those that do not open are left
+ * out: the keys live on without them. */
+int cp_build_ticket_keys(const struct cp_state *state, struct gw_arena *arena,
+                         cp_agent_ticket_keys **ret_keys, struct gw_error *err)
+{
+    ProtobufCMessage *message;
+    int found = cp_build_read(state, GW_STR(CP_TICKET_KEYS_NAME), arena, &message, err);
+    if (found <= 0)
+        return found;
+    const cp_ticket_key_set *stored = (cp_ticket_key_set *)(void *)message;
+    cp_agent_ticket_keys *keys = CP_AGENT_NEW(arena, cp_agent_ticket_keys, ticket_keys);
+    keys->name = gw_arena_strdup(arena, CP_AGENT_TICKET_KEYS);
+    keys->keys = GW_ARENA_ARRAY(arena, cp_agent_ticket_key *, stored->n_keys + 1);
+    struct gw_error why = GW_ERROR_NONE;
+    for (size_t i = 0; i < stored->n_keys; i++) {
+        size_t at = stored->n_keys > 1 && i < 2 ? 1 - i : i;
+        cp_agent_ticket_key *key = open_key(state, arena, stored->keys[at], &why);
+        if (key)
+            keys->keys[keys->n_keys++] = key;
+    }
+    *ret_keys = keys;
+    return keys->n_keys > 0 ? 1
+                            : gw_fail(err, GW_FAILED_PRECONDITION,
+                                      "the ticket keys cannot be opened: %.400s", why.message);
 }

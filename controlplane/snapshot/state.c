@@ -253,6 +253,9 @@ static void touch(struct cp_state *state, const struct cp_resource *resource, bo
     case CP_KIND_PUBLICATION:
         touch_publication(state, resource, touched);
         break;
+    case CP_KIND_TICKET_KEYS:
+        touch_name(state, GW_STR(CP_AGENT_TICKET_KEYS), touched);
+        break;
     case CP_KIND_RELEASE:
         touch_release(state, resource, touched);
         break;

@@ -12,6 +12,9 @@
 #include "controlplane/model/names.h"
 #include "controlplane/store/seal.h"
 
+#define CP_AGENT_TICKET_KEYS                                                                       \
+    "ticketKeys" /* the agent resource that is made of CP_KIND_TICKET_KEYS */
+
 struct cp_state;
 struct cp_bucket; /* the resources that belong to one name */
 

@@ -163,7 +163,7 @@ static void on_tell(struct dp_task *task)
 static uint32_t code_of_failure(struct dp_h2_session *session, ssize_t error)
 {
     if (error == NGHTTP2_ERR_FLOODED)
-        dp_h2_flood_hit(session, DP_H2_FLOOD_ANSWERS);
+        dp_h2_flood_hit(session, DP_H2_FLOOD_FRAMES);
     else if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
         dp_h2_flood_hit(session, DP_H2_FLOOD_CONTINUATIONS);
     return session->guard.code != NGHTTP2_NO_ERROR ? session->guard.code : NGHTTP2_PROTOCOL_ERROR;

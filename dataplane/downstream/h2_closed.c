@@ -41,7 +41,9 @@ static bool check_head(struct dp_h2_session *session)
                   (uint32_t)head[7] << 8 | head[8];
     scan->skip = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2];
     scan->have = 0;
-    return head[3] != NGHTTP2_DATA || id == 0 || dp_h2_closed_check(session, (int32_t)id);
+    if (head[3] == NGHTTP2_DATA && id > 0)
+        return dp_h2_closed_check(session, (int32_t)id);
+    return head[3] <= NGHTTP2_CONTINUATION || dp_h2_flood_frame(session);
 }
 
 bool dp_h2_closed_scan(struct dp_h2_session *session, gw_str bytes)

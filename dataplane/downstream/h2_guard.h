@@ -53,7 +53,8 @@ void dp_h2_flood_credit(struct dp_h2_session *session, int32_t frames);
 void dp_h2_closed_add(struct dp_h2_session *session, int32_t id, bool is_known);
 /* A frame HEADERS or DATA. False: it is for a stream that has none, and the session ends. */
 GW_MUST_CHECK bool dp_h2_closed_check(struct dp_h2_session *session, int32_t id);
-/* The same for all DATA in the bytes that nghttp2 is about to get: of that it says nothing. */
+/* The same for all DATA in the bytes that nghttp2 is about to get, and a count of unknown frames:
+ * of both it may say nothing. */
 GW_MUST_CHECK bool dp_h2_closed_scan(struct dp_h2_session *session, gw_str bytes);
 
 #endif

@@ -263,8 +263,7 @@ static void take_end(struct dp_h2_stream *stream)
 
 /* ---- frames */
 
-/* All of them, also those that nghttp2 drops without a word: unknown ones, and those about streams
- * that are no more. */
+/* Also of those that nghttp2 drops without a word because their streams are no more. */
 static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *hd, void *user)
 {
     struct dp_h2_session *session = user;

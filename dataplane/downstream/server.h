@@ -54,7 +54,6 @@ enum dp_h2_flood {
     DP_H2_FLOOD_FRAMES,        /* frames that bring nothing: PING, SETTINGS, empty DATA, ... */
     DP_H2_FLOOD_CONTINUATIONS, /* a head in too many frames */
     DP_H2_FLOOD_FIELDS,        /* a head that is small on the wire and huge when unpacked */
-    DP_H2_FLOOD_ANSWERS,       /* PING and SETTINGS whose acknowledgements are not read */
     DP_H2_FLOOD_COUNT
 };
 

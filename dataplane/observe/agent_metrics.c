@@ -26,8 +26,8 @@ static const char *const tls_failures[] = {"no_certificate", "unknown_name", "ve
 
 static const char *const protocols[DP_PROTOCOL_COUNT] = {"http/1.0", "http/1.1", "http/2"};
 
-static const char *const floods[DP_H2_FLOOD_COUNT] = {"resets", "frames", "continuations", "fields",
-                                                      "answers"};
+static const char *const floods[DP_H2_FLOOD_COUNT] = {"resets", "frames", "continuations",
+                                                      "fields"};
 
 #define REASON(name, status, code, message, reason) reason,
 static const char *const reasons[] = {DP_REFUSALS(REASON)};

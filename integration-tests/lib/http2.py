@@ -53,7 +53,7 @@ class Frame:
 class Session:
     """A connection to 127.0.0.1:port whose beginning is done, acknowledgement included."""
 
-    def __init__(self, port, host, settings=(), window=1 << 24, timeout=10, preface=None):
+    def __init__(self, port, host, settings=((INITIAL_WINDOW_SIZE, 1 << 24),), window=1 << 24, timeout=10, preface=None):
         self.host, self.next = host, 1
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.file = self.socket.makefile("rb")
@@ -88,9 +88,12 @@ class Session:
             if len(head) < 9:
                 return None
             kind, flags, stream = head[3], head[4], struct.unpack(">I", head[5:])[0]
-            return Frame(kind, flags, stream, self.file.read(int.from_bytes(head[:3], "big")))
+            got = Frame(kind, flags, stream, self.file.read(int.from_bytes(head[:3], "big")))
         except ConnectionError:
             return None
+        if got.kind == HEADERS:
+            got.fields = dict(self.decoder.decode(got.payload))
+        return got
 
     def until(self, kind, stream=None):
         """Frames up to one of that kind, which is returned; None when the connection ends before."""
@@ -98,6 +101,12 @@ class Session:
             if got.kind == kind and stream in (None, got.stream):
                 return got
         return None
+
+    def read_past(self, *kinds):
+        """The next frame of another kind than these."""
+        while (got := self.read()) is not None and got.kind in kinds:
+            pass
+        return got
 
     def request(self, method="GET", path="/", headers=(), end=True, **pseudo):
         """Sends the head; the number of its stream."""
@@ -119,12 +128,10 @@ class Session:
         while (got := self.read()) is not None:
             if got.kind == GOAWAY or (got.kind == RST_STREAM and got.stream == stream):
                 return got
-            if got.kind == HEADERS:
-                decoded = self.decoder.decode(got.payload)
             if got.stream != stream:
                 continue
             if got.kind == HEADERS:
-                heads.append(decoded)
+                heads.append(got.fields)
             elif got.kind == DATA:
                 body += got.payload
             if got.kind in (HEADERS, DATA) and got.flags & END_STREAM:
@@ -139,8 +146,8 @@ class Session:
 
 
 def whole(heads, body):
-    finals = [dict(head) for head in heads if not dict(head).get(":status", "200").startswith("1")]
+    finals = [head for head in heads if not head.get(":status", "200").startswith("1")]
     answer = Answer(int(finals[0][":status"]), [pair for pair in finals[0].items() if pair[0] != ":status"], body)
-    answer.interim = [int(dict(head)[":status"]) for head in heads if dict(head).get(":status", "200").startswith("1")]
+    answer.interim = [int(head[":status"]) for head in heads if head not in finals]
     answer.trailers = finals[1] if len(finals) > 1 else {}
     return answer

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of TLS session tickets: one record, sealed, that any replica may make and turn. A key is
+ * sent to agents one rotation before it seals, so that agents that lag can open what others sealed
+ * with it, and stays a day after it has sealed, which is longer than any ticket lives. */
+#ifndef CP_SERVICE_TICKET_KEYS_H
+#define CP_SERVICE_TICKET_KEYS_H
+
+#include "controlplane/model/ticket_keys.h"
+#include "controlplane/service/change.h"
+
+#define CP_TICKET_KEY_ROTATION_DEFAULT "12h"
+#define CP_TICKET_KEYS_MAX                                                                         \
+    16 /* with rotations of less than two hours the oldest go before a day                         \
+        */
+#define CP_TICKET_KEY_KEPT_MS ((gw_msec)24 * 3600 * 1000)
+
+/* Makes the keys when there are none, and turns them when they are due; by now_ms, milliseconds
+ * since the epoch. *ret_due_ms: when they are due next. Without keys for secrets:
+ * FAILED_PRECONDITION.
+ */
+GW_MUST_CHECK int cp_ticket_keys_turn(struct cp_services *services, gw_msec now_ms,
+                                      gw_msec *ret_due_ms, struct gw_error *err);
+/* Seals those again that are not under the first key; those that do not open stay as they are.
+ * False: nothing has changed. */
+bool cp_ticket_keys_reseal(const struct cp_call *call, cp_ticket_key_set *set);
+
+#endif
