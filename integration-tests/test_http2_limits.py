@@ -60,6 +60,13 @@ def test_interim_answers_and_trailers_pass(standing, session):
     assert (answer.status, answer.interim, answer.body, answer.trailers) == (200, [103], b"hello", {"x-sum": "7"})
 
 
+def test_heads_of_many_frames_pass(standing, session):
+    standing.script.says(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" +
+                         b"".join(b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(100)) + b"\r\n")
+    answer = session.answer(session.request(path="/said"))
+    assert answer.status == 200 and answer.header("x-99") == "a" * 1000
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_answers_without_a_body_end_with_their_head(standing, session, status):
     standing.script.says(b"HTTP/1.1 %d X\r\nX-Own: 1\r\n\r\n" % status)
@@ -173,6 +180,14 @@ def test_an_idle_connection_is_told_to_go(standing, session):
     counts(standing, 'penstock_agent_caller_timeouts_total{phase="idle"}', wait)
 
 
+def test_a_caller_that_is_no_more_is_missed(standing, session):
+    standing.script.answer = lambda connection, *_: connection.recv(1)
+    stream = session.request(path="/said")
+    probe = session.until(PING)
+    session.send(frame(PING, 1, 0, probe.payload))
+    assert session.until(PING) and session.until(RST_STREAM, stream) is None
+
+
 # ---- too much
 
 def reset_rapidly(session):
@@ -238,6 +253,19 @@ def test_requests_at_once_have_a_limit(standing, session):
         session.request(path="/said")
     session.request(path="/said")
     assert session.read_past(SETTINGS, WINDOW_UPDATE).kind in (RST_STREAM, GOAWAY)
+
+
+def test_requests_at_once_on_all_connections_have_a_limit(start, tmp_path, controlplane, echo):
+    gateway = Gateway(controlplane, start(Agent(tmp_path, controlplane, extra=["--connections-max", "2", "--workers", "1"])), echo)
+    gateway.group("g")
+    gateway.publish(gateway.api("g/a", "/", method="ANY", match="PREFIX"))
+    with Session(gateway.agent.port, HOST) as session:
+        held = [session.request("POST", end=False) for _ in range(2)]
+        refused = session.request("POST", end=False)
+        assert session.until(RST_STREAM, refused).code == http2.REFUSED_STREAM
+        assert session.data(held[0], b"x", end=True).answer(held[0]).status == 200
+        assert session.answer(session.request()).status == 200
+    until(lambda: gateway.agent.metric("penstock_agent_http2_refused_total") == 1, "the count")
 
 
 # ---- the end

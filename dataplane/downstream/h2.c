@@ -10,7 +10,7 @@
 #define CONNECTION_WINDOW (1024 * 1024)
 #define CONTINUATIONS_MAX 8     /* frames behind HEADERS: the largest head there may be fits */
 #define UNREAD_ANSWERS_MAX 1000 /* acknowledgements that wait to be read */
-#define LAST_STREAM_ID 0x7fffffff
+#define ANSWER_FIELDS_MAX (512 * 1024) /* bytes; the limits of heads and policies are far below */
 #define LINGER_SILENCE_MS 2000
 #define LINGER_MS 10000
 
@@ -24,10 +24,7 @@ static struct dp_loop *loop_of(const struct dp_h2_session *session)
 static void wait_for(struct dp_h2_session *session, enum dp_h2_wait wait, gw_msec after_ms)
 {
     session->wait = wait;
-    if (wait == DP_H2_WAIT_NOTHING)
-        dp_timer_stop(&session->connection->timer);
-    else
-        dp_loop_arm(loop_of(session), &session->connection->timer, after_ms);
+    dp_loop_arm(loop_of(session), &session->connection->timer, after_ms);
 }
 
 /* What there is to wait for now; a wait that goes on is not started anew. */
@@ -43,9 +40,18 @@ static void set_timer(struct dp_h2_session *session)
     } else if (session->stream_count == 0) {
         if (session->wait != DP_H2_WAIT_IDLE)
             wait_for(session, DP_H2_WAIT_IDLE, limits->idle_timeout_ms);
-    } else if (session->wait != DP_H2_WAIT_NOTHING) {
-        wait_for(session, DP_H2_WAIT_NOTHING, 0);
+    } else {
+        wait_for(session, DP_H2_WAIT_SIGN, limits->idle_timeout_ms);
     }
+}
+
+/* Streams may wait for their backends for long; a caller that is no more would never be missed. */
+static void probe(struct dp_h2_session *session)
+{
+    session->probed = true;
+    (void)nghttp2_submit_ping(session->h2, NGHTTP2_FLAG_NONE, NULL); /* for want of memory only */
+    dp_h2_send_later(session);
+    set_timer(session);
 }
 
 /* ---- the end */
@@ -174,6 +180,7 @@ static void feed(struct dp_h2_session *session)
     struct dp_conn *conn = &session->connection->conn;
     gw_str view = dp_input_view(&conn->input);
     ssize_t n = 0;
+    session->probed = false;
     if (view.len > 0 && session->phase < DP_H2_ENDING) {
         session->inside = true;
         n = NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -240,8 +247,7 @@ static void on_drained(struct dp_conn *conn)
         return;
     }
     if (session->wait == DP_H2_WAIT_WRITE) {
-        session->wait = DP_H2_WAIT_NOTHING;
-        dp_timer_stop(&session->connection->timer);
+        session->wait = DP_H2_WAIT_SIGN;
         set_timer(session);
     }
     if (nghttp2_session_want_write(session->h2))
@@ -275,8 +281,16 @@ static void on_timeout(struct dp_timer *timer)
     struct dp_server_stats *stats = &connection->server->stats;
     struct dp_h2_session *session = connection->h2;
     enum dp_h2_wait wait = session->wait;
-    session->wait = DP_H2_WAIT_NOTHING;
+    session->wait = DP_H2_WAIT_SIGN;
     switch (wait) {
+    case DP_H2_WAIT_SIGN:
+        if (!session->probed) {
+            probe(session);
+            break;
+        }
+        stats->idle_timeouts++;
+        close_session(session);
+        break;
     case DP_H2_WAIT_IDLE:
         stats->idle_timeouts++;
         go_away(session, NGHTTP2_NO_ERROR);
@@ -347,6 +361,7 @@ static void make_callbacks(void)
     dp_h2_set_answer_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(options, 1);
     nghttp2_option_set_max_continuations(options, CONTINUATIONS_MAX);
+    nghttp2_option_set_max_send_header_block_length(options, ANSWER_FIELDS_MAX);
     nghttp2_option_set_max_outbound_ack(options, UNREAD_ANSWERS_MAX);
     /* Ours counts as well what is refused, and has a metric. */
     nghttp2_option_set_stream_reset_rate_limit(options, UINT32_MAX, UINT32_MAX);

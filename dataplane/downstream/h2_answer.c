@@ -74,10 +74,13 @@ static void keep_unsent(struct dp_h2_stream *stream, gw_str data)
 {
     if (data.len == 0)
         return;
+    bool is_first = !stream->out;
     dp_block_reserve(&loop_of(stream)->blocks, &stream->out, data.len);
     memcpy(stream->out->data + stream->out->end, data.ptr, data.len);
     stream->out->end += (uint32_t)data.len;
     stream->session->unsent += data.len;
+    if (is_first)
+        dp_h2_stream_arm(stream);
 }
 
 /* nghttp2 may send: how much of what there is, and whether that is the last. */
@@ -245,8 +248,6 @@ static void send_body(struct dp_downstream *downstream, gw_str data)
         lend(stream, data);
     else
         keep_unsent(stream, data);
-    if (stream->out && !dp_timer_is_armed(&stream->timer))
-        dp_h2_stream_arm(stream);
     stream->full = unsent(stream) >= DP_CONN_HIGH_WATER ||
                    (stream->out && session->unsent >= DP_H2_UNSENT_MAX);
 }

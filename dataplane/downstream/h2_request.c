@@ -74,6 +74,7 @@ static struct dp_h2_stream *new_stream(struct dp_h2_session *session, int32_t id
     dp_timer_init(&stream->timer, on_stream_timeout);
     gw_list_push(&session->streams, &stream->node);
     session->stream_count++;
+    server->h2_open++;
     server->stats.h2_streams++;
     stream->request = server->handler->begin(&stream->downstream, &head, &stream->arena);
     dp_h2_head_init(&stream->head, head, stream->arena, &dp_h1_limits_default);
@@ -90,6 +91,7 @@ void dp_h2_stream_free(struct dp_h2_stream *stream)
     gw_list_remove(&stream->ready);
     gw_list_remove(&stream->node);
     session->stream_count--;
+    server_of(session)->h2_open--;
     if (session->heading == stream)
         session->heading = NULL;
     free(stream);
@@ -158,8 +160,15 @@ void dp_h2_stream_tell(struct dp_h2_stream *stream)
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     struct dp_h2_session *session = user;
+    struct dp_server *server = server_of(session);
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
+    if (server->h2_open >= server->limits.connections_max) {
+        server->stats.h2_refused++;
+        (void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                        NGHTTP2_REFUSED_STREAM); /* for want of memory only */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
     struct dp_h2_stream *stream = new_stream(session, frame->hd.stream_id);
     session->heading = stream;
     dp_h2_flood_credit(session, 2);
@@ -338,8 +347,10 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t code, void 
 {
     struct dp_h2_stream *stream = stream_of(user, id);
     (void)code;
-    if (!stream)
+    if (!stream) {
+        dp_h2_closed_add(user, id, false);
         return 0;
+    }
     (void)nghttp2_session_set_stream_user_data(h2, id, NULL); /* it is there */
     stream->closed = true;
     dp_h2_closed_add(user, id, stream->in_done || stream->taken_back);

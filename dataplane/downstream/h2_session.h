@@ -28,7 +28,8 @@ enum dp_h2_phase {
 
 /* What the connection's timer is armed for. */
 enum dp_h2_wait {
-    DP_H2_WAIT_NOTHING,
+    DP_H2_WAIT_SIGN,   /* streams go their own ways: for any byte, and then for the answer to a PING
+                        */
     DP_H2_WAIT_IDLE,   /* no stream */
     DP_H2_WAIT_HEAD,   /* a head is incomplete */
     DP_H2_WAIT_WRITE,  /* the kernel takes no bytes */
@@ -49,6 +50,7 @@ struct dp_h2_session {
     enum dp_h2_wait wait;
     int32_t wait_stream; /* whose head */
     gw_msec linger_until_ms;
+    bool probed; /* PING was sent, since the caller was silent */
     bool inside; /* nghttp2 is at work: it must not be called again */
 };
 

@@ -43,7 +43,8 @@ struct dp_server_limits {
     gw_msec body_timeout_ms;  /* between two reads of a body; 408 */
     gw_msec idle_timeout_ms;  /* between two requests */
     gw_msec write_timeout_ms; /* without the caller taking a byte */
-    unsigned connections_max; /* those beyond get 503 and are closed */
+    unsigned connections_max; /* those beyond get 503 and are closed; as many streams of HTTP/2 at
+                                 once on all connections, beyond REFUSED_STREAM */
     unsigned h2_streams_max;  /* requests at once on a connection; 0: HTTP/2 is not spoken */
 };
 
@@ -63,6 +64,7 @@ struct dp_server_stats {
     uint64_t idle_timeouts, head_timeouts, body_timeouts, write_timeouts;
     uint64_t h2_connections, h2_streams; /* since the start */
     uint64_t h2_resets;                  /* requests that callers took back */
+    uint64_t h2_refused;                 /* streams beyond connections_max */
     uint64_t h2_malformed;               /* requests that the agent reset */
     uint64_t h2_floods[DP_H2_FLOOD_COUNT];
     uint64_t handshake_timeouts;
@@ -76,6 +78,7 @@ struct dp_server {
     struct dp_server_stats stats;
     struct gw_list connections;          /* of dp_connection.node */
     unsigned count;                      /* of connections, however many requests are on them */
+    unsigned h2_open;                    /* streams of HTTP/2 on all connections */
     bool draining;                       /* answers say that they are the last */
     void (*emptied)(struct dp_server *); /* may be NULL: the last connection has closed */
 };

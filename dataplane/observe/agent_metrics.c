@@ -87,6 +87,9 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                               .help = "Streams that callers opened."},
     [DP_METRIC_H2_RESETS] = {"penstock_agent_http2_resets_total", COUNTER,
                              .help = "Streams that callers took back (RST_STREAM)."},
+    [DP_METRIC_H2_REFUSED] = {"penstock_agent_http2_refused_total", COUNTER,
+                              .help = "Streams of callers beyond --connections-max on all "
+                                      "connections together."},
     [DP_METRIC_H2_MALFORMED] = {"penstock_agent_http2_malformed_total", COUNTER,
                                 .help = "Messages and frames against the rules of HTTP/2: the "
                                         "stream was reset or the connection ended."},

@@ -26,6 +26,7 @@ enum dp_metric {
     DP_METRIC_H2_CONNECTIONS,
     DP_METRIC_H2_STREAMS,
     DP_METRIC_H2_RESETS,
+    DP_METRIC_H2_REFUSED,
     DP_METRIC_H2_MALFORMED,
     DP_METRIC_H2_FLOODS,      /* by enum dp_h2_flood */
     DP_METRIC_TLS_HANDSHAKES, /* by version of TLS 1.x, less one */

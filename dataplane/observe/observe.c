@@ -135,6 +135,7 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         {DP_METRIC_H2_CONNECTIONS, 0, server->stats.h2_connections},
         {DP_METRIC_H2_STREAMS, 0, server->stats.h2_streams},
         {DP_METRIC_H2_RESETS, 0, server->stats.h2_resets},
+        {DP_METRIC_H2_REFUSED, 0, server->stats.h2_refused},
         {DP_METRIC_H2_MALFORMED, 0, server->stats.h2_malformed},
         {DP_METRIC_TIMEOUTS, DP_TIMEOUT_HANDSHAKE, server->stats.handshake_timeouts},
         {DP_METRIC_UPSTREAM_CONNECTIONS, 0, upstreams->open},

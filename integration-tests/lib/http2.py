@@ -57,7 +57,7 @@ class Session:
         self.host, self.next = host, 1
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.file = self.socket.makefile("rb")
-        self.decoder = hpack.Decoder()
+        self.decoder = hpack.Decoder(max_header_list_size=1 << 20)
         self.send(preface or PREFACE + frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *pair) for pair in settings)))
         first = self.read()
         self.settings = dict(struct.iter_unpack(">HI", first.payload))
@@ -92,6 +92,9 @@ class Session:
         except ConnectionError:
             return None
         if got.kind == HEADERS:
+            while not got.flags & END_HEADERS:
+                more = self.read()
+                got.payload, got.flags = got.payload + more.payload, got.flags | more.flags
             got.fields = dict(self.decoder.decode(got.payload))
         return got
 
