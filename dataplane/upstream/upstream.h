@@ -49,8 +49,7 @@ struct dp_upstream_events {
     /* call->head and call->framing are there; their views stay good until the call ends. */
     void (*head)(struct dp_upstream_call *call);
     /* Only between read_body(true) and (false). Data is good during the callback only; it is
-     * empty when some went to the sink. last is
-     * told also for an answer without a body (then data is empty). */
+     * empty when some went to the sink, and at the `last` of an answer without a body. */
     void (*body)(struct dp_upstream_call *call, gw_str data, bool last);
     /* Before head: answer in its place. After: the answer is cut. */
     void (*failed)(struct dp_upstream_call *call, enum dp_upstream_failure failure);
@@ -70,8 +69,7 @@ struct dp_upstream_call {
     bool reused;                          /* the last attempt's connection was there before */
     gw_nsec started_ns, sent_ns, head_ns; /* monotonic; 0: not yet */
     uint64_t bytes_in, bytes_out;         /* of the last attempt */
-    struct dp_sink
-        *sink; /* the owner may set it at `head`: takes the body as it is; NULL: nobody */
+    struct dp_sink *sink; /* set by the owner at `head`: takes the body as it is. NULL: none */
 
     /* private to upstream/ */
     struct dp_upstreams *upstreams;
