@@ -32,8 +32,9 @@
 
 static const struct gw_setting rows[] = {
     ROW("listen", TEXT, listen, "0.0.0.0:8080", 0, 0,
-        "Addresses for callers, by comma: \"0.0.0.0:8080\", \"[::1]:8080\", \"*:8080\"; the word "
-        "\"tls\" behind one: HTTPS, as in \"0.0.0.0:8443 tls\""),
+        "Addresses for callers, by comma: \"0.0.0.0:8080\", \"[::1]:8080\", \"*:8080\"; words "
+        "behind one: \"tls\", HTTPS, as in \"0.0.0.0:8443 tls\"; \"proxy\", a load balancer says "
+        "first whose connection it is, by the PROXY protocol"),
     ROW("https-port", INT, https_port, "443", 1, 65535,
         "Port that callers are sent to by a domain's redirect to HTTPS"),
     ROW("ops-listen", TEXT, ops_listen, "127.0.0.1:9100", 0, 0,
@@ -220,6 +221,9 @@ static int check_addresses(const char *flag, const char *text, unsigned max, str
         struct gw_error why = GW_ERROR_NONE;
         if (dp_listener_parse(gw_str_split(&rest, ','), &spec, &why) < 0)
             return gw_fail_field(err, flag, "%s", why.message);
+        if (spec.proxy && strcmp(flag, "--listen") != 0)
+            return gw_fail_field(err, flag,
+                                 "no load balancer is expected here: leave \"proxy\" out");
         if (++count > max)
             return gw_fail_field(err, flag, "more than %u", max);
     }

@@ -73,16 +73,25 @@ void dp_worker_hand_over(struct dp_worker *worker, gw_msec timeout_ms)
     dp_worker_drain(worker, 0, timeout_ms);
 }
 
-static void stop_if_empty(struct dp_server *server)
+static void stop_if_empty(struct dp_worker *worker)
 {
-    struct dp_worker *worker = gw_container_of(server, struct dp_worker, server);
-    if (worker->drain_deadline_ms && server->count == 0)
+    if (worker->drain_deadline_ms && worker->server.count == 0 && worker->gate.count == 0)
         dp_loop_stop(&worker->loop);
 }
 
 bool dp_worker_is_drained(const struct dp_worker *worker)
 {
     return worker->drain_deadline_ms && worker->loop.now_ms >= worker->drain_deadline_ms;
+}
+
+static void on_server_emptied(struct dp_server *server)
+{
+    stop_if_empty(gw_container_of(server, struct dp_worker, server));
+}
+
+static void on_gate_emptied(struct dp_proxy_gate *gate)
+{
+    stop_if_empty(gw_container_of(gate, struct dp_worker, gate));
 }
 
 /* The grace is over. */
@@ -96,7 +105,7 @@ static void close_listeners(struct dp_worker *worker)
         else
             dp_listener_close(&worker->listeners[i]);
     dp_server_drain(&worker->server);
-    stop_if_empty(&worker->server);
+    stop_if_empty(worker);
     dp_loop_arm(&worker->loop, &worker->drain_timer, GW_MIN(DRAIN_IDLE_MS, timeout_ms));
 }
 
@@ -113,6 +122,7 @@ static void on_drain_timer(struct dp_timer *timer)
         dp_loop_arm(&worker->loop, timer, GW_MIN(DRAIN_IDLE_MS, left_ms));
         return;
     }
+    dp_proxy_gate_close(&worker->gate);
     dp_server_close(&worker->server);
     dp_loop_stop(&worker->loop);
 }
@@ -147,6 +157,7 @@ static void on_tick(struct ev_loop *ev, ev_timer *watcher, int events)
     (void)events;
     struct dp_worker *worker = gw_container_of(watcher, struct dp_worker, tick);
     atomic_store(&worker->turned_ms, worker->loop.now_ms);
+    worker->server.stats.proxy_refused = worker->gate.refused;
     worker->server.stats.accept_failures = 0;
     for (unsigned i = 0; i < worker->listener_count; i++)
         worker->server.stats.accept_failures += worker->listeners[i].refused;
@@ -157,14 +168,39 @@ static void on_tick(struct ev_loop *ev, ev_timer *watcher, int events)
     dp_loop_settle(&worker->loop);
 }
 
-static void on_accepted(struct dp_listener *listener, int fd, const struct sockaddr *peer)
+/* Whose connection it is is known now. */
+static void begin(struct dp_listener *listener, int fd, const struct dp_caller *caller)
 {
     struct dp_worker *worker = listener->owner;
     SSL *tls = listener->spec.tls ? dp_tls_front_accept(worker->tls) : NULL;
     if (listener->spec.tls && !tls)
         close(fd);
     else
-        dp_server_accept(&worker->server, fd, peer, tls);
+        dp_server_accept(&worker->server, fd, caller, tls);
+}
+
+static void on_proxied(struct dp_proxy_gate *gate, int fd, const struct sockaddr *peer,
+                       const struct dp_proxy_header *header, void *listener)
+{
+    (void)gate;
+    struct dp_caller caller = {.address = dp_address_from(peer)};
+    if (header->has_addresses)
+        caller = (struct dp_caller){header->source, header->destination_port};
+    begin(listener, fd, &caller);
+}
+
+static void on_accepted(struct dp_listener *listener, int fd, const struct sockaddr *peer)
+{
+    struct dp_worker *worker = listener->owner;
+    struct dp_server *server = &worker->server;
+    if (!listener->spec.proxy) {
+        begin(listener, fd, &(struct dp_caller){.address = dp_address_from(peer)});
+    } else if (server->count + worker->gate.count < server->limits.connections_max) {
+        dp_proxy_gate_take(&worker->gate, fd, peer, listener);
+    } else {
+        server->stats.refused++;
+        close(fd);
+    }
 }
 
 /* ---- life */
@@ -253,7 +289,7 @@ static void set_up_server(struct dp_worker *worker)
 {
     const struct dp_settings *settings = worker->shared->settings;
     dp_server_init(&worker->server, &worker->loop, &dp_exchange_handler, worker);
-    worker->server.emptied = stop_if_empty;
+    worker->server.emptied = on_server_emptied;
     worker->server.limits = (struct dp_server_limits){
         .head_timeout_ms = settings->head_timeout_ms,
         .body_timeout_ms = settings->body_timeout_ms,
@@ -264,6 +300,9 @@ static void set_up_server(struct dp_worker *worker)
             (unsigned)((settings->connections_max + settings->workers - 1) / settings->workers),
         .h2_streams_max = settings->http2 ? (unsigned)settings->http2_streams_max : 0,
     };
+    dp_proxy_gate_init(&worker->gate, &worker->loop, settings->head_timeout_ms);
+    worker->gate.passed = on_proxied;
+    worker->gate.emptied = on_gate_emptied;
 }
 
 struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned index,
@@ -337,6 +376,7 @@ void dp_worker_free(struct dp_worker *worker)
     /* Still open when it has not started: another process may have them, too. */
     for (unsigned i = 0; i < worker->listener_count; i++)
         dp_listener_leave(&worker->listeners[i]);
+    dp_proxy_gate_close(&worker->gate);
     dp_server_close(&worker->server);
     dp_upstreams_free(worker->upstreams);
     dp_loop_settle(&worker->loop);

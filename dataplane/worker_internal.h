@@ -7,6 +7,7 @@
 #include "dataplane/downstream/server.h"
 #include "dataplane/http/date.h"
 #include "dataplane/net/listener.h"
+#include "dataplane/net/proxy_gate.h"
 #include "dataplane/observe/observe.h"
 #include "dataplane/request_id.h"
 #include "dataplane/tls/front.h"
@@ -28,6 +29,7 @@ struct dp_worker {
     const struct dp_worker_shared *shared;
     unsigned index;
     struct dp_server server;
+    struct dp_proxy_gate gate;     /* in front of it, for listeners that say "proxy" */
     struct dp_listener *listeners; /* owned; several of one address when they were inherited */
     unsigned listener_count;
     struct dp_tls_front *tls; /* NULL: no listener speaks TLS */

@@ -366,3 +366,19 @@ def test_testssl_finds_nothing(front, certificates, tmp_path):
     findings = json.loads(found.read_text())
     severe = [finding for finding in findings if finding["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")]
     assert len(findings) > 20 and severe == []
+
+
+def test_a_proxy_header_comes_before_tls(tmp_path, feeder, certificates, start):
+    agent = Front(tmp_path, feeder)
+    agent.command[agent.command.index("--listen") + 1] += " proxy"
+    feeder.prepare(certificate("a", certificates.issue(HOST, f"DNS:{HOST}")), group(domain(HOST, "a")), api())
+    start(agent)
+    with socket.create_connection(("127.0.0.1", agent.tls_port), 10) as raw:
+        raw.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n")
+        with client(certificates).wrap_socket(raw, server_hostname=HOST) as connection:
+            assert ask(connection)[0] == 200
+    line = json.loads(until(lambda: agent.access_log.read_text(), "a line of the access log"))
+    assert (line["source"], line["scheme"]) == ("192.0.2.7", "https")
+    with pytest.raises((ssl.SSLError, OSError)):
+        connect(agent.tls_port, client(certificates))
+    until(lambda: agent.metric("penstock_agent_proxy_headers_refused_total") == 1, "the count")

@@ -4,10 +4,11 @@
 #include <netinet/in.h>
 
 void dp_connection_init(struct dp_connection *connection, struct dp_server *server,
-                        const struct sockaddr *peer)
+                        const struct dp_caller *caller)
 {
     connection->server = server;
-    connection->peer = dp_address_from(peer);
+    connection->peer = caller->address;
+    connection->local_port = caller->local_port;
     connection->peer_text_len = (uint8_t)dp_address_print(&connection->peer, connection->peer_text);
     gw_list_push(&server->connections, &connection->node);
     server->count++;

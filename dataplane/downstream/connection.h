@@ -32,7 +32,7 @@ struct dp_connection {
 
 /* Embedded first in what is freed with it. */
 void dp_connection_init(struct dp_connection *connection, struct dp_server *server,
-                        const struct sockaddr *peer);
+                        const struct dp_caller *caller);
 /* Leaves the server, which may hear that it is empty. Twice is once. */
 void dp_connection_close(struct dp_connection *connection);
 

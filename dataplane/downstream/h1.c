@@ -413,13 +413,13 @@ static const struct dp_protocol protocol = {
     .drain = drain,
 };
 
-void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer,
+void dp_h1_connection_new(struct dp_server *server, int fd, const struct dp_caller *caller,
                           struct ssl_st *tls)
 {
     struct dp_h1_connection *c = gw_calloc(1, sizeof(*c));
     c->is_new = true;
     c->base.protocol = &protocol;
-    dp_connection_init(&c->base, server, peer);
+    dp_connection_init(&c->base, server, caller);
     c->downstream.ops = &dp_h1_downstream_ops;
     c->downstream.connection = &c->base;
     c->downstream.trailers = &c->body.trailers;

@@ -39,7 +39,7 @@ struct dp_h1_connection {
 };
 
 /* Takes over the socket and the session; see dp_server_accept. */
-void dp_h1_connection_new(struct dp_server *server, int fd, const struct sockaddr *peer,
+void dp_h1_connection_new(struct dp_server *server, int fd, const struct dp_caller *caller,
                           struct ssl_st *tls);
 void dp_h1_read_body(struct dp_downstream *downstream, bool on);
 void dp_h1_finish(struct dp_downstream *downstream);

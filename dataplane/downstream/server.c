@@ -31,7 +31,7 @@ static void turn_away(int fd, struct ssl_st *tls)
     close(fd);
 }
 
-void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer,
+void dp_server_accept(struct dp_server *server, int fd, const struct dp_caller *caller,
                       struct ssl_st *tls)
 {
     if (server->count >= server->limits.connections_max) {
@@ -40,7 +40,7 @@ void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *p
         return;
     }
     server->stats.accepted++;
-    dp_h1_connection_new(server, fd, peer, tls);
+    dp_h1_connection_new(server, fd, caller, tls);
 }
 
 void dp_server_drain(struct dp_server *server)

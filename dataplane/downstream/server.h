@@ -37,6 +37,12 @@ struct dp_handler {
 
 struct ssl_st; /* OpenSSL's SSL */
 
+/* Who is at the other end of a connection, and which port it came to. */
+struct dp_caller {
+    struct dp_address address;
+    uint16_t local_port; /* 0: the socket's own, asked for when it is wanted */
+};
+
 struct dp_server_limits {
     gw_msec head_timeout_ms;  /* from the first byte to the end of a head; 408. And for a TLS
                                  handshake, from the start */
@@ -60,7 +66,8 @@ enum dp_h2_flood {
 
 struct dp_server_stats {
     uint64_t accepted, refused; /* refused: beyond connections_max */
-    uint64_t accept_failures;   /* told by who has the listeners */
+    uint64_t accept_failures;   /* told by who has the listeners, as the next one */
+    uint64_t proxy_refused;     /* no PROXY header where one was due */
     uint64_t idle_timeouts, head_timeouts, body_timeouts, write_timeouts;
     uint64_t h2_connections, h2_streams; /* since the start */
     uint64_t h2_resets;                  /* requests that callers took back */
@@ -87,7 +94,7 @@ void dp_server_init(struct dp_server *server, struct dp_loop *loop,
                     const struct dp_handler *handler, void *owner);
 /* Takes over the socket, and the TLS session that the caller is to be met with: NULL: none, it
  * comes in the clear. */
-void dp_server_accept(struct dp_server *server, int fd, const struct sockaddr *peer,
+void dp_server_accept(struct dp_server *server, int fd, const struct dp_caller *caller,
                       struct ssl_st *tls);
 /* From now on every answer is the last of its connection. */
 void dp_server_drain(struct dp_server *server);

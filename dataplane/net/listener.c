@@ -16,6 +16,7 @@ static const struct word {
     size_t flag; /* offset of a bool in struct dp_listener_spec */
 } words[] = {
     {"tls", offsetof(struct dp_listener_spec, tls)},
+    {"proxy", offsetof(struct dp_listener_spec, proxy)},
 };
 
 static int take_word(gw_str text, struct dp_listener_spec *spec, struct gw_error *err)

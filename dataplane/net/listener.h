@@ -14,7 +14,8 @@
 struct dp_listener_spec {
     struct dp_address address;
     uint16_t port;
-    bool tls; /* "tls": callers speak TLS here */
+    bool tls;   /* "tls": callers speak TLS here */
+    bool proxy; /* "proxy": a PROXY header comes before anything else (net/proxy.h) */
 };
 
 struct dp_listener {
@@ -30,7 +31,8 @@ struct dp_listener {
     uint64_t refused; /* accepts that failed for want of descriptors or memory */
 };
 
-/* "0.0.0.0:8080", "[::]:8080", "*:8080" (both families); words follow: "0.0.0.0:8443 tls". */
+/* "0.0.0.0:8080", "[::]:8080", "*:8080" (both families); words follow: "0.0.0.0:8443 tls",
+ * "10.0.0.1:9000 tls proxy". */
 GW_MUST_CHECK int dp_listener_parse(gw_str text, struct dp_listener_spec *ret_spec,
                                     struct gw_error *err);
 /* Binds and listens; nothing is accepted before dp_listener_start. */

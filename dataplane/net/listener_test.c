@@ -24,6 +24,10 @@ static void an_address_stands_alone_or_before_words(void **state)
     assert_int_equal(spec.port, 8443);
     assert_true(spec.tls);
     assert_true(parse("*:8443 tls").tls);
+    spec = parse("10.0.0.1:9000 tls proxy");
+    assert_true(spec.tls && spec.proxy);
+    spec = parse("10.0.0.1:9000 proxy");
+    assert_true(!spec.tls && spec.proxy);
 }
 
 static void other_text_is_refused(void **state)
@@ -41,6 +45,7 @@ static void other_text_is_refused(void **state)
                                       "127.0.0.1:80 ssl",
                                       "tls 1.1.1.1:1",
                                       "1.1.1.1:1 tls tls",
+                                      "1.1.1.1:1 proxy tls proxy",
                                       "1.1.1.1:1tls",
                                       "1.1.1.1:1 1.1.1.1:2"};
     for (size_t i = 0; i < GW_ARRAY_LEN(bad); i++) {

@@ -74,6 +74,9 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
     [DP_METRIC_ACCEPT_FAILURES] = {"penstock_agent_accept_failures_total", COUNTER,
                                    .help = "Times that accepting paused for lack of file "
                                            "descriptors or memory."},
+    [DP_METRIC_PROXY_REFUSED] = {"penstock_agent_proxy_headers_refused_total", COUNTER,
+                                 .help = "Connections that were closed because no PROXY header "
+                                         "came, or a malformed one."},
     [DP_METRIC_TIMEOUTS] = {"penstock_agent_caller_timeouts_total", COUNTER,
                             .help = "Connections of callers that ran into a time limit, by what "
                                     "was waited for.",

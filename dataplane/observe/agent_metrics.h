@@ -21,6 +21,7 @@ enum dp_metric {
     DP_METRIC_CONNECTIONS_ACCEPTED,
     DP_METRIC_CONNECTIONS_REFUSED,
     DP_METRIC_ACCEPT_FAILURES,
+    DP_METRIC_PROXY_REFUSED,
     DP_METRIC_TIMEOUTS,  /* by enum dp_metric_timeout */
     DP_METRIC_PROTOCOLS, /* by enum dp_metric_protocol */
     DP_METRIC_H2_CONNECTIONS,

@@ -128,6 +128,7 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         {DP_METRIC_CONNECTIONS_ACCEPTED, 0, server->stats.accepted},
         {DP_METRIC_CONNECTIONS_REFUSED, 0, server->stats.refused},
         {DP_METRIC_ACCEPT_FAILURES, 0, server->stats.accept_failures},
+        {DP_METRIC_PROXY_REFUSED, 0, server->stats.proxy_refused},
         {DP_METRIC_TIMEOUTS, DP_TIMEOUT_IDLE, server->stats.idle_timeouts},
         {DP_METRIC_TIMEOUTS, DP_TIMEOUT_HEAD, server->stats.head_timeouts},
         {DP_METRIC_TIMEOUTS, DP_TIMEOUT_BODY, server->stats.body_timeouts},

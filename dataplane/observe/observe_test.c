@@ -310,6 +310,7 @@ static void connections_are_taken_as_they_stand(void **state)
                                .stats = {.accepted = 10,
                                          .refused = 1,
                                          .accept_failures = 6,
+                                         .proxy_refused = 11,
                                          .idle_timeouts = 2,
                                          .head_timeouts = 3,
                                          .body_timeouts = 4,
@@ -330,6 +331,7 @@ static void connections_are_taken_as_they_stand(void **state)
     assert_int_equal(METRIC(UPSTREAM_IDLE, 0), 6);
     assert_int_equal(METRIC(UPSTREAM_CONNECTS, 0), 20);
     assert_int_equal(METRIC(ACCEPT_FAILURES, 0), 6);
+    assert_int_equal(METRIC(PROXY_REFUSED, 0), 11);
     assert_int_equal(METRIC(UPSTREAM_TLS_FAILURES, 0), 9);
     assert_int_equal(METRIC(UPSTREAM_RETRIES, 0), 8);
 }

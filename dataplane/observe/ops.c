@@ -141,7 +141,7 @@ static const struct dp_handler handler = {
 static void on_accepted(struct dp_listener *listener, int fd, const struct sockaddr *peer)
 {
     struct dp_ops *ops = listener->owner;
-    dp_server_accept(&ops->server, fd, peer, NULL);
+    dp_server_accept(&ops->server, fd, &(struct dp_caller){.address = dp_address_from(peer)}, NULL);
 }
 
 /* ---- life */
