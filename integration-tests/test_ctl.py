@@ -35,7 +35,8 @@ kind: PolicyBinding
 name: policies/three/bindings/b1
 api: groups/orders/apis/read
 """
-KINDS = ("group", "domain", "api", "environment", "channel", "app", "code", "authorization", "policy", "binding", "agent")
+KINDS = ("group", "domain", "certificate", "api", "environment", "channel", "app", "code", "authorization", "policy",
+         "binding", "agent")
 
 
 @pytest.fixture

@@ -64,6 +64,59 @@ static void note_fields(struct cp_document *document, json_t *value, struct gw_a
     }
 }
 
+static bool is_text(const struct cp_ctl_kind *kind, gw_str name)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(kind->message, name.ptr);
+    return field && field->type == PROTOBUF_C_TYPE_STRING &&
+           field->label != PROTOBUF_C_LABEL_REPEATED;
+}
+
+/* Relative to where the document is; of stdin to the working directory. */
+static const char *path_from(const struct reading *reading, const char *path)
+{
+    const char *slash = strrchr(reading->path, '/');
+    if (path[0] == '/' || !slash)
+        return path;
+    int folder = (int)(slash - reading->path);
+    return gw_arena_printf(reading->arena, "%.*s/%s", folder, reading->path, path).ptr;
+}
+
+static int read_text(const struct reading *reading, const char *path, json_t **ret_text,
+                     struct gw_error *err)
+{
+    struct gw_buf text;
+    gw_buf_init(&text, CP_DOCUMENT_BYTES_MAX);
+    int result = read_all(path_from(reading, path), &text, err);
+    gw_str view = gw_buf_view(&text);
+    *ret_text = result < 0 ? NULL : json_stringn(view.ptr ? view.ptr : "", view.len);
+    if (result == 0 && !*ret_text)
+        result = gw_fail(err, GW_INVALID_ARGUMENT, "%s is not text: it must be UTF-8", path);
+    gw_buf_done(&text);
+    return result;
+}
+
+/* {file: path} in the place of a text becomes the text. */
+static int read_text_files(const struct reading *reading, const struct cp_ctl_kind *kind,
+                           json_t *value, struct gw_error *err)
+{
+    const char *key;
+    json_t *item;
+    void *next; /* members are replaced on the way */
+    json_object_foreach_safe(value, next, key, item)
+    {
+        json_t *text;
+        gw_str name = gw_json_snake(reading->arena, gw_str_from(key));
+        const char *path = json_string_value(json_object_get(item, "file"));
+        if (!path || json_object_size(item) != 1 || !is_text(kind, name))
+            continue;
+        if (read_text(reading, path, &text, err) < 0)
+            return -1;
+        json_object_set_new(value, key, text);
+    }
+    return 0;
+}
+
 static int add_resource(struct reading *reading, json_t *value, gw_str origin, struct gw_error *err)
 {
     struct cp_document document = {.origin = origin};
@@ -74,6 +127,8 @@ static int add_resource(struct reading *reading, json_t *value, gw_str origin, s
     if (!document.kind)
         return gw_fail_field(err, "kind", "\"%s\" is not known", word);
     json_object_del(value, "kind");
+    if (read_text_files(reading, document.kind, value, err) < 0)
+        return -1;
     char *text = json_dumps(value, JSON_COMPACT);
     int result = gw_json_parse(reading->arena, document.kind->message, gw_str_from(text),
                                &document.resource, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of resources: YAML or JSON, several documents, each with `kind` and the resource's fields.
- */
+ * A text field may come from a file of its own, found from the document's place:
+ * `certificatePem: {file: shop.crt}`. */
 #ifndef CP_CTL_DOCUMENTS_H
 #define CP_CTL_DOCUMENTS_H
 

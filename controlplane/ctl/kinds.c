@@ -5,6 +5,7 @@
 #include "penstock/admin/v1/api.pb-c.h"
 #include "penstock/admin/v1/api_group.pb-c.h"
 #include "penstock/admin/v1/app.pb-c.h"
+#include "penstock/admin/v1/certificate.pb-c.h"
 #include "penstock/admin/v1/channel.pb-c.h"
 #include "penstock/admin/v1/domain.pb-c.h"
 #include "penstock/admin/v1/environment.pb-c.h"
@@ -32,7 +33,21 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
      "groups/{group}/domains/{domain}",
      SERVICE(domain),
      MESSAGE(domain),
-     {{"NAME", "name"}, {"CREATED", "create_time"}}},
+     {{"NAME", "name"},
+      {"CERTIFICATES", "certificates"},
+      {"MIN TLS", "min_tls_version"},
+      {"CREATED", "create_time"}}},
+    {"Certificate",
+     "Certificates",
+     "certificate",
+     "certs",
+     "certificates/{certificate}",
+     SERVICE(certificate),
+     MESSAGE(certificate),
+     {{"NAME", "name"},
+      {"KEY", "key_algorithm"},
+      {"NAMES", "subject_alternative_names"},
+      {"EXPIRES", "not_after_time"}}},
     {"Api",
      "Apis",
      "api",

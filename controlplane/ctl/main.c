@@ -21,6 +21,8 @@ static void print_help(void)
     cp_options_print();
     puts("\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable, "
          "6 not allowed.\n\n"
+         "In files a text may lie in a file of its own, found from the document's place:\n"
+         "  certificatePem: {file: shop.crt}\n\n"
          "Examples:\n"
          "  penstockctl apply -f orders.yaml\n"
          "  penstockctl publish orders/list --wait\n"
