@@ -92,7 +92,7 @@ static const struct gw_setting rows[] = {
         "To connect to one address of a backend, TLS included"),
     ROW("upstream-idle-timeout", DURATION, upstream_idle_timeout_ms, "60s", 1, 24 * HOUR,
         "How long an unused connection to a backend is kept"),
-    ROW("upstream-idle-max", INT, upstream_idle_max, "64", 1, 100000,
+    ROW("upstream-idle-max", INT, upstream_idle_max, "1024", 1, 100000,
         "Unused connections kept per backend address and worker"),
     ROW("upstream-ca-file", TEXT, upstream_ca_file, "", 0, 0,
         "Certificates (PEM) that backends over TLS must be verified by; without: the system's"),

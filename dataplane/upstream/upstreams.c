@@ -6,7 +6,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define IDLE_TIMEOUT_MS 60000
-#define IDLE_MAX 64
+#define IDLE_MAX 1024
 
 int dp_upstreams_new(const struct dp_upstreams_options *options,
                      struct dp_upstreams **ret_upstreams, struct gw_error *err)

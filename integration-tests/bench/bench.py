@@ -1,162 +1,145 @@
-"""./dev bench: CPU per request of the agent, a null relay, nginx and HAProxy, interleaved in the same minutes.
+"""./dev bench: CPU per request of the agent, a null relay and the peers, interleaved in the same minutes.
 
 CPU is user and system time of all processes of a contender, from /proc. The contender runs alone on the first core; the
-load (wrk) and the backend (nginx) on the second. Absolute figures drift on a shared machine: compare the ratios.
+load and the backend (nginx) on the second. Absolute figures drift on a shared machine: compare the ratios. README.md
+says what each workload is, and what is expected.
 """
 import argparse
-import os
 import pathlib
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from lib.gateway import Gateway  # noqa: E402
-from lib.servers import Agent, ControlPlane, Nginx  # noqa: E402
-from peers import KEY, HaproxyProxy, NginxProxy, Relay, wait  # noqa: E402
+import memory  # noqa: E402
+from lib.admin import Stubs  # noqa: E402
+from lib.certificates import Authority  # noqa: E402
+from lib.servers import Nginx  # noqa: E402
+from load import one_round  # noqa: E402
+from ours import Ours  # noqa: E402
+from peers import HOST, PEERS  # noqa: E402
+from processes import cpu_seconds, pin  # noqa: E402
+from workloads import Work, workloads  # noqa: E402
 
-TICK = os.sysconf("SC_CLK_TCK")
-HOST = "bench.example.com"
-BODY = "x" * 200
-
-
-def pin(contender, core):
-    for pid in family(contender.pid):
-        subprocess.run(["taskset", "-acp", str(core), str(pid)], check=True, stdout=subprocess.DEVNULL)
-
-
-def family(pid):
-    """The process and its descendants."""
-    found = [pid]
-    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += family(int(child))
-    return found
+BODIES = {"10k": 10 * 1024, "100k": 100 * 1024, "10m": 10 * 1024 * 1024}
 
 
-def cpu_seconds(pid):
-    total = 0
-    for member in family(pid):
-        fields = pathlib.Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
+def backend_of(folder):
+    """Small answers from memory, large ones from files."""
+    backend = Nginx(folder, server=f"""sendfile on; tcp_nopush on;
+        location = / {{ return 200 "{'x' * 200}"; }} location / {{ }}""")
+    for name, size in BODIES.items():
+        (folder / "nginx" / name).write_bytes(b"x" * size)
+    folder.chmod(0o755)  # nginx's worker is nobody
+    (folder / "nginx").chmod(0o755)
+    backend.start()
+    pin(backend, 1)
+    return backend
 
 
-class Ours:
-    """The agent with one worker; `full` has 10,000 routes and every policy there is."""
-    name = "penstock"
+class Bench:
+    def __init__(self, folder, options):
+        self.folder, self.options = folder, options
+        (folder / "stubs").mkdir()
+        self.stubs = Stubs(folder / "stubs")
+        authority = Authority(folder)
+        self.certificates = {kind: authority.issue(HOST, f"DNS:{HOST}", kind=kind) for kind in ("ec", "rsa:2048")}
+        for made in self.certificates.values():
+            made.key.chmod(0o644)
+        self.backend = backend_of(folder)
 
-    def __init__(self, folder, backend, work, routes):
-        self.controlplane = ControlPlane(folder, name=f"controlplane-{work}").start()
-        log = ("--access-log", str(folder / "access.log")) if work == "full" else ("--access-log", "off")
-        self.agent = Agent(folder, self.controlplane, f"agent-{work}", extra=("--workers", "1", *log)).start()
-        gateway = Gateway(self.controlplane, self.agent, backend)
-        gateway.group("bench", HOST)
-        full = work == "full"
-        auth = {"type": "AUTH_TYPE_APP", "appCode": True, "appCodeOverHttp": True} if full else None
-        gateway.api("bench/a", "/", auth=auth)
-        if full:
-            self.protect(gateway, routes)
-        gateway.publish("bench/a")
-        self.port, self.pid = self.agent.port, self.agent.pid
+    def contenders(self, work):
+        certificate = self.certificates[work.key]
+        started = []
+        try:
+            for peer in PEERS:
+                if peer.does(work) and (not self.options.peer or peer.title in self.options.peer):
+                    started.append(peer(self.folder, self.backend, work, certificate).start())
+                    started[-1].wait()
+            started.append(Ours(self.folder, self.backend, work, certificate, self.stubs))
+            for contender in started:
+                pin(contender, 0)
+        except BaseException:
+            self.stop(started)
+            raise
+        return started
 
-    def protect(self, gateway, routes):
-        group = "groups/bench"
-        self.controlplane.apply({"kind": "App", "name": "apps/shop"},
-                                {"kind": "AppCode", "name": "apps/shop/codes/c", "code": KEY},
-                                {"kind": "Authorization", "name": "apps/shop/authorizations/a", "api": f"{group}/apis/a"})
-        gateway.bind("limit", "bench/a", throttle={"apiLimit": "1000000000", "appLimit": "1000000000", "ipLimit": "1000000000"})
-        gateway.bind("addresses", "bench/a", ipAccess={"effect": "ACCESS_EFFECT_PERMIT", "addresses": ["127.0.0.0/8"]})
-        gateway.bind("headers", "bench/a", responseHeaders={"headers": [
-            {"name": "X-Frame-Options", "value": "DENY", "action": "HEADER_ACTION_TYPE_OVERRIDE"}]})
-        documents = [{"kind": "Api", "name": f"{group}/apis/r{n}", "frontend": {
-            "protocol": "PROTOCOL_HTTP", "method": "HTTP_METHOD_GET", "path": f"/r{n}/{{id}}"},
-            "backend": {"mock": {}}} for n in range(routes)]
-        if documents:
-            self.controlplane.apply(*documents)
-        for n in range(routes):
-            self.controlplane.ctl("publish", f"bench/r{n}")
-
-    def stop(self):
-        self.agent.stop()
-        self.controlplane.stop()
-
-
-def run_load(contender, seconds, connections, work):
-    """One round: CPU us per request, and requests a second."""
-    key = ["-H", f"X-Apig-AppCode: {KEY}"] if work == "full" else []
-    before = cpu_seconds(contender.pid)
-    report = subprocess.run(
-        ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"Host: {HOST}", *key,
-         f"http://127.0.0.1:{contender.port}/"], capture_output=True, text=True, check=True).stdout
-    after = cpu_seconds(contender.pid)
-    assert "Non-2xx" not in report and "Socket errors" not in report, f"{contender.name}: {report}"
-    requests = int(re.search(r"(\d+) requests in", report).group(1))
-    return (after - before) * 1e6 / requests, requests / seconds
-
-
-def measure(contenders, options, work):
-    figures = {contender: [] for contender in contenders}
-    for number in range(options.rounds):
+    @staticmethod
+    def stop(contenders):
         for contender in contenders:
-            figures[contender].append(run_load(contender, options.seconds, options.connections, work))
-            print(f"\r{work}: round {number + 1} of {options.rounds}, {contender.name:<12}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return figures
+            contender.stop(30) if not isinstance(contender, Ours) else contender.stop()
+
+    def rounds(self, contenders, work):
+        """CPU us and rate of each contender in each round."""
+        figures = {contender: [] for contender in contenders}
+        for number in range(self.options.rounds):
+            for contender in contenders:
+                print(f"\r{work.name}: round {number + 1} of {self.options.rounds}, {contender.title:<12}", end="",
+                      file=sys.stderr, flush=True)
+                before = cpu_seconds(contender)
+                count = one_round(contender, work, self.options.seconds, self.folder)
+                figures[contender].append(((cpu_seconds(contender) - before) * 1e6 / count, count / self.options.seconds))
+        print(file=sys.stderr)
+        return figures
+
+    def run(self, work):
+        contenders = self.contenders(work)
+        try:
+            print_table(work, self.rounds(contenders, work))
+        finally:
+            self.stop(contenders)
+
+    def memory(self):
+        for name, tls, count in (("idle", "", self.options.idle), ("idle-tls", "1.3", self.options.idle // 5)):
+            work = Work(name, "", tls=tls)
+            contenders = self.contenders(work)
+            try:
+                memory.measure(contenders, work, count)
+            finally:
+                self.stop(contenders)
 
 
-def print_table(title, figures, relay):
-    print(f"\n{title}")
-    print(f"{'':<14}{'us/request':>11}{'ratio':>8}{'min':>7}{'max':>7}{'requests/s':>12}")
+def print_table(work, figures):
+    """Ratios are to the first contender in the same round: the null relay where it can do the work."""
+    unit = "handshake" if work.handshakes else "request"
+    first = next(iter(figures))
+    megabytes = f"{'MB/CPU s':>10}" if work.body > 200 else ""
+    print(f"\n{work.name}: {work.title}; {1 if work.handshakes else work.connections} connections, ratio to {first.title}")
+    print(f"{'':<14}{'us/' + unit:>13}{'ratio':>8}{'min':>7}{'max':>7}{unit + 's/s':>14}{megabytes}")
     for contender, rounds in figures.items():
-        ratios = [cost / relay_cost for (cost, _), (relay_cost, _) in zip(rounds, relay)]
-        print(f"{contender.name:<14}{statistics.median(cost for cost, _ in rounds):>11.1f}"
-              f"{statistics.median(ratios):>8.2f}{min(ratios):>7.2f}{max(ratios):>7.2f}"
-              f"{statistics.median(rate for _, rate in rounds):>12.0f}")
-
-
-def bench(work, options, folder, backend):
-    contenders = [wait(Relay(folder, backend, work).start())]
-    contenders += [wait(peer(folder, backend, work).start()) for peer in (NginxProxy, HaproxyProxy)]
-    names = {"relay": Relay.name, "nginx": NginxProxy.name, "haproxy": HaproxyProxy.name}
-    for contender in contenders:
-        contender.name = names[contender.name.split("-")[0]]
-    contenders.append(Ours(folder, backend, work, options.routes))
-    try:
-        for contender in contenders:
-            pin(contender, 0)
-        figures = measure(contenders, options, work)
-        relay = figures[contenders[0]]
-        what = {"plain": "plain proxying, keep-alive, 200-byte answers",
-                "full": f"full chain: {options.routes} more routes, AppCode, throttle by API, app and address, IP access, "
-                        "response header, JSON access log"}[work]
-        print_table(f"{what}; {options.connections} connections, ratio to the null relay of the same round", figures, relay)
-    finally:
-        for contender in contenders:
-            contender.stop()
+        ratios = [cost / base for (cost, _), (base, _) in zip(rounds, figures[first])]
+        cost = statistics.median(cost for cost, _ in rounds)
+        megabytes = f"{work.body / cost:>10.0f}" if work.body > 200 else ""
+        print(f"{contender.title:<14}{cost:>13.1f}{statistics.median(ratios):>8.2f}{min(ratios):>7.2f}{max(ratios):>7.2f}"
+              f"{statistics.median(rate for _, rate in rounds):>14.0f}{megabytes}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4, help="of load for each contender and round")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--routes", type=int, default=1000, help="further routes of the full chain")
-    parser.add_argument("--work", choices=("plain", "full"), action="append", help="default: both")
+    parser.add_argument("--seconds", type=int, default=2, help="of load for each contender and round")
+    parser.add_argument("--routes", type=int, default=10000, help="further routes of routes and full")
+    parser.add_argument("--idle", type=int, default=10000, help="idle connections of the memory table; a fifth of them with TLS")
+    parser.add_argument("--only", action="append", metavar="WORKLOAD", help="may be repeated; default: all")
+    parser.add_argument("--peer", action="append", help="only these beside penstock; default: all that are installed")
     options = parser.parse_args()
+    works = workloads(options.routes)
+    names = [work.name for work in works] + ["memory"]
+    wanted = options.only or names
+    if unknown := set(wanted) - set(names):
+        parser.error(f"no workload {', '.join(unknown)}; there are: {', '.join(names)}")
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
-        folder = pathlib.Path(name)
-        backend = Nginx(folder, server=f'location / {{ return 200 "{BODY}"; }}')
-        backend.start()
+        bench = Bench(pathlib.Path(name), options)
         try:
-            pin(backend, 1)
-            for work in options.work or ("plain", "full"):
-                bench(work, options, folder, backend)
+            for work in works:
+                if work.name in wanted:
+                    bench.run(work)
+            if "memory" in wanted:
+                bench.memory()
         finally:
-            backend.stop()
+            bench.backend.stop()
 
 
 if __name__ == "__main__":

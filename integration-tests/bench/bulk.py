@@ -4,7 +4,7 @@ import time
 
 import grpc
 
-from lib.admin import Admin, Stubs
+from lib.admin import Admin
 
 AT_ONCE = 32
 
@@ -24,9 +24,8 @@ def side_by_side(what, count, call):
     print(f"\r{what}: {count} of {count}   ", file=sys.stderr, flush=True)
 
 
-def add_routes(controlplane, folder, group, count):
+def add_routes(controlplane, stubs, group, count):
     """APIs r0, r1, ... of the group, GET /r0/{id} and so on, answered by a mock, each published."""
-    stubs = Stubs(folder)
     api, service = stubs.module("penstock.admin.v1.api"), stubs.module("penstock.admin.v1.backend")
     admin = Admin(stubs, grpc.insecure_channel(controlplane.address))
 

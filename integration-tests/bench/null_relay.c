@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* null-relay PORT BACKEND_PORT: a one-thread epoll program that copies bytes between a kept-alive
- * caller and a kept-alive backend connection. It is what a user-space proxy cannot beat without
- * splicing; the benchmarks quote ratios to it. On loopback only; ends on SIGTERM. */
+/* null-relay PORT BACKEND_PORT [CERTIFICATE KEY]: a one-thread epoll program that copies bytes
+ * between a kept-alive caller and a kept-alive backend connection; with a certificate (PEM files)
+ * callers speak TLS. It is what a user-space proxy cannot beat without splicing; the benchmarks
+ * quote ratios to it. On loopback only; ends on SIGTERM. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +24,8 @@
 #define DESCRIPTORS 20000
 
 static int peer_of[DESCRIPTORS]; /* descriptor of the other side; -1: none */
+static SSL *tls_of[DESCRIPTORS]; /* of callers; NULL: in the clear */
+static SSL_CTX *context;         /* NULL: no TLS */
 
 static void die(const char *what)
 {
@@ -57,6 +64,9 @@ static void close_pair(int fd)
     if (peer < 0)
         return;
     peer_of[fd] = peer_of[peer] = -1;
+    SSL_free(tls_of[fd]);
+    SSL_free(tls_of[peer]);
+    tls_of[fd] = tls_of[peer] = NULL;
     close(fd);
     close(peer);
 }
@@ -76,44 +86,103 @@ static void accept_all(int epoll, int listener, const struct sockaddr_in *backen
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         peer_of[fd] = peer;
         peer_of[peer] = fd;
+        if (context) {
+            tls_of[fd] = SSL_new(context);
+            SSL_set_fd(tls_of[fd], fd);
+            SSL_set_accept_state(tls_of[fd]);
+        }
         watch(epoll, fd);
         watch(epoll, peer);
     }
 }
 
-/* Small messages only: what does not fit the socket at once waits for it, as a relay without queues
- * may. */
+/* As read(2) and write(2); -1 with EAGAIN: later. */
+static ssize_t receive(int fd, void *buffer, size_t size)
+{
+    if (!tls_of[fd])
+        return read(fd, buffer, size);
+    ERR_clear_error();
+    int n = SSL_read(tls_of[fd], buffer, (int)size);
+    if (n > 0)
+        return n;
+    errno = SSL_get_error(tls_of[fd], n) == SSL_ERROR_WANT_READ ? EAGAIN : ECONNRESET;
+    return -1;
+}
+
+static ssize_t give(int fd, const void *bytes, size_t len)
+{
+    if (!tls_of[fd])
+        return send(fd, bytes, len, MSG_NOSIGNAL);
+    ERR_clear_error();
+    int n = SSL_write(tls_of[fd], bytes, (int)len);
+    if (n > 0)
+        return n;
+    errno = SSL_get_error(tls_of[fd], n) == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+    return -1;
+}
+
+/* What does not fit the socket at once is waited for, as a relay without queues may; false: the
+ * pair is gone. */
+static int give_all(int from, int to, const char *bytes, size_t len)
+{
+    for (size_t sent = 0; sent < len;) {
+        ssize_t n = give(to, bytes + sent, len - sent);
+        if (n < 0 && errno != EAGAIN && errno != ENOTCONN) {
+            close_pair(from);
+            return 0;
+        }
+        if (n > 0) {
+            sent += (size_t)n;
+        } else {
+            struct pollfd room = {.fd = to, .events = POLLOUT};
+            poll(&room, 1, -1);
+        }
+    }
+    return 1;
+}
+
 static void copy(int from)
 {
     static char buffer[BUFFER_BYTES];
     int to = peer_of[from];
     if (to < 0)
         return;
-    ssize_t n = read(from, buffer, sizeof(buffer));
-    if (n <= 0) {
-        if (n == 0 || errno != EAGAIN)
-            close_pair(from);
-        return;
-    }
-    for (ssize_t sent = 0; sent < n;) {
-        ssize_t m = send(to, buffer + sent, (size_t)(n - sent), MSG_NOSIGNAL);
-        if (m < 0 && errno != EAGAIN && errno != ENOTCONN) {
-            close_pair(from);
+    do {
+        ssize_t n = receive(from, buffer, sizeof(buffer));
+        if (n <= 0) {
+            if (n == 0 || errno != EAGAIN)
+                close_pair(from);
             return;
         }
-        if (m > 0)
-            sent += m;
+        if (!give_all(from, to, buffer, (size_t)n))
+            return;
+    } while (tls_of[from] && SSL_has_pending(tls_of[from]));
+}
+
+static SSL_CTX *load(const char *certificate, const char *key)
+{
+    SSL_CTX *made = SSL_CTX_new(TLS_server_method());
+    if (!made || SSL_CTX_use_certificate_chain_file(made, certificate) != 1 ||
+        SSL_CTX_use_PrivateKey_file(made, key, SSL_FILETYPE_PEM) != 1) {
+        ERR_print_errors_fp(stderr);
+        exit(1);
     }
+    SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                               SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_id_context(made, (const unsigned char *)"relay", 5);
+    return made;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: null-relay PORT BACKEND_PORT\n");
+    if (argc != 3 && argc != 5) {
+        fprintf(stderr, "usage: null-relay PORT BACKEND_PORT [CERTIFICATE KEY]\n");
         return 2;
     }
     struct sockaddr_in address = loopback(argv[1]), backend = loopback(argv[2]);
     struct epoll_event events[EVENTS];
+    signal(SIGPIPE, SIG_IGN);
+    context = argc == 5 ? load(argv[3], argv[4]) : NULL;
     int listener = make_socket(), epoll = epoll_create1(EPOLL_CLOEXEC);
     memset(peer_of, 0xff, sizeof(peer_of));
     if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||

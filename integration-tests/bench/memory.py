@@ -1,0 +1,41 @@
+"""Memory of contenders that have nothing to do, and of the connections that they hold open."""
+import socket
+import ssl
+import sys
+
+from peers import HOST
+from processes import memory_kib
+
+REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+
+
+def open_connections(port, count, tls):
+    """Each has made one request, and is kept."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    opened = []
+    for number in range(count):
+        connection = socket.create_connection(("127.0.0.1", port), 10)
+        if tls:
+            connection = context.wrap_socket(connection, server_hostname=HOST)
+        connection.sendall(REQUEST)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        opened.append(connection)
+        if number % 1000 == 999:
+            print(f"\r{number + 1} connections   ", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return opened
+
+
+def measure(contenders, work, count):
+    print(f"\nmemory, proportional (PSS): idle, and each of {count:,} idle {'TLS 1.3' if work.tls else 'HTTP/1.1'} connections")
+    print(f"{'':<14}{'idle MiB':>10}{'KiB each':>10}")
+    for contender in contenders:
+        for connection in open_connections(contender.port, 10, work.tls):
+            connection.close()
+        before = memory_kib(contender)
+        opened = open_connections(contender.port, count, work.tls)
+        each = (memory_kib(contender) - before) / count
+        for connection in opened:
+            connection.close()
+        print(f"{contender.title:<14}{before / 1024:>10.1f}{each:>10.2f}", flush=True)
