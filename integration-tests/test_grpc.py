@@ -4,7 +4,11 @@ import threading
 import pytest
 
 from lib import http1
-from lib.http2 import RST_STREAM, Session
+from lib.feeder import Feeder
+from lib.http2 import Session
+from lib.node import NodeServer, node
+from lib.process import free_port
+from lib.servers import Agent
 from lib.wait import until
 
 grpc = pytest.importorskip("grpc")
@@ -59,6 +63,59 @@ def test_all_four_kinds_of_calls(client):
     assert list(client.many(b"3")) == [b"0", b"1", b"2"]
     assert client.client(iter([b"ab", b"", b"cde"])) == b"5"
     assert list(client.bidi(iter([b"a", b"b"]))) == [b"a", b"b"]
+
+
+SEEN = {"unary": "hello", "large": 5 << 20, "fail": "9 not so: 50% \u00e9", "late": "4", "many": ["0", "1", "2"],
+        "client": "5", "bidi": ["a", "b"]}
+
+
+@pytest.fixture
+def node_peer(start, tmp_path):
+    return start(NodeServer(tmp_path, "grpc_peer.js"))
+
+
+def test_clients_of_node(rpc):
+    assert node("grpc_peer.js", "client", f"127.0.0.1:{rpc.agent.port}", HOST) == SEEN
+
+
+def test_servers_of_node(rpc, client, node_peer):
+    serve(rpc, node_peer)
+    assert node("grpc_peer.js", "client", f"127.0.0.1:{rpc.agent.port}", HOST) == SEEN
+    answer, call = client.unary.with_call(b"hello")
+    assert answer == b"hello" and dict(call.trailing_metadata())["x-last"] == "2"
+    assert list(client.many(b"3")) == [b"0", b"1", b"2"]
+    assert client.client(iter([b"ab", b"", b"cde"])) == b"5"
+    assert list(client.bidi(iter([b"a", b"b"]))) == [b"a", b"b"]
+    assert dict(error_of(lambda: client.fail(b"")).trailing_metadata())["grpc-status-details-bin"] == b"\0\1"
+
+
+def test_over_tls_on_both_sides(tmp_path, stubs, certificates, start):
+    issued, feeder = certificates.issue("server", f"DNS:{HOST},IP:127.0.0.1"), Feeder(stubs)
+    pem = {"certificate_pem": issued.cert.read_text(), "private_key_pem": issued.key.read_text()}
+    peer = GrpcServer(tls=issued)
+    backend = {"host": "127.0.0.1", "port": peer.port, "tls": True, "http2": True, "host_header": HOST,
+               "timeout_ms": 20000}
+    feeder.prepare(
+        {"certificate": {"name": "certificates/a", **pem}},
+        {"group": {"name": "groups/g", "domains": [HOST],
+                   "tls": [{"host": HOST, "certificates": ["certificates/a"], "min_version": 2}]}},
+        {"route": {"name": "groups/g/apis/a@RELEASE", "group": "groups/g", "environment": "RELEASE",
+                   "api": "groups/g/apis/a", "api_name": "a", "method": "POST", "path": "/", "prefix": True,
+                   "https": True, "grpc": True, "backend": {"http": backend}}})
+    agent = Agent(tmp_path, feeder, extra=("--upstream-ca-file", certificates.ca))
+    port = free_port()
+    agent.command[agent.command.index("--listen") + 1] += f", 127.0.0.1:{port} tls"
+    start(agent)
+    channel = grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(certificates.ca.read_bytes()),
+                                  options=[("grpc.ssl_target_name_override", HOST)])
+    over = calls(channel)
+    assert over.unary(b"hello") == b"hello" and peer.metadata["x-forwarded-proto"] == "https"
+    assert over.client(iter([b"x" * 100000] * 10)) == b"1000000"
+    assert list(over.bidi(iter([b"a", b"b"]))) == [b"a", b"b"] and list(over.many(b"2")) == [b"0", b"1"]
+    channel.close()
+    peer.stop()
+    assert agent.stop() == 0
+    feeder.stop()
 
 
 def test_messages_go_both_ways_one_by_one(client):
@@ -245,4 +302,5 @@ def test_backends_that_go_away_lose_no_call(rpc, client, peer):
     for thread in threads:
         thread.join()
     peer.stop()
-    assert failed == [] and rpc.agent.metric("penstock_agent_upstream_http2_goaways_total") > 0
+    assert failed == []
+    until(lambda: rpc.agent.metric("penstock_agent_upstream_http2_goaways_total") > 0, "a GOAWAY to be counted")

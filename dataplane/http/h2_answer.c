@@ -11,19 +11,14 @@ void dp_h2_answer_init(struct dp_h2_answer *answer, struct dp_response_head *hea
     dp_headers_init(&head->headers, arena);
 }
 
-static bool is_blank(char c)
+/* Blanks around a value are none of it, as in HTTP/1: RFC 9113 8.2.1 forbids them, and there are
+ * servers that send them. */
+static int check(gw_str name, gw_str *value)
 {
-    return c == ' ' || c == '\t';
-}
-
-/* RFC 9113 8.2.1: no blanks around a value. HTTP/1 would not see them, HTTP/2 would. */
-static int check(gw_str name, gw_str value)
-{
+    *value = gw_str_trim(*value);
     if (!dp_header_is_valid(name, GW_STR_NONE))
         return -DP_H1_BAD_HEADER_NAME;
-    bool has_blanks =
-        value.len > 0 && (is_blank(value.ptr[0]) || is_blank(value.ptr[value.len - 1]));
-    return has_blanks || !dp_header_is_valid(name, value) ? -DP_H1_BAD_HEADER_VALUE : 0;
+    return dp_header_is_valid(name, *value) ? 0 : -DP_H1_BAD_HEADER_VALUE;
 }
 
 /* Known names as we write them: toward callers of HTTP/1 nothing looks unusual. */
@@ -55,7 +50,7 @@ int dp_h2_answer_add(struct dp_h2_answer *answer, gw_str name, gw_str value)
         return -DP_H1_HEADER_TOO_LARGE;
     if (headers->count >= limits->header_count)
         return -DP_H1_TOO_MANY_HEADERS;
-    int result = check(name, value);
+    int result = check(name, &value);
     if (result == 0)
         append(headers, name, value);
     return result;
@@ -82,7 +77,7 @@ int dp_h2_answer_add_trailer(struct dp_headers *trailers, const struct dp_h1_lim
     *bytes += name.len + value.len + LINE_REST_BYTES;
     if (*bytes > limits->trailer_bytes || trailers->count >= limits->header_count)
         return -DP_H1_TRAILER_TOO_LARGE;
-    if (check(name, value) != 0)
+    if (check(name, &value) != 0)
         return -DP_H1_BAD_TRAILER;
     if (dp_header_is_for_trailers(dp_header_id_from(name)))
         dp_headers_append(trailers, gw_arena_dup(trailers->arena, name),

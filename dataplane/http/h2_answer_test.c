@@ -31,10 +31,12 @@ static void a_head_is_taken(void **state)
     assert_int_equal(add(&t, ":status", "204"), 0);
     assert_int_equal(add(&t, "content-type", "a/b"), 0);
     assert_int_equal(add(&t, "x-own", ""), 0);
+    assert_int_equal(add(&t, "x-blank", " b\t"), 0);
     assert_int_equal(t.head.status, 204);
     assert_int_equal(t.head.major, 2);
     assert_str(t.head.headers.items[0].name, "Content-Type");
     assert_str(t.head.headers.items[1].name, "x-own");
+    assert_str(t.head.headers.items[2].value, "b");
     gw_arena_done(&t.arena);
 }
 
@@ -48,8 +50,6 @@ static void what_is_no_field_is_refused(void **state)
     assert_int_equal(add(&t, ":path", "/"), -DP_H1_BAD_HEADER_NAME);
     assert_int_equal(add(&t, "a b", "c"), -DP_H1_BAD_HEADER_NAME);
     assert_int_equal(add(&t, "a", "b\r\nc: d"), -DP_H1_BAD_HEADER_VALUE);
-    assert_int_equal(add(&t, "a", " b"), -DP_H1_BAD_HEADER_VALUE);
-    assert_int_equal(add(&t, "a", "b\t"), -DP_H1_BAD_HEADER_VALUE);
     assert_int_equal(t.head.headers.count, 0);
     gw_arena_done(&t.arena);
 }

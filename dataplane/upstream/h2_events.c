@@ -249,6 +249,7 @@ nghttp2_session *dp_uh2_events_new_session(struct dp_uh2_session *session)
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_sent);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1); /* h2_answer.c */
     nghttp2_option_set_max_continuations(option, DP_UH2_CONTINUATIONS_MAX);
     if (nghttp2_session_client_new2(&h2, callbacks, session, option) != 0)
         gw_panic("out of memory");

@@ -50,10 +50,12 @@ struct dp_uh2_session {
     unsigned stream_count, stream_limit;
     unsigned continuations; /* of the head that is coming in */
     enum dp_uh2_phase phase;
-    uint8_t address;   /* index of the one it goes to */
-    bool has_settings; /* the peer's */
-    bool draining;     /* GOAWAY: takes no more streams */
-    bool suspect;      /* an answer did not come: takes none until something is heard */
+    struct dp_address peer;
+    unsigned peer_seen; /* dp_endpoint_has */
+    uint8_t address;    /* index of the one it goes to */
+    bool has_settings;  /* the peer's */
+    bool draining;      /* GOAWAY: takes no more streams */
+    bool suspect;       /* an answer did not come: takes none until something is heard */
     bool ping_unanswered, heard_since_ping;
     bool is_idle; /* counted as such */
 };

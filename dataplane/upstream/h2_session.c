@@ -388,9 +388,19 @@ static const struct dp_conn_events events = {
 
 /* ---- for calls */
 
-static bool may_join(const struct dp_uh2_session *session, const struct dp_upstream_call *call)
+/* A name that has moved takes its traffic along: what is on the session ends there. */
+static bool has_moved(struct dp_uh2_session *session)
 {
-    if (!dp_link_tls_fits(&session->tls, call))
+    if (dp_endpoint_has(session->pool->endpoint, &session->peer, &session->peer_seen))
+        return false;
+    session->draining = true;
+    dp_uh2_session_touch(session);
+    return true;
+}
+
+static bool may_join(struct dp_uh2_session *session, const struct dp_upstream_call *call)
+{
+    if (!dp_link_tls_fits(&session->tls, call) || has_moved(session))
         return false;
     if (is_waited_for(session))
         return session->stream_count < session->pool->streams_assumed;
@@ -457,6 +467,7 @@ int dp_uh2_link_connect(struct dp_upstream_call *call, const struct dp_address *
     session->pool = dp_pool_enter(upstreams, endpoint);
     session->h2 = dp_uh2_events_new_session(session);
     session->address = (uint8_t)index;
+    session->peer = *address;
     session->stream_limit = session->pool->streams_assumed;
     gw_list_init(&session->streams);
     gw_list_init(&session->progressed);
