@@ -206,6 +206,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
         .http2 = backend->http2,
         .tls = backend->tls,
         .tls_name = backend->host_header,
+        .certificate = backend->certificate,
         .method = method,
         .line =
             {

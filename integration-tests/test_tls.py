@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib.certificates import Authority
-from lib.feeder import Feeder
+from lib.feeder import Feeder, certificate
 from lib.process import free_port
 from lib.servers import Agent
 from lib.wait import until
@@ -38,12 +38,6 @@ def front(tmp_path, feeder, certificates, start):
     agent = Front(tmp_path, feeder)
     feeder.prepare(certificate("a", certificates.issue(HOST, f"DNS:{HOST}")), group(domain(HOST, "a")), api())
     return start(agent)
-
-
-def certificate(name, issued=None, authority=None):
-    pem = {"certificate_pem": issued.cert.read_text(), "private_key_pem": issued.key.read_text()} if issued else {}
-    return {"certificate": {"name": f"certificates/{name}", "ca_pem": authority.ca.read_text() if authority else "",
-                            **pem}}
 
 
 def domain(host, *certificates, min_version=2, **more):

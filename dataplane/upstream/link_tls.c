@@ -27,12 +27,16 @@ int dp_link_tls_start(struct dp_link_tls *tls, struct dp_conn *conn,
                       const struct dp_upstream_call *call, bool http2)
 {
     struct dp_upstream_tls *context = tls_of(call->upstreams);
+    const struct dp_certificate *certificate = call->request->certificate;
     gw_str name = dp_call_tls_name(call);
-    tls->peer = context ? dp_upstream_tls_peer(call->member->endpoint, name) : NULL;
+    tls->peer = context ? dp_upstream_tls_peer(call->member->endpoint, name, certificate) : NULL;
     if (!tls->peer)
         return -EINVAL;
     tls->name = gw_str_n(tls->peer, name.len);
-    SSL *ssl = dp_upstream_tls_connect(context, tls->peer, tls->name);
+    tls->has_certificate = certificate != NULL;
+    if (certificate)
+        memcpy(tls->digest, certificate->credentials.digest, sizeof(tls->digest));
+    SSL *ssl = dp_upstream_tls_connect(context, tls->peer, tls->name, certificate);
     if (!ssl)
         return -EINVAL;
     dp_conn_start_tls(conn, ssl);
@@ -43,7 +47,11 @@ bool dp_link_tls_fits(const struct dp_link_tls *tls, const struct dp_upstream_ca
 {
     if (!call->request->tls)
         return !tls->peer;
-    return tls->peer && gw_str_eq(tls->name, dp_call_tls_name(call));
+    const struct dp_certificate *certificate = call->request->certificate;
+    bool is_asking_the_same = tls->has_certificate == (certificate != NULL) &&
+                              (!certificate || memcmp(tls->digest, certificate->credentials.digest,
+                                                      sizeof(tls->digest)) == 0);
+    return tls->peer && is_asking_the_same && gw_str_eq(tls->name, dp_call_tls_name(call));
 }
 
 bool dp_link_tls_has_http2(const struct dp_conn *conn)

@@ -20,16 +20,31 @@ static int fail(struct gw_error *err, const char *what)
 
 /* ---- sessions */
 
-char *dp_upstream_tls_peer(const struct dp_endpoint *endpoint, gw_str name)
+static void print_hex(char *at, const uint8_t *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        *at++ = digits[bytes[i] >> 4];
+        *at++ = digits[bytes[i] & 15];
+    }
+}
+
+char *dp_upstream_tls_peer(const struct dp_endpoint *endpoint, gw_str name,
+                           const struct dp_certificate *certificate)
 {
     if (name.len == 0 || name.len > DP_UPSTREAM_TLS_NAME_MAX || memchr(name.ptr, 0, name.len))
         return NULL;
     gw_str place = dp_endpoint_name(endpoint);
-    char *peer = gw_malloc(name.len + 1 + place.len + 1);
+    size_t mark_len = certificate ? 1 + 2 * DP_CREDENTIALS_DIGEST_BYTES : 0;
+    char *peer = gw_calloc(1, name.len + 1 + place.len + mark_len + 1);
     memcpy(peer, name.ptr, name.len);
     peer[name.len] = '@';
     memcpy(peer + name.len + 1, place.ptr, place.len);
-    peer[name.len + 1 + place.len] = 0;
+    char *mark = peer + name.len + 1 + place.len;
+    if (certificate) {
+        *mark = '#';
+        print_hex(mark + 1, certificate->credentials.digest, DP_CREDENTIALS_DIGEST_BYTES);
+    }
     return peer;
 }
 
@@ -70,27 +85,68 @@ static void resume(struct dp_upstream_tls *tls, SSL *ssl, const char *peer)
 
 /* ---- context */
 
-static int make_context(struct dp_upstream_tls *tls, const char *ca_file, struct gw_error *err)
+/* All but whom it trusts and what it shows. */
+static SSL_CTX *new_context(struct dp_upstream_tls *tls)
 {
     static const unsigned char http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    SSL_CTX *context = SSL_CTX_new_ex(tls->library, NULL, TLS_client_method());
+    if (!context)
+        return NULL;
+    dp_tls_context_init(context);
+    SSL_CTX_set_app_data(context, tls);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, on_new_session);
+    if (SSL_CTX_set_alpn_protos(context, http1, sizeof(http1)) == 0)
+        return context;
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static int make_context(struct dp_upstream_tls *tls, const char *ca_file, struct gw_error *err)
+{
     tls->library = OSSL_LIB_CTX_new();
-    tls->context = tls->library ? SSL_CTX_new_ex(tls->library, NULL, TLS_client_method()) : NULL;
+    tls->context = tls->library ? new_context(tls) : NULL;
     if (!tls->context)
         return fail(err, "no context");
-    dp_tls_context_init(tls->context);
-    SSL_CTX_set_app_data(tls->context, tls);
-    SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_session_cache_mode(tls->context,
-                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(tls->context, on_new_session);
-    if (SSL_CTX_set_alpn_protos(tls->context, http1, sizeof(http1)) != 0)
-        return fail(err, "ALPN");
     if (ca_file && SSL_CTX_load_verify_file(tls->context, ca_file) != 1)
         return fail(err, ca_file);
     if (!ca_file && SSL_CTX_set_default_verify_paths(tls->context) != 1)
         return fail(err, "the system's authorities");
     ERR_clear_error(); /* a missing default file is no failure */
     return 0;
+}
+
+static SSL_CTX *make_context_for(struct dp_upstream_tls *tls, const struct dp_credentials *mine)
+{
+    SSL_CTX *context = new_context(tls);
+    bool is_good = context != NULL;
+    if (is_good && mine->chain_count > 0)
+        is_good = dp_credentials_use(context, tls->library, mine) == 0;
+    if (is_good && mine->authority_count > 0)
+        is_good = dp_credentials_trust(context, tls->library, mine) == 0;
+    else if (is_good)
+        SSL_CTX_set1_cert_store(context, SSL_CTX_get_cert_store(tls->context));
+    if (is_good)
+        return context;
+    ERR_clear_error();
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static SSL_CTX *context_for(struct dp_upstream_tls *tls, const struct dp_certificate *certificate)
+{
+    if (!certificate)
+        return tls->context;
+    const struct dp_credentials *mine = &certificate->credentials;
+    struct dp_upstream_context *slot =
+        &tls->contexts[gw_str_hash(certificate->name) % DP_UPSTREAM_TLS_CONTEXTS];
+    if (slot->context && memcmp(slot->digest, mine->digest, sizeof(slot->digest)) == 0)
+        return slot->context;
+    SSL_CTX_free(slot->context);
+    slot->context = make_context_for(tls, mine);
+    memcpy(slot->digest, mine->digest, sizeof(slot->digest));
+    return slot->context;
 }
 
 int dp_upstream_tls_new(const char *ca_file, struct dp_upstream_tls **ret_tls, struct gw_error *err)
@@ -110,6 +166,8 @@ void dp_upstream_tls_free(struct dp_upstream_tls *tls)
         return;
     for (size_t i = 0; i < DP_UPSTREAM_TLS_SESSIONS; i++)
         clear_slot(&tls->sessions[i]);
+    for (size_t i = 0; i < DP_UPSTREAM_TLS_CONTEXTS; i++)
+        SSL_CTX_free(tls->contexts[i].context);
     SSL_CTX_free(tls->context);
     OSSL_LIB_CTX_free(tls->library);
     free(tls);
@@ -142,13 +200,15 @@ static bool ask_for(SSL *ssl, const char *name)
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-SSL *dp_upstream_tls_connect(struct dp_upstream_tls *tls, const char *peer, gw_str name)
+SSL *dp_upstream_tls_connect(struct dp_upstream_tls *tls, const char *peer, gw_str name,
+                             const struct dp_certificate *certificate)
 {
     char text[DP_UPSTREAM_TLS_NAME_MAX + 1];
     assert(name.len > 0 && name.len < sizeof(text));
     memcpy(text, name.ptr, name.len);
     text[name.len] = 0;
-    SSL *ssl = SSL_new(tls->context);
+    SSL_CTX *context = context_for(tls, certificate);
+    SSL *ssl = context ? SSL_new(context) : NULL;
     if (!ssl || !ask_for(ssl, text)) {
         ERR_clear_error();
         SSL_free(ssl);

@@ -420,7 +420,7 @@ static void a_name_is_cut_out_of_its_authority(void **state)
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++)
         assert_str(dp_upstream_tls_name(gw_str_from(cases[i][0])), cases[i][1]);
-    assert_null(dp_upstream_tls_peer(NULL, GW_STR_NONE));
+    assert_null(dp_upstream_tls_peer(NULL, GW_STR_NONE, NULL));
 }
 
 int main(void)

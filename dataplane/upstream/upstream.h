@@ -21,8 +21,9 @@ struct dp_upstream_link; /* a connection with a call on it; private to upstream/
 /* What to send; all of it is borrowed until the call ends. */
 struct dp_upstream_request {
     const struct dp_channel *channel;
-    bool http2;            /* with prior knowledge, or over TLS by ALPN */
-    bool tls;              /* the backend's certificate is verified, always */
+    bool http2;                               /* with prior knowledge, or over TLS by ALPN */
+    bool tls;                                 /* the backend's certificate is verified, always */
+    const struct dp_certificate *certificate; /* with tls: see dp_backend. NULL: none is shown */
     gw_str tls_name;       /* whom it must name, "host" or "host:port"; empty: the member's host */
     enum dp_method method; /* as sent: decides framing of the answer and retries */
     struct dp_h1_request_line line; /* host empty: the member's host:port */

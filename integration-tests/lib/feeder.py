@@ -9,6 +9,13 @@ from .process import free_port
 from .wait import until
 
 
+def certificate(name, issued, authority=None):
+    """A resource: what was issued, and the authority that others must be of."""
+    return {"certificate": {"name": f"certificates/{name}", "certificate_pem": issued.cert.read_text(),
+                            "private_key_pem": issued.key.read_text(),
+                            "ca_pem": authority.ca.read_text() if authority else ""}}
+
+
 class Feeder:
     def __init__(self, stubs):
         """stubs: lib.admin.Stubs."""
