@@ -9,6 +9,7 @@ import pytest
 
 from lib.certificates import Authority
 from lib.feeder import Feeder, certificate
+from lib.gateway import Gateway
 from lib.process import free_port
 from lib.servers import Agent
 from lib.wait import until
@@ -376,3 +377,34 @@ def test_a_proxy_header_comes_before_tls(tmp_path, feeder, certificates, start):
     with pytest.raises((ssl.SSLError, OSError)):
         connect(agent.tls_port, client(certificates))
     until(lambda: agent.metric("penstock_agent_proxy_headers_refused_total") == 1, "the count")
+
+
+def test_all_of_it_from_the_management_api(controlplane, admin, echo, certificates, callers, tmp_path, start):
+    front = start(Front(tmp_path, controlplane, "end-to-end"))
+    gateway = Gateway(controlplane, front, echo)
+    gateway.group("g", HOST)
+    gateway.publish(gateway.api("g/a", match="PREFIX", protocol="HTTPS"))
+    issued = certificates.issue(HOST, f"DNS:{HOST}")
+    admin.CreateCertificate(certificate_id="shop", certificate={
+        "certificate_pem": issued.cert.read_text(), "private_key_pem": issued.key.read_text(),
+        "client_ca_pem": callers.ca.read_text()})
+    controlplane.apply(
+        {"kind": "Domain", "name": f"groups/g/domains/{HOST}", "certificates": ["certificates/shop"],
+         "verifyClientCertificate": True, "httpsRedirect": True})
+    gateway.settle()
+    assert call(front.tls_port, client(certificates, mine=callers.issue("shop")))[0] == 200
+    assert call(front.tls_port, client(certificates))[0] == 400
+    assert ask(socket.create_connection(("127.0.0.1", front.port)))[0] == 301
+    context = client(certificates, ssl.TLSVersion.TLSv1_2, callers.issue("shop"))
+    assert is_resumed(front, context, resumable(front, context))
+
+
+def test_http2_is_agreed_on(front, certificates):
+    done = subprocess.run(["curl", "-s", "--http2", "--cacert", certificates.ca, "-w", " %{http_version}", "--resolve",
+                           f"{HOST}:{front.tls_port}:127.0.0.1", f"https://{HOST}:{front.tls_port}/"],
+                          capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "hello 2"
+    context = client(certificates)
+    context.set_alpn_protocols(["spdy/3"])
+    with pytest.raises(ssl.SSLError, match="no application protocol"):
+        connect(front.tls_port, context)

@@ -18,8 +18,8 @@ struct dp_upstream_session {
     SSL_SESSION *session; /* owned */
 };
 
-#define DP_UPSTREAM_TLS_CONTEXTS 256 /* kept, likewise; a changed certificate takes over its own   \
-                                      */
+/* Kept, likewise; a changed certificate takes over the slot of its name. */
+#define DP_UPSTREAM_TLS_CONTEXTS 256
 
 struct dp_upstream_context {
     SSL_CTX *context; /* owned; NULL: none */
