@@ -115,16 +115,14 @@ static bool is_method(gw_str name)
 
 static int parse_method(struct dp_h1_parser *parser, gw_str bytes, struct dp_request_head *head)
 {
-    size_t limit_at = (size_t)parser->line + parser->limits->line_bytes;
+    size_t limit_at = (size_t)parser->line + METHOD_BYTES_MAX + 1; /* and the blank */
     const char *end = bound(bytes, limit_at);
     const char *at = dp_scan_token(bytes.ptr + parser->scan, end);
     if (at == end)
-        return stopped_at_bound(parser, bytes, at, limit_at, DP_H1_URI_TOO_LONG);
+        return stopped_at_bound(parser, bytes, at, limit_at, DP_H1_METHOD_TOO_LONG);
     head->method_name = gw_str_n(bytes.ptr + parser->mark, (size_t)(at - bytes.ptr) - parser->mark);
     if (*at != ' ' || !is_method(head->method_name))
         return -DP_H1_BAD_METHOD;
-    if (head->method_name.len > METHOD_BYTES_MAX)
-        return -DP_H1_METHOD_TOO_LONG;
     return next_stage(parser, TARGET, (size_t)(at - bytes.ptr) + 1);
 }
 

@@ -172,7 +172,7 @@ static void lines_have_limits(void **state)
     text = padded(&arena, "GET /", 'a', room + 1, " HTTP/1.1\r\n" H "\r\n");
     check_limit(text, -DP_H1_URI_TOO_LONG);
     check_limit(padded(&arena, "GET /", 'a', limits->line_bytes, ""), -DP_H1_URI_TOO_LONG);
-    check_limit(padded(&arena, "", 'A', limits->line_bytes, ""), -DP_H1_URI_TOO_LONG);
+    check_limit(padded(&arena, "", 'A', 33, ""), -DP_H1_METHOD_TOO_LONG);
     text = padded(&arena, start, 'v', limits->header_bytes - 3, end);
     check_limit(text, (ptrdiff_t)text.len);
     text = padded(&arena, start, 'v', limits->header_bytes - 2, end);
