@@ -3,14 +3,16 @@ import base64
 import os
 import signal
 import socket
+import ssl
 import threading
 
 import pytest
 
 from lib import http2
+from lib.feeder import Feeder
 from lib.gateway import Gateway
 from lib.load import Load
-from lib.process import BIN
+from lib.process import BIN, free_port
 from lib.upgrade import Callers, ReplaceableAgent
 from lib.wait import until
 from lib.websocket import Client, EchoServer
@@ -56,6 +58,28 @@ def test_workers_may_become_fewer_and_more_under_load(upgradable, nginx):
         gateway.agent.upgrade()
     callers.end()
     load.end()
+
+
+def test_callers_over_tls_notice_nothing_either(start, stubs, tmp_path, certificates):
+    feeder, host = Feeder(stubs), "g.example.com"
+    issued = certificates.issue(host, f"DNS:{host}")
+    feeder.prepare(
+        {"certificate": {"name": "certificates/c", "certificate_pem": issued.cert.read_text(),
+                         "private_key_pem": issued.key.read_text()}},
+        {"group": {"name": "groups/g", "domains": [host],
+                   "tls": [{"host": host, "certificates": ["certificates/c"], "min_version": 2}]}},
+        {"route": {"name": "groups/g/apis/a@RELEASE", "group": "groups/g", "environment": "RELEASE", "method": "ANY",
+                   "api": "groups/g/apis/a", "api_name": "a", "path": "/", "prefix": True, "http": True, "https": True,
+                   "backend": {"mock": {"status": 200, "body": b"one"}}}})
+    agent, port = ReplaceableAgent(tmp_path, feeder, extra=["--workers", "2"]), free_port()
+    agent.command[agent.command.index("--listen") + 1] += f", 127.0.0.1:{port} tls"
+    gateway = Gateway(None, start(agent), None)
+    gateway.host = host
+    callers = Callers(gateway, tls=(port, ssl.create_default_context(cafile=certificates.ca)))
+    for _ in range(2):
+        agent.upgrade()
+    callers.end()
+    feeder.stop()
 
 
 @pytest.fixture

@@ -90,12 +90,23 @@ class ReplaceableAgent(Agent):
         return until(said, f"the log to say {words}", 20 * PATIENCE)
 
 
+class SecureConnection(http.client.HTTPConnection):
+    def __init__(self, name, port, context):
+        super().__init__("127.0.0.1", port, timeout=20)
+        self.name, self.context = name, context
+
+    def connect(self):
+        super().connect()
+        self.sock = self.context.wrap_socket(self.sock, server_hostname=self.name)
+
+
 class Callers:
     """Threads that call one after another: on kept connections, or with a new one for each request. Whatever is not
     200 is a failure, and so is a connection that ends otherwise than announced."""
 
-    def __init__(self, gateway, kept=4, fresh=4, path="/"):
-        self.gateway, self.path, self.stopping = gateway, path, threading.Event()
+    def __init__(self, gateway, kept=4, fresh=4, path="/", tls=None):
+        """tls: the port and the context of callers over TLS."""
+        self.gateway, self.path, self.tls, self.stopping = gateway, path, tls, threading.Event()
         self.answers, self.failures = 0, []
         self.threads = [threading.Thread(target=self.call, args=(number < kept,), daemon=True)
                         for number in range(kept + fresh)]
@@ -103,7 +114,8 @@ class Callers:
             thread.start()
 
     def call(self, keep):
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.agent.port, timeout=20)
+        connection = SecureConnection(self.gateway.host, *self.tls) if self.tls else \
+            http.client.HTTPConnection("127.0.0.1", self.gateway.agent.port, timeout=20)
         while not self.stopping.is_set():
             try:
                 connection.request("GET", self.path, headers={"Host": self.gateway.host})
