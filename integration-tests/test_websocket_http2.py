@@ -5,9 +5,11 @@ import threading
 
 import pytest
 
+from lib.gateway import Gateway
 from lib.http2 import CANCEL, DATA, END_STREAM, HEADERS, RST_STREAM, Session, frame
 from lib.node import node
 from lib.script import Script
+from lib.servers import Agent
 from lib.wait import until
 from lib.websocket import ACCEPT, KEY, SWITCHED, EchoServer, accept_of
 
@@ -22,9 +24,9 @@ def script():
     backend.stop()
 
 
-def publish(gateway, backend):
+def publish(gateway, backend, **more):
     gateway.group("g")
-    gateway.publish(gateway.api("g/a", "/", match="PREFIX", backend={"http": {"address": backend.address}}))
+    gateway.publish(gateway.api("g/a", "/", match="PREFIX", backend={"http": {"address": backend.address, **more}}))
     return gateway
 
 
@@ -144,6 +146,21 @@ def test_what_is_no_tunnel_is_not_told_as_one(raw, script, session, said, answer
     assert session.answer(connect(session)).status == answered
     script.says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert session.answer(session.request()).body == b"ok"
+
+
+def test_silence_ends_a_tunnel_and_not_its_connection(start, controlplane, echo, script, tmp_path):
+    agent = start(Agent(tmp_path, controlplane, extra=("--stream-idle-timeout", "300ms", "--body-timeout", "100ms",
+                                                       "--write-timeout", "100ms")))
+    publish(Gateway(controlplane, agent, echo), script, timeout="0.1s")
+    heard = []
+    script.answer = lambda connection, head, rest: (switch(connection, head), heard.append(connection.recv(1)))[0]
+    with Session(agent.port, HOST) as session:
+        stream = connect(session)
+        assert status(session, stream) == "200" and session.until(DATA, stream).flags & END_STREAM
+        until(lambda: heard == [b""], "the backend to hear of it")
+        script.says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        assert session.answer(session.request()).body == b"ok"
+    until(lambda: agent.metric("penstock_agent_stream_timeouts_total") == 1, "the count")
 
 
 def test_other_protocols_and_mocks_are_refused(raw, session):

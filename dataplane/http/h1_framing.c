@@ -101,8 +101,11 @@ int dp_h1_request_framing(const struct dp_request_head *head, struct dp_h1_frami
     if (result < 0)
         return result;
     framing->keep_alive = is_kept_alive(headers, head->minor);
-    framing->upgrade = head->method == DP_METHOD_GET && framing->kind == DP_BODY_NONE &&
-                       is_upgrade(headers, head->minor);
+    bool is_empty = framing->kind != DP_BODY_CHUNKED && framing->length == 0;
+    framing->upgrade =
+        head->method == DP_METHOD_GET && is_empty && is_upgrade(headers, head->minor);
+    if (framing->upgrade)
+        framing->kind = DP_BODY_NONE; /* some say "Content-Length: 0" */
     if (!has(headers, DP_HEADER_EXPECT))
         return 0;
     bool has_body = framing->kind == DP_BODY_CHUNKED || framing->length > 0;

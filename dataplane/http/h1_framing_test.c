@@ -152,6 +152,10 @@ static void requests_say_where_they_end(void **state)
          "Content-Length: 1\r\n\r\n",
          0,
          {.kind = DP_BODY_LENGTH, .length = 1, KEEP}},
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+         "Content-Length: 0\r\n\r\n",
+         0,
+         {.kind = DP_BODY_NONE, .upgrade = true, KEEP}},
         {"GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
          0,
          {.kind = DP_BODY_NONE}},
