@@ -96,11 +96,11 @@ def test_a_caller_that_takes_gzip_gets_each_event_at_once_too(gateway, stream):
 
 def test_events_may_come_seldom(start, controlplane, echo, stream, tmp_path):
     """Longer apart than the API's timeout; but not for ever."""
-    agent = start(Agent(tmp_path, controlplane, extra=("--stream-idle-timeout", "600ms")))
-    gateway = publish(Gateway(controlplane, agent, echo), stream, timeout="0.1s")
+    agent = start(Agent(tmp_path, controlplane, extra=("--stream-idle-timeout", "1500ms")))
+    gateway = publish(Gateway(controlplane, agent, echo), stream, timeout="0.5s")
     connection, _ = begin(gateway)
     with connection:
-        threading.Timer(0.3, stream.events.put, [b": after a while\n\n"]).start()
+        threading.Timer(0.8, stream.events.put, [b": after a while\n\n"]).start()
         assert chunk(connection) == b": after a while\n\n"
         assert connection.file.read() == b""  # cut: no last chunk
     stream.events.put(None)

@@ -286,12 +286,12 @@ def test_a_tunnel_is_counted_at_its_handshake_and_logged_at_its_end(tunnels):
 
 
 def test_silence_ends_a_tunnel(start, controlplane, echo, echo_server, tmp_path):
-    agent = start(Agent(tmp_path, controlplane, extra=("--stream-idle-timeout", "300ms")))
-    gateway = publish(Gateway(controlplane, agent, echo), echo_server, timeout="0.1s")
+    agent = start(Agent(tmp_path, controlplane, extra=("--stream-idle-timeout", "800ms")))
+    gateway = publish(Gateway(controlplane, agent, echo), echo_server, timeout="0.5s")
     with switch(agent.port, HOST) as connection:
         assert connection.is_closed()
     until(lambda: lines(gateway), "the line")
-    assert lines(gateway)[0]["reason"] == "tunnel.idle" and lines(gateway)[0]["duration_ms"] >= 300
+    assert lines(gateway)[0]["reason"] == "tunnel.idle" and lines(gateway)[0]["duration_ms"] >= 800
     until(lambda: not echo_server.sockets, "the backend to hear of it")
     until(lambda: agent.metric("penstock_agent_stream_timeouts_total") == 1, "the count")
 

@@ -149,9 +149,9 @@ def test_what_is_no_tunnel_is_not_told_as_one(raw, script, session, said, answer
 
 
 def test_silence_ends_a_tunnel_and_not_its_connection(start, controlplane, echo, script, tmp_path):
-    agent = start(Agent(tmp_path, controlplane, extra=("--stream-idle-timeout", "300ms", "--body-timeout", "100ms",
+    agent = start(Agent(tmp_path, controlplane, extra=("--stream-idle-timeout", "800ms", "--body-timeout", "100ms",
                                                        "--write-timeout", "100ms")))
-    publish(Gateway(controlplane, agent, echo), script, timeout="0.1s")
+    publish(Gateway(controlplane, agent, echo), script, timeout="0.5s")
     heard = []
     script.answer = lambda connection, head, rest: (switch(connection, head), heard.append(connection.recv(1)))[0]
     with Session(agent.port, HOST) as session:

@@ -140,6 +140,17 @@ static void a_backend_that_does_not_read_holds_the_caller_back(void **state)
     bench_end(&bench, &b);
 }
 
+/* With a short timeout once the head is there, however long that took. */
+static void run_impatiently(struct caller *c, gw_msec timeout_ms)
+{
+    c->manual = true;
+    caller_start(c);
+    bench_until(c->bench, caller_has_head, c);
+    c->request.timeout_ms = timeout_ms;
+    dp_upstream_read_body(&c->call, true);
+    caller_finish(c);
+}
+
 static void stay_silent(struct backend *b)
 {
     backend_accept(b);
@@ -156,9 +167,8 @@ static void silence_has_a_limit_of_its_own(void **state)
     struct caller c;
     run_with(&bench, &b, stay_silent);
     ask(&c, &bench);
-    c.request.timeout_ms = 1;
     c.request.stream_idle_ms = 100;
-    caller_run(&c);
+    run_impatiently(&c, 1);
     assert_int_equal(c.failure, DP_FAILURE_TIMEOUT);
     assert_int_equal(c.heads, 1);
     assert_in_range(bench.loop.now_ns - c.call.head_ns, INT64_C(80000000), INT64_MAX);
@@ -185,9 +195,8 @@ static void an_event_stream_may_be_silent_as_long(void **state)
     struct caller c;
     run_with(&bench, &b, pause_between_events);
     caller_init(&c, &bench, DP_METHOD_GET);
-    c.request.timeout_ms = 50;
     c.request.stream_idle_ms = PATIENCE_S * 1000;
-    caller_run(&c);
+    run_impatiently(&c, 50);
     assert_int_equal(c.failure, -1);
     assert_str(gw_buf_view(&c.body), "data: 1\n\n");
     caller_done(&c);
