@@ -8,6 +8,7 @@ import pytest
 from lib.servers import ControlPlane
 from lib.told import Told
 from lib.wait import until
+from test_tls import Front, ask, client, connect
 
 HOST = "groups/shop/domains/shop.example.com"
 
@@ -169,9 +170,9 @@ def test_no_store_and_no_log_has_a_private_key(store, request, start, told, issu
     until(lambda: has_key(agent, "certificates/shop", issued) and agent.get("ticketKeys"), "certificate and ticket keys")
     secrets = [line.encode() for line in body_of(pem(issued.key))]
     secrets += [secret for key in agent.get("ticketKeys").keys for secret in (key.aes_key, key.hmac_key)]
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and path != issued.key]
-    assert any(b"shop.example.com" in path.read_bytes() for path in files)
-    assert not [path for path in files for secret in secrets if secret in path.read_bytes()]
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != issued.key}
+    assert any(b"shop.example.com" in content for content in files.values())
+    assert not [path for path, content in files.items() for secret in secrets if secret in content]
     made = tmp_path / "controlplane.db.seal-key"
     assert made.exists() == (store == "sqlite") and (not made.exists() or made.stat().st_mode & 0o777 == 0o600)
 
@@ -236,3 +237,24 @@ def test_keys_outlive_a_restart(start, told, stubs, controlplane):
     second = told(controlplane)
     until(lambda: second.get("ticketKeys"), "keys again")
     assert second.get("ticketKeys") == first.get("ticketKeys")
+
+
+# ---- from end to end
+
+
+def test_callers_resume_at_another_agent_and_meet_the_new_certificate(controlplane, start, certificates, issued, tmp_path):
+    one, two = (start(Front(tmp_path, controlplane, name)) for name in ("one", "two"))
+    controlplane.apply(certificate(issued), *shop(certificates=["certificates/shop"]),
+                       {"kind": "Api", "name": "groups/shop/apis/read", "backend": {"mock": {}},
+                        "frontend": {"method": "HTTP_METHOD_GET", "path": "/", "protocol": "PROTOCOL_HTTPS"}})
+    assert "2 of 2 agents applied" in controlplane.ctl("publish", "shop/read", "--wait").stdout
+    context = client(certificates)
+
+    def meet(agent, session=None):
+        with connect(agent.tls_port, context, "shop.example.com", session) as connection:
+            assert ask(connection, "shop.example.com")[0] == 200
+            return connection.session, connection.session_reused, connection.getpeercert(binary_form=True)
+    session, _, old = meet(one)
+    assert until(lambda: meet(two, session)[1], "the session to be resumed")
+    controlplane.apply(certificate(certificates.issue("shop", "DNS:shop.example.com")))
+    until(lambda: old not in (meet(one)[2], meet(two)[2]), "the new certificate at both agents")
