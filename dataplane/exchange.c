@@ -147,7 +147,7 @@ static void on_answer(struct dp_upstream_call *call)
 static void on_answer_body(struct dp_upstream_call *call, gw_str data, bool last)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
-    dp_downstream_send_body(flow->downstream, data);
+    dp_encode_send(flow, data, last);
     if (last) {
         if (!dp_upstream_is_half_open(call))
             forget_call(flow);
@@ -258,8 +258,9 @@ static void send_local(struct dp_flow *flow)
         gw_str length = gw_arena_printf(&x->arena, "%zu", response->body.len);
         dp_headers_add_id(&response->head.headers, DP_HEADER_CONTENT_LENGTH, length);
     }
+    dp_encode_begin(flow, &answer);
     dp_downstream_send_head(flow->downstream, &answer);
-    dp_downstream_send_body(flow->downstream, response->body);
+    dp_encode_send(flow, response->body, true);
     dp_downstream_send_end(flow->downstream, NULL);
 }
 
@@ -289,13 +290,14 @@ static void send_upstream(struct dp_flow *flow)
     };
     if (answer.kind == DP_BODY_TUNNEL)
         dp_tunnel_open(flow);
+    dp_encode_begin(flow, &answer);
     dp_downstream_send_head(flow->downstream, &answer);
     if (answer.kind == DP_BODY_NONE && framing->kind != DP_BODY_NONE) {
         stop_call(flow); /* the backend's body, long or endless, is for nobody */
         dp_downstream_send_end(flow->downstream, NULL);
         return;
     }
-    if (flow->downstream->sink.conn)
+    if (flow->downstream->sink.conn && !flow->encoder)
         flow->call.sink = &flow->downstream->sink;
     dp_upstream_read_body(&flow->call, true);
 }
@@ -359,6 +361,8 @@ static void clear(struct dp_flow *flow)
     flow->chain = (struct dp_chain){0};
     flow->called = flow->calling = flow->answered = flow->cut = flow->left = false;
     flow->tunnel = flow->sent = false;
+    flow->encoder = NULL;
+    memset(&flow->encode, 0, sizeof(flow->encode));
     flow->call.head_ns = 0;
     flow->body_bytes = 0;
     flow->fault = GW_STR_NONE;
@@ -480,6 +484,9 @@ static void observe(struct dp_flow *flow)
         .bytes_in = dp_downstream_bytes_in(flow->downstream),
         .bytes_out = dp_downstream_bytes_out(flow->downstream),
         .duration_ns = x->worker->loop.now_ns - flow->started_ns,
+        .gzip_limited = flow->encode.limited,
+        .gzip_in = flow->encode.bytes_in,
+        .gzip_out = flow->encode.bytes_out,
     };
     if (outcome.reason.len == 0 && x->response.refusal)
         outcome.reason = dp_refusal_row(x->response.refusal)->reason;
@@ -499,6 +506,7 @@ static void end(struct dp_flow *flow)
 {
     struct dp_worker *worker = flow->x.worker;
     stop_call(flow);
+    dp_encode_end(flow);
     dp_chain_end(&flow->chain, &flow->x);
     observe(flow);
     if (!flow->left && flow->cut)

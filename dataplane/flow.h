@@ -5,6 +5,7 @@
 
 #include "dataplane/chain.h"
 #include "dataplane/downstream/server.h"
+#include "dataplane/encode.h"
 #include "dataplane/exchange.h"
 #include "dataplane/upstream/upstream.h"
 
@@ -29,13 +30,19 @@ struct dp_flow {
     struct dp_chain chain;
     struct dp_upstream_request out;
     struct dp_upstream_call call;
-    bool called;   /* call was started */
-    bool calling;  /* and has not ended */
-    bool answered; /* the caller has been sent a head */
-    bool cut;      /* the caller does not get all of the answer */
-    bool left;     /* the caller has: downstream closes by itself */
-    bool tunnel;   /* bytes flow both ways; route and app are held, but no snapshot */
-    bool sent;     /* of a tunnel: the backend's end has been passed on */
+    bool called;                /* call was started */
+    bool calling;               /* and has not ended */
+    bool answered;              /* the caller has been sent a head */
+    bool cut;                   /* the caller does not get all of the answer */
+    bool left;                  /* the caller has: downstream closes by itself */
+    bool tunnel;                /* bytes flow both ways; route and app are held, but no snapshot */
+    bool sent;                  /* of a tunnel: the backend's end has been passed on */
+    struct dp_encoder *encoder; /* borrowed from the worker's; NULL: the answer leaves as it is */
+    struct {
+        bool flush;   /* each piece leaves when it is there */
+        bool limited; /* there was no compressor left */
+        uint64_t bytes_in, bytes_out;
+    } encode;
     gw_nsec started_ns;
     uint64_t body_bytes; /* of the request so far */
     gw_str fault;        /* reason word when no refusal says it; empty: none */
@@ -62,6 +69,13 @@ enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure);
 /* Of a request that could not be read; *ret_reason says more than the refusal. */
 enum dp_refusal dp_answer_of_fault(enum dp_downstream_fault fault, ptrdiff_t error,
                                    gw_str *ret_reason);
+
+/* encode.c: whether the answer is compressed, and what changes in its head then. */
+void dp_encode_begin(struct dp_flow *flow, struct dp_downstream_answer *answer);
+/* A piece of the answer's body, as it is or compressed. */
+void dp_encode_send(struct dp_flow *flow, gw_str data, bool last);
+/* At the end of the exchange. */
+void dp_encode_end(struct dp_flow *flow);
 
 /* tunnel.c: RFC 8441, for callers of HTTP/2. The request as HTTP/1.1 asks to upgrade. */
 void dp_tunnel_ask(struct dp_exchange *x);

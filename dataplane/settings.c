@@ -86,6 +86,11 @@ static const struct gw_setting rows[] = {
     ROW("xff-strict", BOOL, xff_strict, "false", 0, 0,
         "Without that address in X-Forwarded-For, IP access control refuses (403 APIG.0401); "
         "otherwise the address of the connection counts, as it does for throttling"),
+    ROW("gzip", BOOL, gzip, "false", 0, 0,
+        "Compress text, JSON, XML, JavaScript, CSS, SVG and TIFF of more than 1 KiB for callers "
+        "that "
+        "accept gzip"),
+    ROW("gzip-level", INT, gzip_level, "6", 1, 9, "From 1, fast, to 9, small"),
     ROW("debug-for-all", BOOL, debug_for_all, "false", 0, 0,
         "Answer X-Apig-Mode: debug also to callers without an app"),
     ROW("upstream-connect-timeout", DURATION, upstream_connect_timeout_ms, "5s", 1, HOUR,

@@ -26,7 +26,9 @@ struct dp_settings {
     bool source_from_xff;           /* the source address is taken from X-Forwarded-For */
     int64_t xff_index;              /* 0: the first; -1: the last */
     bool xff_strict;                /* none there: IP access control refuses */
-    bool debug_for_all;             /* X-Apig-Mode: debug is answered also without an app */
+    bool gzip;                      /* answers are compressed for who accepts it */
+    int64_t gzip_level;
+    bool debug_for_all; /* X-Apig-Mode: debug is answered also without an app */
 
     /* backends */
     gw_msec upstream_connect_timeout_ms, upstream_idle_timeout_ms;

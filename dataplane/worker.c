@@ -314,6 +314,8 @@ struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned 
     worker->ids = dp_request_ids_seeded();
     atomic_store(&worker->revision, -1);
     gw_list_init(&worker->free_flows);
+    dp_encoders_init(&worker->encoders,
+                     shared->settings->gzip ? (int)shared->settings->gzip_level : 0);
     int result = dp_loop_init(&worker->loop);
     if (result < 0) {
         (void)gw_fail(err, GW_RESOURCE_EXHAUSTED, "worker %u: no event loop: %s", index,
@@ -382,6 +384,7 @@ void dp_worker_free(struct dp_worker *worker)
     dp_loop_settle(&worker->loop);
     dp_tls_front_free(worker->tls);
     dp_exchange_free_flows(worker);
+    dp_encoders_done(&worker->encoders);
     dp_worker_unpin(worker->current);
     dp_snapshot_unref(atomic_exchange(&worker->posted, NULL));
     dp_observer_free(worker->observer);

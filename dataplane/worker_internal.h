@@ -5,6 +5,7 @@
 #define DP_WORKER_INTERNAL_H
 
 #include "dataplane/downstream/server.h"
+#include "dataplane/encode.h"
 #include "dataplane/http/date.h"
 #include "dataplane/net/listener.h"
 #include "dataplane/net/proxy_gate.h"
@@ -36,6 +37,7 @@ struct dp_worker {
     struct dp_upstreams *upstreams;
     struct dp_observer *observer;
     struct dp_pinned *current; /* NULL: none yet */
+    struct dp_encoders encoders;
     struct gw_list free_flows; /* of dp_flow.node */
     unsigned free_flow_count;
     struct dp_request_ids ids;

@@ -155,6 +155,17 @@ static char *put_gateway(char *at, const struct dp_exchange *x)
     return TEXT(at, "auth_type", x->auth_type);
 }
 
+/* How much smaller, in hundredths. */
+static char *put_ratio(char *at, uint64_t in, uint64_t out)
+{
+    uint64_t hundredths = in * 100 / out;
+    at = gw_str_put_u64(PUT(at, ",\"gzip_ratio\":"), hundredths / 100);
+    *at++ = '.';
+    *at++ = (char)('0' + hundredths / 10 % 10);
+    *at++ = (char)('0' + hundredths % 10);
+    return at;
+}
+
 static char *put_answer(char *at, const struct dp_exchange *x, const struct dp_outcome *outcome)
 {
     static const gw_str origins[] = {
@@ -168,6 +179,8 @@ static char *put_answer(char *at, const struct dp_exchange *x, const struct dp_o
     at = NUMBER(at, "bytes_in", outcome->bytes_in);
     at = NUMBER(at, "bytes_out", outcome->bytes_out);
     at = MS(at, "duration_ms", outcome->duration_ns);
+    if (outcome->gzip_out > 0)
+        at = put_ratio(at, outcome->gzip_in, outcome->gzip_out);
     if (outcome->cut)
         at = PUT(at, ",\"cut\":true");
     if (outcome->attempts == 0)

@@ -66,6 +66,13 @@ static void count(struct dp_observer *observer, const struct dp_exchange *x,
     struct gw_metric_cells *cells = observer->cells;
     if (outcome->cut)
         gw_metric_add(cells, DP_METRIC_CUT, 0, 1);
+    if (outcome->gzip_limited)
+        gw_metric_add(cells, DP_METRIC_GZIP_LIMITED, 0, 1);
+    if (outcome->gzip_out > 0) {
+        gw_metric_add(cells, DP_METRIC_GZIP_ANSWERS, 0, 1);
+        gw_metric_add(cells, DP_METRIC_GZIP_BYTES_IN, 0, (int64_t)outcome->gzip_in);
+        gw_metric_add(cells, DP_METRIC_GZIP_BYTES_OUT, 0, (int64_t)outcome->gzip_out);
+    }
     if (outcome->upstream_ns > 0)
         gw_metric_observe(cells, DP_METRIC_UPSTREAM_DURATION, 0, outcome->upstream_ns);
     gw_metric_add(cells, DP_METRIC_BYTES_IN, 0, (int64_t)outcome->bytes_in);
