@@ -200,7 +200,7 @@ static bool is_full(const struct dp_h1_link *link)
 static bool may_pass_by(const struct dp_h1_link *link)
 {
     const struct dp_upstream_call *call = link->base.call;
-    return link->phase == DP_LINK_BODY && call->sink && call->wants_answer &&
+    return call && link->phase == DP_LINK_BODY && call->sink && call->wants_answer &&
            link->body.kind == DP_BODY_LENGTH && link->body.left >= DP_SPLICE_MIN &&
            dp_input_view(&link->conn.input).len == 0;
 }
@@ -250,6 +250,8 @@ static void on_readable(struct dp_conn *conn)
         take_input(link);
     else
         take_end(link, n < 0);
+    if (n > 0 && may_pass_by(link))
+        (void)pass_by(link); /* mostly the rest is there; else reading goes on later */
 }
 
 static void on_connected(struct dp_conn *conn)

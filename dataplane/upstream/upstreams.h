@@ -14,7 +14,7 @@ struct dp_upstreams_options {
     unsigned worker;            /* index: see dp_endpoint_pool */
     gw_msec connect_timeout_ms; /* of one attempt at one address, TLS included; 0: 5 s */
     gw_msec idle_timeout_ms;    /* an unused connection closes after; 0: 60 s */
-    unsigned idle_max;          /* unused connections kept per endpoint; 0: 64 */
+    unsigned idle_max;          /* unused connections kept per endpoint; 0: 1024 */
     gw_msec ping_after_ms;      /* HTTP/2: silence while answers are due; 0: 20 s */
     gw_msec ping_timeout_ms;    /* then, until the session is given up; 0: 10 s */
     const char *ca_file;        /* PEM, for backends over TLS; NULL: the system's */
