@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define WAITED_MS 1000 /* a reset after so long is not a rapid one */
+
 /* ---- streams */
 
 static struct dp_server *server_of(const struct dp_h2_session *session)
@@ -67,6 +69,7 @@ static struct dp_h2_stream *new_stream(struct dp_h2_session *session, int32_t id
     struct dp_request_head *head;
     stream->session = session;
     stream->id = id;
+    stream->began_ms = server->loop->now_ms;
     stream->downstream.ops = &dp_h2_downstream_ops;
     stream->downstream.connection = session->connection;
     stream->downstream.trailers = &stream->trailers;
@@ -272,6 +275,13 @@ static void take_end(struct dp_h2_stream *stream)
 
 /* ---- frames */
 
+/* Who gives up on an answer after a while is no flood: there are never more than may be open. */
+static bool was_waited_for(struct dp_h2_session *session, int32_t id)
+{
+    const struct dp_h2_stream *stream = stream_of(session, id);
+    return stream && server_of(session)->loop->now_ms - stream->began_ms >= WAITED_MS;
+}
+
 /* Also of those that nghttp2 drops without a word because their streams are no more. */
 static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *hd, void *user)
 {
@@ -291,7 +301,7 @@ static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *hd, void 
         break;
     case NGHTTP2_RST_STREAM:
         server_of(session)->stats.h2_resets++;
-        is_fine = dp_h2_flood_reset(session);
+        is_fine = was_waited_for(session, hd->stream_id) || dp_h2_flood_reset(session);
         break;
     default:
         is_fine = dp_h2_flood_frame(session);

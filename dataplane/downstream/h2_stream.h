@@ -27,6 +27,7 @@ struct dp_h2_stream {
     struct dp_block *out; /* owned; body to be sent. NULL: none */
     gw_str lent;          /* more of it, behind `out`, for the time of one call */
     struct dp_h2_fields out_trailers; /* text in the arena */
+    gw_msec began_ms;
     int32_t id;
     int error;       /* -enum dp_h1_error: why it is reset; 0: the caller did it */
     bool has_head;   /* the handler has it */
