@@ -1,5 +1,6 @@
 """gRPC through the agent: a real client on one side, a real server on the other, and what the gateway says itself."""
 import threading
+import time
 
 import pytest
 
@@ -271,6 +272,27 @@ def test_a_change_of_configuration_does_not_touch_a_stream(rpc, client, peer):
     rpc.settle()
     ends.set()
     assert list(answers) == [b"after"]
+
+
+def test_a_stream_may_rest(gateway, peer, start, tmp_path):
+    """For longer than a body, or the API's timeout, allows: whose turn it is has not said all yet."""
+    agent = start(Agent(tmp_path, gateway.controlplane, "patient", extra=("--body-timeout", "100ms")))
+    gateway.group("rpc", host=HOST)
+    serve(gateway, peer, grpc={"timeout": "0.1s"})
+    ends, began = threading.Event(), time.monotonic()
+
+    def say():
+        yield b"before"
+        ends.wait(30)
+        yield b"after"
+    channel = grpc.insecure_channel(f"127.0.0.1:{agent.port}", options=[("grpc.default_authority", HOST)])
+    answers = calls(channel).bidi(say(), timeout=30)
+    assert next(answers) == b"before"
+    until(lambda: time.monotonic() > began + 0.5, "both timeouts to be over")
+    ends.set()
+    assert list(answers) == [b"after"]
+    assert error_of(lambda: calls(channel).wait(b"")).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    channel.close()
 
 
 def test_backends_that_go_away_lose_no_call(rpc, client, peer):
