@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 import struct
+import subprocess
 import zlib
 
 import pytest
@@ -74,6 +75,16 @@ def test_large_answers_and_answers_to_http_1_0(gateway):
     with Connection(gateway.agent.port) as connection:
         connection.send(f"GET / HTTP/1.0\r\nHost: {gateway.host}\r\nAccept-Encoding: gzip\r\n\r\n")
         assert gzip.decompress(connection.read().body) == big
+
+
+def test_callers_of_http_2(gateway):
+    says(gateway, JSON * 30)
+    url = f"http://{gateway.host}:{gateway.agent.port}/"
+    done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "-H", "Accept-Encoding: gzip", "-D", "-", "-o", "-", url,
+                           "--resolve", f"{gateway.host}:{gateway.agent.port}:127.0.0.1"], capture_output=True, timeout=20)
+    head, body = done.stdout.split(b"\r\n\r\n", 1)
+    assert b"content-encoding: gzip" in head and b"content-length" not in head, done
+    assert gzip.decompress(body) == JSON * 30
 
 
 def test_mocks_are_compressed_as_well(gateway):
