@@ -221,6 +221,20 @@ static void what_is_taken_back_is_told(void **state)
     assert_int_equal(session()->stream_count, 1);
 }
 
+static void who_gave_up_after_a_while_is_no_flood(void **state)
+{
+    (void)state;
+    struct dp_h2_session *s = session();
+    SAY(GET("\1") GET("\3"));
+    int32_t before = s->guard.resets.left;
+    gw_container_of(s->streams.next, struct dp_h2_stream, node)->began_ms -= 1000;
+    SAY(RESET("\1"));
+    assert_int_equal(s->guard.resets.left, before);
+    SAY(RESET("\3"));
+    assert_int_equal(s->guard.resets.left, before - 1);
+    assert_int_equal(f.server.stats.h2_resets, 2);
+}
+
 /* As an exchange would, the test might go on writing until it hears of the end. */
 static void an_answer_to_nobody_is_dropped(void **state)
 {
@@ -275,8 +289,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(answers_of_one_turn_leave_in_one_write), TEST(an_idle_session_holds_no_buffers),
         TEST(a_body_waits_until_it_is_asked_for),     TEST(what_is_taken_back_is_told),
-        TEST(an_answer_to_nobody_is_dropped),         TEST(closed_streams_are_remembered),
-        TEST(allowances_come_back_with_time),
+        TEST(who_gave_up_after_a_while_is_no_flood),  TEST(an_answer_to_nobody_is_dropped),
+        TEST(closed_streams_are_remembered),          TEST(allowances_come_back_with_time),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
