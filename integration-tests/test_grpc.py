@@ -5,6 +5,7 @@ import time
 import pytest
 
 from lib import http1
+from lib.dns import Dns
 from lib.feeder import Feeder
 from lib.http2 import Session
 from lib.node import NodeServer, node
@@ -293,6 +294,31 @@ def test_a_stream_may_rest(gateway, peer, start, tmp_path):
     assert list(answers) == [b"after"]
     assert error_of(lambda: calls(channel).wait(b"")).code() == grpc.StatusCode.DEADLINE_EXCEEDED
     channel.close()
+
+
+def test_calls_follow_a_name_to_its_new_address(gateway, peer, start, tmp_path):
+    """And what was begun at the old one ends there."""
+    dns, second = Dns(), GrpcServer(place=f"127.0.0.2:{peer.port}")
+    dns.names["peer.test"] = ["127.0.0.1"]
+    agent = start(Agent(tmp_path, gateway.controlplane, "named", extra=("--dns-servers", dns.address)))
+    gateway.group("rpc", host=HOST)
+    serve(gateway, peer, grpc={"address": f"peer.test:{peer.port}"})
+    channel = grpc.insecure_channel(f"127.0.0.1:{agent.port}", options=[("grpc.default_authority", HOST)])
+    ends = threading.Event()
+
+    def say():
+        yield b"before"
+        ends.wait(30)
+        yield b"after"
+    answers = calls(channel).bidi(say(), timeout=30)
+    assert next(answers) == b"before"
+    dns.names["peer.test"] = ["127.0.0.2"]
+    until(lambda: calls(channel).unary(b"x", timeout=10) == b"x" and second.metadata, "a call at the new address")
+    ends.set()
+    assert list(answers) == [b"after"]
+    channel.close()
+    second.stop()
+    dns.stop()
 
 
 def test_backends_that_go_away_lose_no_call(rpc, client, peer):

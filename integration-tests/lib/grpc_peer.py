@@ -12,15 +12,15 @@ OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_leng
 class GrpcServer(grpc.GenericRpcHandler):
     """All four kinds of calls. What was seen of the last one is kept."""
 
-    def __init__(self, threads=16, tls=None):
+    def __init__(self, threads=16, tls=None, place="127.0.0.1:0"):
         self.cancelled, self.metadata, self.remaining = threading.Event(), {}, None
         self.server = grpc.server(futures.ThreadPoolExecutor(threads), options=OPTIONS)
         self.server.add_generic_rpc_handlers([self])
         if tls:
             keys = grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.cert.read_bytes())])
-            self.port = self.server.add_secure_port("127.0.0.1:0", keys)
+            self.port = self.server.add_secure_port(place, keys)
         else:
-            self.port = self.server.add_insecure_port("127.0.0.1:0")
+            self.port = self.server.add_insecure_port(place)
         self.address = f"127.0.0.1:{self.port}"
         self.server.start()
 
