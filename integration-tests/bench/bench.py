@@ -101,6 +101,16 @@ class Bench:
                 self.stop(contenders)
 
 
+    def soak(self):
+        work = Work("soak", "", full=True, log=True)
+        ours = Ours(self.folder, self.backend, work, self.certificates["ec"], self.stubs)
+        try:
+            pin(ours, 0)
+            memory.soak(ours, work, self.options.soak, self.folder)
+        finally:
+            ours.stop()
+
+
 def print_table(work, figures):
     """Ratios are to the first contender in the same round: the null relay where it can do the work."""
     unit = "handshake" if work.handshakes else "request"
@@ -122,11 +132,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=2, help="of load for each contender and round")
     parser.add_argument("--routes", type=int, default=10000, help="further routes of routes and full")
     parser.add_argument("--idle", type=int, default=10000, help="idle connections of the memory table; a fifth of them with TLS")
+    parser.add_argument("--soak", type=int, default=1_000_000, help="requests of the soak")
     parser.add_argument("--only", action="append", metavar="WORKLOAD", help="may be repeated; default: all")
     parser.add_argument("--peer", action="append", help="only these beside penstock; default: all that are installed")
     options = parser.parse_args()
     works = workloads(options.routes)
-    names = [work.name for work in works] + ["memory"]
+    names = [work.name for work in works] + ["memory", "soak"]
     wanted = options.only or names
     if unknown := set(wanted) - set(names):
         parser.error(f"no workload {', '.join(unknown)}; there are: {', '.join(names)}")
@@ -138,6 +149,8 @@ def main():
                     bench.run(work)
             if "memory" in wanted:
                 bench.memory()
+            if "soak" in wanted:
+                bench.soak()
         finally:
             bench.backend.stop()
 

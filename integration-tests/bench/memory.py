@@ -3,6 +3,7 @@ import socket
 import ssl
 import sys
 
+from load import one_round
 from peers import HOST
 from processes import memory_kib
 
@@ -39,3 +40,19 @@ def measure(contenders, work, count):
         for connection in opened:
             connection.close()
         print(f"{contender.title:<14}{before / 1024:>10.1f}{each:>10.2f}", flush=True)
+
+
+SETTLED = 100_000  # requests after which memory should stand still
+
+
+def soak(contender, work, requests, folder):
+    """Memory after the first 100,000 requests, and after all of them: it should be the same."""
+    done, settled = 0, None
+    while done < requests:
+        done += one_round(contender, work, 2, folder)
+        if settled is None and done >= SETTLED:
+            settled = (done, memory_kib(contender))
+        print(f"\rsoak: {done:,} requests   ", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    print(f"\nsoak: {contender.title} has {settled[1] / 1024:.2f} MiB after {settled[0]:,} requests, "
+          f"{memory_kib(contender) / 1024:.2f} MiB after {done:,}", flush=True)
