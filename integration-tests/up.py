@@ -1,5 +1,7 @@
 """./dev up: a control plane, an agent and a backend on loopback; an example API is created, published and called."""
 import argparse
+import base64
+import os
 import pathlib
 import shutil
 import signal
@@ -9,7 +11,8 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from lib.process import BIN  # noqa: E402
+from lib.certificates import Authority  # noqa: E402
+from lib.process import BIN, free_port  # noqa: E402
 from lib.servers import Agent, ControlPlane, Echo, Etcd  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
@@ -34,10 +37,15 @@ def show(command, stdin=None):
 class Demo:
     def __init__(self, store):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-up-"))
-        self.processes, self.backend = [], Echo()
+        self.processes, self.backend, self.authority = [], Echo(), Authority(self.folder)
+        seal_keys = self.folder / "seal.keys"
+        seal_keys.write_text(base64.b64encode(os.urandom(32)).decode() + "\n")
         url = self.run(Etcd(self.folder)).store if store == "etcd" else None
-        self.controlplane = self.run(ControlPlane(self.folder, url, ports=(9440, 9441)))
-        self.agent = self.run(Agent(self.folder, self.controlplane, ports=(8080, 9100)))
+        self.controlplane = self.run(ControlPlane(self.folder, url, ports=(9440, 9441), extra=("--seal-key-file", seal_keys)))
+        self.tls_port = free_port(8443)
+        agent = Agent(self.folder, self.controlplane, ports=(8080, 9100))
+        agent.command[agent.command.index("--listen") + 1] += f", 127.0.0.1:{self.tls_port} tls"
+        self.agent = self.run(agent)
         self.ctl = [str(BIN / "penstockctl"), "--server", self.controlplane.address]
 
     def run(self, process):
@@ -46,19 +54,31 @@ class Demo:
         self.processes.append(process)
         return process
 
-    def call(self, *flags):
+    def call(self, *flags, https=False):
         """curl, as a caller of the API; the status of the answer."""
-        answer = show(["curl", "-sS", "-i", "-H", f"Host: {HOST}", *flags, f"http://127.0.0.1:{self.agent.port}/orders/7"])
-        return int(answer.split()[1])
+        way = ["-H", f"Host: {HOST}", f"http://127.0.0.1:{self.agent.port}/orders/7"]
+        if https:
+            way = ["--cacert", str(self.authority.ca), "--resolve", f"{HOST}:{self.tls_port}:127.0.0.1",
+                   f"https://{HOST}:{self.tls_port}/orders/7"]
+        return int(show(["curl", "-sS", "-i", *flags, *way]).split()[1])
 
-    def expect(self, status, *flags):
-        if self.call(*flags) != status:
+    def certificate(self):
+        """For the example's domain, as a document; penstockctl reads the files."""
+        issued = self.authority.issue(HOST, f"DNS:{HOST}")
+        return (f"kind: Certificate\nname: certificates/orders\ncertificatePem: {{file: {issued.cert}}}\n"
+                f"privateKeyPem: {{file: {issued.key}}}\n---\n"
+                f"kind: Domain\nname: groups/orders/domains/{HOST}\ncertificates: [certificates/orders]\n")
+
+    def expect(self, status, *flags, https=False):
+        if self.call(*flags, https=https) != status:
             raise SystemExit(f"expected status {status}")
 
     def walk(self):
         say("an API, an app that may call it, a limit of three calls a minute")
         example = (HERE / "example/orders.yaml").read_text().replace("port: 8000", f"port: {self.backend.port}")
         show([*self.ctl, "apply", "-f", "-"], example)
+        say("a certificate for its domain; the private key is stored sealed")
+        show([*self.ctl, "apply", "-f", "-"], self.certificate())
         code = show([*self.ctl, "create", "-f", "-"], "{kind: AppCode, name: apps/shop/codes/main}").split("code: ")[1].split()[0]
         say("callers see nothing until it is published")
         self.expect(404)
@@ -67,7 +87,9 @@ class Demo:
         self.expect(401)
         say("with the code it reaches the backend, which echoes what it got")
         self.expect(200, "-H", f"X-Apig-AppCode: {code}")
-        say("two more, and the limit is reached")
+        say("and by HTTPS, which is HTTP/2 for who can speak it")
+        self.expect(200, "-H", f"X-Apig-AppCode: {code}", https=True)
+        say("one more, and the limit is reached")
         # A minute may begin meanwhile, and the count with it: then it takes three calls more.
         statuses = []
         while 429 not in statuses and len(statuses) < 7:
@@ -81,6 +103,7 @@ class Demo:
     def print_addresses(self):
         say("it is all yours until Ctrl-C")
         print(f"""  gateway   http://127.0.0.1:{self.agent.port}         (Host: {HOST})
+            https://{HOST}:{self.tls_port}   (at 127.0.0.1; its authority is {self.authority.ca})
   admin     {self.controlplane.address}                (gRPC; reflection is on)
   metrics   {self.agent.ops}/metrics and {self.controlplane.ops}/metrics
   logs      {self.folder}
