@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define READ_BUFFER_BYTES (64 * 1024) /* several records a read */
+/* Answers of TLS itself (to changes of keys, say) that a peer lets lie, beyond what was sent. */
+#define UNREAD_ANSWERS_MAX (64 * 1024)
 
 /* ---- the socket, as OpenSSL sees it */
 
@@ -31,9 +33,10 @@ static int bio_read(BIO *bio, char *data, size_t len, size_t *got)
         return 0;
     ssize_t n = -1;
     errno = EAGAIN;
-    if (!tls->drained)
+    if (!tls->drained && tls->allowance > 0)
         n = read(tls->conn->fd, data, len);
     if (n > 0) {
+        tls->allowance -= GW_MIN(tls->allowance, (size_t)n);
         tls->drained = (size_t)n < len;
         if (gw_unlikely(!tls->heard)) {
             tls->heard = true;
@@ -43,7 +46,7 @@ static int bio_read(BIO *bio, char *data, size_t len, size_t *got)
         return 1;
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        tls->drained = true;
+        tls->drained |= tls->allowance > 0;
         BIO_set_retry_read(bio);
         return 0;
     }
@@ -183,6 +186,7 @@ static int judge(struct dp_tls *tls, int result)
 
 int dp_tls_handshake(struct dp_tls *tls)
 {
+    tls->allowance = READ_BUFFER_BYTES;
     int result = SSL_do_handshake(tls->ssl);
     if (result == 1) {
         tls->established = true;
@@ -199,6 +203,9 @@ int dp_tls_handshake(struct dp_tls *tls)
 ptrdiff_t dp_tls_read(struct dp_tls *tls, char *at, size_t room)
 {
     size_t total = 0;
+    if (tls->out && tls->out->end - tls->out->start > DP_TLS_BATCH_BYTES + UNREAD_ANSWERS_MAX)
+        return -EPROTO;
+    tls->allowance = room + READ_BUFFER_BYTES;
     while (total < room) {
         size_t n;
         int result = SSL_read_ex(tls->ssl, at + total, room - total, &n);

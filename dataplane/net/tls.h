@@ -19,12 +19,15 @@ struct dp_tls {
     struct dp_block *out; /* owned; encrypted and not written yet. NULL: nothing */
     struct dp_task again; /* tells of bytes that were read from the socket already */
     const char *why;      /* static; of a handshake that failed. NULL: none did */
-    bool established;     /* the handshake is over */
-    bool heard;           /* something has come */
-    bool is_text;         /* and it began as text does, not TLS */
-    bool drained;         /* the socket had less than asked for */
-    bool ended;           /* the socket had FIN */
-    int error;            /* -errno of the last read of the socket */
+    /* Bytes that one step still reads of the socket: what is no data (changes of keys, say) OpenSSL
+     * takes in for as long as there is more of it, and the others of the loop wait. */
+    size_t allowance;
+    bool established; /* the handshake is over */
+    bool heard;       /* something has come */
+    bool is_text;     /* and it began as text does, not TLS */
+    bool drained;     /* the socket had less than asked for */
+    bool ended;       /* the socket had FIN */
+    int error;        /* -errno of the last read of the socket */
 };
 
 /* What every context of this program starts from: TLS 1.2 and 1.3, no renegotiation, no
