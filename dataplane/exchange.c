@@ -113,10 +113,16 @@ static void answer_instead(struct dp_flow *flow, enum dp_refusal refusal)
 
 /* ---- UPSTREAM */
 
+/* As caller and API both say. */
+static bool is_stream_of_messages(const struct dp_flow *flow)
+{
+    return flow->x.request.grpc && flow->x.route && flow->x.route->grpc;
+}
+
 /* A stream of messages is as long as it is, and no part of it stays here. */
 static uint64_t body_limit(const struct dp_flow *flow)
 {
-    if (flow->x.request.grpc && flow->x.route && flow->x.route->grpc)
+    if (is_stream_of_messages(flow))
         return UINT64_MAX;
     return (uint64_t)flow->x.worker->shared->settings->request_body_max;
 }
@@ -222,6 +228,7 @@ static enum dp_verdict call_backend(struct dp_flow *flow)
     if (dp_forward_prepare(flow) == DP_REPLY)
         return DP_REPLY;
     flow->called = flow->calling = true;
+    flow->downstream->may_rest = is_stream_of_messages(flow);
     dp_upstream_start(x->worker->upstreams, &flow->call, &flow->out, &upstream_events, &x->arena);
     return DP_WAIT;
 }
@@ -396,7 +403,6 @@ static void on_head(void *request)
     flow->pinned = dp_worker_pin(flow->x.worker);
     flow->x.snapshot = flow->pinned ? flow->pinned->snapshot : NULL;
     flow->x.request.grpc = dp_grpc_is_call(&flow->x.request.head.headers);
-    flow->downstream->may_rest = flow->x.request.grpc;
     go(flow, DP_STATE_ROUTE);
 }
 

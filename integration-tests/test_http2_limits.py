@@ -172,6 +172,13 @@ def test_a_body_that_stops_is_answered(standing, session):
     assert session.answer(session.request()).status == 200
 
 
+def test_a_body_that_stops_is_no_stream_because_its_caller_says_so(standing, session):
+    def stop():
+        stream = session.request("POST", "/", headers=[("content-type", "application/grpc")], end=False)
+        session.data(stream, b"x").answer(stream)
+    counts(standing, 'penstock_agent_caller_timeouts_total{phase="body"}', stop)
+
+
 def test_an_idle_connection_is_told_to_go(standing, session):
     def wait():
         assert session.answer(session.request()).status == 200
