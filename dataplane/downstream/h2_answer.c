@@ -159,6 +159,7 @@ static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
     dp_h2_flood_credit(session, 2);
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         stream->sent = true;
+        dp_h2_stream_arm(stream);
         dp_h2_tell_later(stream);
     }
     return 0;
@@ -276,7 +277,7 @@ static void send_end(struct dp_downstream *downstream, const struct dp_headers *
     if (trailers && trailers->count > 0 && !stream->no_body)
         keep_trailers(stream, trailers);
     wake(stream);
-    if (stream->tunnel) /* it had no limit before */
+    if (!stream->no_body)
         dp_h2_stream_arm(stream);
     if (stream->sent)
         dp_h2_tell_later(stream);

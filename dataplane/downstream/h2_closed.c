@@ -19,6 +19,9 @@ bool dp_h2_closed_check(struct dp_h2_session *session, int32_t id)
     if (id > session->guard.last_id || id % 2 == 0 ||
         nghttp2_session_get_stream_user_data(session->h2, id))
         return true; /* new, open, or wrong for reasons that nghttp2 knows */
+    if (session->phase >= DP_H2_LEAVING &&
+        id > nghttp2_session_get_last_proc_stream_id(session->h2))
+        return true; /* it came too late (RFC 9113 6.8), and nghttp2 has passed over it */
     for (unsigned i = 0; i < DP_H2_CLOSED_KEPT; i++) {
         if (closed->ids[i] == -id)
             return true;

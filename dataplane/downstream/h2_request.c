@@ -28,6 +28,12 @@ static void reset(struct dp_h2_stream *stream, int error, uint32_t code)
     dp_h2_send_later(stream->session);
 }
 
+/* Also an end of nothing, which waits for the caller's window as well. */
+static bool waits_to_be_sent(const struct dp_h2_stream *stream)
+{
+    return stream->out || (stream->ended && !stream->sent);
+}
+
 static void on_stream_timeout(struct dp_timer *timer)
 {
     struct dp_h2_stream *stream = gw_container_of(timer, struct dp_h2_stream, timer);
@@ -37,7 +43,7 @@ static void on_stream_timeout(struct dp_timer *timer)
         return;
     if (!request) {
         reset(stream, 0, NGHTTP2_NO_ERROR); /* answered; the rest of the request is for nobody */
-    } else if (stream->out) {
+    } else if (waits_to_be_sent(stream)) {
         server->stats.write_timeouts++;
         stream->request = NULL;
         server->handler->fault(request, DP_FAULT_GONE, 0);
@@ -53,7 +59,7 @@ static void on_stream_timeout(struct dp_timer *timer)
 void dp_h2_stream_arm(struct dp_h2_stream *stream)
 {
     struct dp_server *server = server_of(stream->session);
-    if (stream->request && stream->out && (!stream->tunnel || stream->ended))
+    if (stream->request && waits_to_be_sent(stream) && (!stream->tunnel || stream->ended))
         dp_loop_arm(server->loop, &stream->timer, server->limits.write_timeout_ms);
     else if (stream->request && stream->reading && !stream->in_done && !stream->tunnel &&
              !stream->downstream.may_rest)

@@ -235,6 +235,47 @@ static void who_gave_up_after_a_while_is_no_flood(void **state)
     assert_int_equal(f.server.stats.h2_resets, 2);
 }
 
+/* nghttp2 says nothing of requests that come too late. */
+static void what_comes_after_the_last_goaway_harms_nobody(void **state)
+{
+    (void)state;
+    SAY(GET("\1"));
+    dp_server_close_idle(&f.server);
+    turn();
+    SAY(POST("\3"));
+    SAY(DATA("\3"));
+    assert_int_equal(f.count, 1);
+    assert_int_equal(session()->phase, DP_H2_LEAVING);
+    hear();
+    answer(&f.requests[0], GW_STR("body"));
+    turn();
+    assert_true(f.requests[0].sent);
+}
+
+/* An empty last frame waits for a window as others do. */
+static void an_end_that_may_not_be_sent_has_a_timeout(void **state)
+{
+    (void)state;
+    struct dp_response_head head = {.status = 200};
+    struct dp_downstream_answer streamed = {.head = &head, .kind = DP_BODY_CHUNKED};
+    SAY("\0\0\6\4\0\0\0\0\0\0\4\0\0\0\4" GET("\1")); /* INITIAL_WINDOW_SIZE */
+    struct dp_h2_stream *stream = dp_h2_stream_of(f.requests[0].downstream);
+    dp_headers_init(&head.headers, &f.requests[0].arena);
+    dp_downstream_send_head(&stream->downstream, &streamed);
+    dp_downstream_send_body(&stream->downstream, GW_STR("body"));
+    turn();
+    assert_false(dp_timer_is_armed(&stream->timer)); /* more of it is the backend's turn */
+    dp_downstream_send_end(&stream->downstream, NULL);
+    turn();
+    assert_false(f.requests[0].sent);
+    assert_true(dp_timer_is_armed(&stream->timer));
+    f.loop.now_ms += f.server.limits.write_timeout_ms;
+    stream->timer.expired(&stream->timer);
+    turn();
+    assert_true(f.requests[0].gone);
+    assert_int_equal(f.server.stats.write_timeouts, 1);
+}
+
 /* As an exchange would, the test might go on writing until it hears of the end. */
 static void an_answer_to_nobody_is_dropped(void **state)
 {
@@ -287,10 +328,16 @@ static void allowances_come_back_with_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(answers_of_one_turn_leave_in_one_write), TEST(an_idle_session_holds_no_buffers),
-        TEST(a_body_waits_until_it_is_asked_for),     TEST(what_is_taken_back_is_told),
-        TEST(who_gave_up_after_a_while_is_no_flood),  TEST(an_answer_to_nobody_is_dropped),
-        TEST(closed_streams_are_remembered),          TEST(allowances_come_back_with_time),
+        TEST(answers_of_one_turn_leave_in_one_write),
+        TEST(an_idle_session_holds_no_buffers),
+        TEST(a_body_waits_until_it_is_asked_for),
+        TEST(what_is_taken_back_is_told),
+        TEST(who_gave_up_after_a_while_is_no_flood),
+        TEST(an_answer_to_nobody_is_dropped),
+        TEST(closed_streams_are_remembered),
+        TEST(allowances_come_back_with_time),
+        TEST(what_comes_after_the_last_goaway_harms_nobody),
+        TEST(an_end_that_may_not_be_sent_has_a_timeout),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
