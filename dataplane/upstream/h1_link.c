@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 void dp_h1_link_close(struct dp_h1_link *link)
 {
@@ -78,12 +79,21 @@ static void parse_head(struct dp_h1_link *link)
 
 /* ---- its body */
 
+/* Bytes behind the answer, or FIN: who gets the connection next would take them for its own answer.
+ * A read that had room left would have brought them. */
+static bool has_more_behind(const struct dp_h1_link *link)
+{
+    char byte;
+    return link->read_all_it_could && recv(link->conn.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 static bool may_be_reused(const struct dp_h1_link *link)
 {
     const struct dp_upstream_call *call = link->base.call;
     return call->framing.keep_alive && call->body_complete && !link->base.send_failed &&
            !link->ended && dp_conn_pending(&link->conn) == 0 &&
-           dp_input_view(&link->conn.input).len == 0 && !dp_conn_has_unread(&link->conn);
+           dp_input_view(&link->conn.input).len == 0 && !dp_conn_has_unread(&link->conn) &&
+           !has_more_behind(link);
 }
 
 /* Both ways of a tunnel have ended, the caller's last. */
@@ -218,6 +228,7 @@ static bool pass_by(struct dp_h1_link *link)
         take_end(link, n < 0);
         return true;
     }
+    link->read_all_it_could = true;
     call->bytes_in += (uint64_t)n;
     dp_h1_body_skip(&link->body, (uint64_t)n);
     if (link->body.done) {
@@ -240,6 +251,7 @@ static void on_readable(struct dp_conn *conn)
         return;
     }
     ptrdiff_t n = dp_conn_read(conn, expected_bytes(link));
+    link->read_all_it_could = dp_input_room_left(&conn->input) == 0;
     if (n == -EAGAIN && link->phase == DP_LINK_IDLE)
         dp_input_release(&conn->input, &conn->loop->blocks); /* TLS itself said something */
     else if (n == -EAGAIN)

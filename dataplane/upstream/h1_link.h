@@ -28,8 +28,9 @@ struct dp_h1_link {
     unsigned peer_seen; /* of dp_endpoint_has */
     uint8_t interims;   /* 1xx answers so far */
     struct dp_link_tls tls;
-    bool fin_sent;      /* of a tunnel: the caller's end was passed on */
-    bool ended, broken; /* nothing more comes: by FIN, or by an error */
+    bool fin_sent;          /* of a tunnel: the caller's end was passed on */
+    bool ended, broken;     /* nothing more comes: by FIN, or by an error */
+    bool read_all_it_could; /* the last read had no room for more than it got */
 };
 
 static inline struct dp_h1_link *dp_h1_link_of(struct dp_upstream_link *link)

@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One attempt: what goes over the wire and what becomes of the connection. */
+#include "dataplane/upstream/h1_link.h"
 #include "dataplane/upstream/testing.h"
+
+#include <sys/ioctl.h>
+
+static void on_nothing(struct dp_conn *conn)
+{
+    (void)conn;
+}
+
+static const struct dp_conn_events sink_events = {
+    .readable = on_nothing, .drained = on_nothing, .stalled = on_nothing, .freed = on_nothing};
 
 static void answer_three_on_one(struct backend *b)
 {
@@ -348,6 +359,84 @@ static void bytes_behind_an_answer_reach_nobody(void **state)
     bench_end(&bench, &b);
 }
 
+#define LARGE_BYTES (56 * 1024)
+#define SMUGGLED "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
+
+static void answer_large_and_more(struct backend *b)
+{
+    static char body[LARGE_BYTES];
+    backend_accept(b);
+    backend_read_head(b);
+    backend_say(b, "HTTP/1.1 200 OK\r\nContent-Length: 57344\r\n\r\n");
+    backend_write(b, gw_str_n(body, sizeof(body)));
+    backend_say(b, SMUGGLED);
+    backend_read_end(b);
+}
+
+/* What is not read yet, with what is behind the answer. */
+static bool all_has_come(void *arg)
+{
+    struct caller *c = arg;
+    const struct dp_h1_link *link = c->call.link ? dp_h1_link_of(c->call.link) : NULL;
+    int unread = 0;
+    dp_loop_settle(&c->bench->loop);
+    if (c->heads == 0 || !link || ioctl(link->conn.fd, FIONREAD, &unread) != 0)
+        return false;
+    size_t here = (size_t)unread + dp_input_view(&link->conn.input).len;
+    return here == LARGE_BYTES + sizeof(SMUGGLED) - 1;
+}
+
+static struct dp_upstreams_stats at_end; /* of the turn in which the answer ended */
+static struct bench *bench_at_end;
+
+static void look(struct dp_task *task)
+{
+    (void)task;
+    at_end = *stats_of(bench_at_end);
+}
+
+static struct dp_task look_later;
+
+static void on_passing_body(struct dp_upstream_call *call, gw_str data, bool last)
+{
+    (void)data;
+    caller_of(call)->ends += last;
+    if (last)
+        dp_loop_later(&bench_at_end->loop, &look_later);
+}
+
+static void bytes_behind_an_answer_that_passed_by_reach_nobody(void **state)
+{
+    (void)state;
+    struct dp_upstream_events passing = caller_events;
+    struct dp_conn out;
+    struct dp_sink sink = {.conn = &out};
+    struct bench bench;
+    struct backend b;
+    struct caller c;
+    int fds[2];
+    run_with(&bench, &b, answer_large_and_more);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    dp_conn_init(&out, &bench.loop, &sink_events, fds[0]);
+    caller_init(&c, &bench, DP_METHOD_GET);
+    c.manual = true;
+    caller_start(&c);
+    passing.body = on_passing_body;
+    bench_at_end = &bench;
+    dp_task_init(&look_later, look);
+    c.call.events = &passing;
+    c.call.sink = &sink;
+    bench_until(&bench, all_has_come, &c);
+    dp_upstream_read_body(&c.call, true);
+    bench_until(&bench, caller_has_ended, &c);
+    assert_true(sink.bytes > 0);
+    assert_int_equal(at_end.idle, 0);
+    dp_conn_close(&out);
+    close(fds[1]);
+    caller_done(&c);
+    bench_end(&bench, &b);
+}
+
 static void answer_close(struct backend *b)
 {
     backend_accept(b);
@@ -426,6 +515,7 @@ int main(void)
         cmocka_unit_test(a_cut_answer_fails_after_its_head),
         cmocka_unit_test(bytes_behind_an_answer_reach_nobody),
         cmocka_unit_test(a_connection_that_closes_is_not_kept),
+        cmocka_unit_test(bytes_behind_an_answer_that_passed_by_reach_nobody),
         cmocka_unit_test(a_body_without_length_is_chunked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
