@@ -45,7 +45,7 @@ def hasty(start, tmp_path, controlplane, script):
     patience = f"{400 * PATIENCE}ms"
     agent = start(Agent(tmp_path, controlplane, extra=[
         "--workers", "1", "--connections-max", str(4 * HERD), "--head-timeout", patience, "--body-timeout", patience,
-        "--write-timeout", patience, "--idle-timeout", patience]))
+        "--write-timeout", patience, "--idle-timeout", f"{1600 * PATIENCE}ms"]))
     return publish(Gateway(controlplane, agent, script), script)
 
 

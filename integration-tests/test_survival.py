@@ -62,6 +62,7 @@ def test_a_pending_change_arrives_when_they_return(cluster):
 
 
 def test_the_control_plane_serves_agents_while_etcd_is_away(cluster, start, tmp_path):
+    cluster.settle()
     cluster.etcd.signal(signal.SIGSTOP)
     second = start(Agent(tmp_path, cluster.controlplane, "second"))
     cluster.agent = second
