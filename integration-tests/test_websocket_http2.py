@@ -96,9 +96,10 @@ def test_bytes_flow_both_ways_and_either_side_ends_first(raw, script, session):
     assert status(session, stream) == "200"
     session.data(stream, b"a" * 10000).data(stream, b"b" * 10000, end=True)
     assert read_data(session, stream, 20007) == b"a" * 10000 + b"b" * 10000 + b"the end"
+    heard = []
     script.answer = lambda connection, head, rest: (switch(connection, head), connection.shutdown(socket.SHUT_WR),
                                                     heard.append(connection.recv(100)), heard.append(connection.recv(1)))[0]
-    heard, stream = [], connect(session)
+    stream = connect(session)
     assert status(session, stream) == "200" and session.until(DATA, stream).flags & END_STREAM
     session.data(stream, b"still here", end=True)
     until(lambda: heard == [b"still here", b""], "the backend to hear it")
