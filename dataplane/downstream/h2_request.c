@@ -174,6 +174,7 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
         return 0;
     if (server->h2_open >= server->limits.connections_max) {
         server->stats.h2_refused++;
+        dp_h2_closed_add(session, frame->hd.stream_id, false);
         (void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                         NGHTTP2_REFUSED_STREAM); /* for want of memory only */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -363,10 +364,8 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t code, void 
 {
     struct dp_h2_stream *stream = stream_of(user, id);
     (void)code;
-    if (!stream) {
-        dp_h2_closed_add(user, id, false);
+    if (!stream) /* refused, and remembered then */
         return 0;
-    }
     (void)nghttp2_session_set_stream_user_data(h2, id, NULL); /* it is there */
     stream->closed = true;
     dp_h2_closed_add(user, id, stream->in_done || stream->taken_back);

@@ -252,6 +252,27 @@ static void what_comes_after_the_last_goaway_harms_nobody(void **state)
     assert_true(f.requests[0].sent);
 }
 
+/* The caller takes no bytes, so that it cannot know of the refusal. */
+static void what_is_sent_to_a_refused_stream_harms_nobody(void **state)
+{
+    (void)state;
+    static char body[512 * 1024];
+    SAY("\0\0\6\4\0\0\0\0\0\0\4\x7f\xff\xff\xff"     /* INITIAL_WINDOW_SIZE */
+        "\0\0\4\x08\0\0\0\0\0\x7f\0\0\0" GET("\1")); /* WINDOW_UPDATE */
+    answer(&f.requests[0], gw_str_n(body, sizeof(body)));
+    turn();
+    assert_true(session()->connection->conn.blocked);
+    f.server.limits.connections_max = 1;
+    SAY(POST("\3"));
+    SAY(DATA("\3") DATA("\3"));
+    assert_int_equal(f.server.stats.h2_refused, 1);
+    assert_int_equal(session()->guard.code, NGHTTP2_NO_ERROR);
+    assert_int_equal(session()->phase, DP_H2_OPEN);
+    while (hear(), f.got_len > 0)
+        turn();
+    assert_true(f.requests[0].sent);
+}
+
 /* An empty last frame waits for a window as others do. */
 static void an_end_that_may_not_be_sent_has_a_timeout(void **state)
 {
@@ -337,6 +358,7 @@ int main(void)
         TEST(closed_streams_are_remembered),
         TEST(allowances_come_back_with_time),
         TEST(what_comes_after_the_last_goaway_harms_nobody),
+        TEST(what_is_sent_to_a_refused_stream_harms_nobody),
         TEST(an_end_that_may_not_be_sent_has_a_timeout),
     };
     signal(SIGPIPE, SIG_IGN);
