@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from lib import http2
 from lib.http1 import Connection, request
 from lib.process import PATIENCE
 from lib.script import Script
@@ -147,6 +148,38 @@ def test_trailers_pass_but_not_those_that_change_the_message(port, script):
     with Connection(port) as connection:
         assert connection.send(GET).read().body == b"ok"
         assert connection.trailers == ["X-Sum: 1"]
+
+
+STEERING = [("content_length", "9"), ("x_forwarded_for", "192.0.2.9"), ("authorization", "Basic eA=="), ("x-stage", "TEST"),
+            ("max-forwards", "1"), ("if-match", "*"), ("x-original-url", "/admin"), ("set_cookie", "a=1")]
+
+
+def post_with_trailers(port, version, trailers):
+    """A chunked request, or one of HTTP/2; the status of its answer."""
+    if version == 1:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+        with Connection(port) as connection:
+            return connection.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   f"2\r\nok\r\n0\r\n{lines}\r\n").read().status
+    with http2.Session(port, HOST) as session:
+        stream = session.request("POST", end=False)
+        session.data(stream, b"ok")
+        session.send(http2.frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream, http2.fields(*trailers)))
+        return session.answer(stream).status
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_trailers_of_a_request_pass_but_not_those_that_steer(port, script, version):
+    got = []
+
+    def keep(connection, _head, body):
+        while not body.endswith(b"\r\n\r\n"):
+            body += connection.recv(4096)
+        got.append(body)
+        connection.sendall(OK)
+    script.answer = keep
+    assert post_with_trailers(port, version, [("x-sum", "1"), *STEERING, ("my_own", "2")]) == 200
+    assert got == [b"2\r\nok\r\n0\r\nx-sum: 1\r\nmy_own: 2\r\n\r\n"]
 
 
 @pytest.mark.parametrize("said,status,length", [

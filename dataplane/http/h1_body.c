@@ -143,7 +143,7 @@ static int add_trailer(struct dp_h1_body *body, gw_str line)
     if (body->is_strict && (id == DP_HEADER_CONTENT_LENGTH || id == DP_HEADER_TRANSFER_ENCODING ||
                             id == DP_HEADER_HOST))
         return -DP_H1_BAD_TRAILER;
-    if (!dp_header_is_for_trailers(id))
+    if (!dp_header_is_for_trailers(name))
         return 0;
     struct gw_arena *arena = body->trailers.arena;
     dp_headers_append(&body->trailers, gw_arena_dup(arena, name), gw_arena_dup(arena, value));

@@ -28,7 +28,7 @@ void dp_h1_body_init(struct dp_h1_body *body, const struct dp_h1_framing *framin
  * them in *ret_data (a view into input; may be empty). 0: more input is needed, or done. <0:
  * -enum dp_h1_error. Call it until it returns 0 or body->done. What is not consumed must be
  * there again, with more behind it, at the next call. Trailers that could change what the head
- * said (any name in header_names.h but ETag, Server, grpc-*) are dropped. */
+ * said are dropped (dp_header_is_for_trailers). */
 GW_MUST_CHECK ptrdiff_t dp_h1_body_next(struct dp_h1_body *body, gw_str input, gw_str *ret_data);
 
 /* `bytes` of data (at most body->left for LENGTH; any number for UNTIL_CLOSE and TUNNEL) passed by

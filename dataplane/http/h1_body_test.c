@@ -207,6 +207,7 @@ static void trailers_are_kept_but_not_those_that_steer(void **state)
                          "Content-Length: 7\r\nTransfer-Encoding: x\r\nHost: evil\r\n"
                          "Authorization: x\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a\r\n"
                          "X-Stage: T\r\nX-Apig-AppCode: a\r\nConnection: close\r\n"
+                         "X_Forwarded_For: 1.2.3.4\r\ncontent_length: 1\r\nMax-Forwards: 1\r\n"
                          "grpc-status: 0\r\nETag: \"e\"\r\nEmpty:\r\n"
                          "\r\n");
     decode(&d, chunked, text);

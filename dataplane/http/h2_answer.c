@@ -79,7 +79,7 @@ int dp_h2_answer_add_trailer(struct dp_headers *trailers, const struct dp_h1_lim
         return -DP_H1_TRAILER_TOO_LARGE;
     if (check(name, &value) != 0)
         return -DP_H1_BAD_TRAILER;
-    if (dp_header_is_for_trailers(dp_header_id_from(name)))
+    if (dp_header_is_for_trailers(name))
         dp_headers_append(trailers, gw_arena_dup(trailers->arena, name),
                           gw_arena_dup(trailers->arena, value));
     return 0;

@@ -207,14 +207,6 @@ static const uint64_t hop_by_hop =
 static const uint64_t may_be_named =
     hop_by_hop | BIT(TRAILER) | BIT(REFERER) | BIT(USER_AGENT) | BIT(ACCEPT_LANGUAGE);
 
-static const uint64_t trailers_allowed =
-    BIT(OTHER) | BIT(ETAG) | BIT(SERVER) | BIT(GRPC_STATUS) | BIT(GRPC_MESSAGE);
-
-bool dp_header_is_for_trailers(enum dp_header_id id)
-{
-    return (trailers_allowed >> id) & 1;
-}
-
 static void remove_named(struct dp_headers *headers, const gw_str *names, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -297,6 +289,75 @@ void dp_headers_strip_shadows(struct dp_headers *headers)
             headers->items[kept++] = *header;
     }
     headers->count = kept;
+}
+
+/* What is known and may come behind a body; and of what is in no table, what may not (RFC 9110
+ * 6.5.1): framing, routing, conditions, credentials, and what says how to read the body. The end
+ * "-" stands for all names that begin so. */
+static const uint64_t trailers_allowed =
+    BIT(OTHER) | BIT(ETAG) | BIT(SERVER) | BIT(GRPC_STATUS) | BIT(GRPC_MESSAGE);
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+static const gw_str never_trailers[] = {
+    NAME("accept-"),
+    NAME("access-control-"),
+    NAME("age"),
+    NAME("allow"),
+    NAME("client-ip"),
+    NAME("content-"),
+    NAME("cookie2"),
+    NAME("expires"),
+    NAME("grpc-timeout"),
+    NAME("if-"),
+    NAME("max-forwards"),
+    NAME("pragma"),
+    NAME("prefer"),
+    NAME("proxy-"),
+    NAME("sec-"),
+    NAME("set-cookie2"),
+    NAME("strict-transport-security"),
+    NAME("true-client-ip"),
+    NAME("x-apig-"),
+    NAME("x-auth-"),
+    NAME("x-client-ip"),
+    NAME("x-cluster-client-ip"),
+    NAME("x-forwarded-"),
+    NAME("x-http-method-"),
+    NAME("x-hw-"),
+    NAME("x-method-override"),
+    NAME("x-original-"),
+    NAME("x-rewrite-"),
+    NAME("x-sdk-"),
+};
+/* Made for trailers (RFC 9530, RFC 2616 14.15). */
+static const gw_str digests[] = {NAME("content-digest"), NAME("content-md5")};
+
+static bool is_among(const gw_str *names, size_t count, gw_str name)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool is_prefix = gw_str_has_suffix(names[i], GW_STR("-"));
+        if (is_prefix ? gw_str_has_prefix(name, names[i]) : gw_str_eq(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+bool dp_header_is_for_trailers(gw_str name)
+{
+    char text[32]; /* longer names begin as a forbidden one does, or are none */
+    gw_str plain = {text, GW_MIN(name.len, sizeof(text))};
+    for (size_t i = 0; i < plain.len; i++) {
+        char c = name.ptr[i];
+        text[i] = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    }
+    if (dp_header_id_from(name) == DP_HEADER_OTHER && name.len <= sizeof(text) &&
+        dp_header_id_from(plain) != DP_HEADER_OTHER)
+        return false;
+    return ((trailers_allowed >> dp_header_id_from(name)) & 1) &&
+           (is_among(digests, GW_ARRAY_LEN(digests), plain) ||
+            !is_among(never_trailers, GW_ARRAY_LEN(never_trailers), plain));
 }
 
 void dp_request_head_keep(struct dp_request_head *head)

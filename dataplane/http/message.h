@@ -59,9 +59,9 @@ bool dp_headers_repeat_singleton(const struct dp_headers *headers);
 /* Removes fields that are a known name but for "_" in the place of "-": backends behind CGI, WSGI
  * and the like take X_Forwarded_For for the field that we vouch for. Other names with "_" stay. */
 void dp_headers_strip_shadows(struct dp_headers *headers);
-/* Well-known names that may come in a trailer; others mean framing, routing or identity (RFC 9110
- * 6.5.1). Names that are not in header_names.h may, too. */
-bool dp_header_is_for_trailers(enum dp_header_id id);
+/* May pass behind a body: no known name but a few, nothing else of framing, routing or identity
+ * (RFC 9110 6.5.1), and none of these with "_" for "-". */
+bool dp_header_is_for_trailers(gw_str name);
 /* True when an element of the comma list in a field of that name equals the token, any case. */
 bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id, gw_str token);
 /* A token as name, and a value without controls: what may be written to the wire. */

@@ -254,6 +254,46 @@ static void known_names_spelled_with_an_underscore_go(void **state)
                                                 "access_control_request_headers_and_more=7;");
 }
 
+static void a_trailer_does_not_steer(void **state)
+{
+    (void)state;
+    static const char *const may[] = {"x-sum",
+                                      "My_Own",
+                                      "ETag",
+                                      "grpc-status",
+                                      "Content-Digest",
+                                      "Content-MD5",
+                                      "Server-Timing",
+                                      "age-of-it",
+                                      "if",
+                                      "grpc-status-details-bin",
+                                      "a-name-of-more-than-32-bytes-passes"};
+    static const char *const may_not[] = {"Host",
+                                          "host",
+                                          "content-length",
+                                          "Content_Length",
+                                          "X_Forwarded_For",
+                                          "x_forwarded-server",
+                                          "Authorization",
+                                          "authorization",
+                                          "IF-MATCH",
+                                          "if_range",
+                                          "Content-Location",
+                                          "Set_Cookie",
+                                          "Max-Forwards",
+                                          "Expires",
+                                          "age",
+                                          "Access_Control_Request_Headers",
+                                          "X-Original-URL",
+                                          "content-an-unknown-name-of-many-bytes",
+                                          "grpc_status",
+                                          "Accept-Charset"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(may); i++)
+        assert_true(dp_header_is_for_trailers(gw_str_from(may[i])));
+    for (size_t i = 0; i < GW_ARRAY_LEN(may_not); i++)
+        assert_false(dp_header_is_for_trailers(gw_str_from(may_not[i])));
+}
+
 static void lists_are_searched_by_element(void **state)
 {
     struct dp_headers headers;
@@ -357,6 +397,7 @@ int main(void)
         TEST(hop_by_hop_fields_and_those_named_are_removed),
         TEST(only_the_first_32_names_of_connection_count),
         TEST(known_names_spelled_with_an_underscore_go),
+        TEST(a_trailer_does_not_steer),
         TEST(lists_are_searched_by_element),
         TEST(a_head_may_outlive_its_buffer),
         cmocka_unit_test(fields_that_there_may_be_one_of_are_noticed_twice),
