@@ -44,7 +44,7 @@ struct program {
     struct cp_ops *ops;
 
     /* Any thread. */
-    atomic_bool was_reached;               /* the store, and the image is loaded */
+    atomic_bool was_reached;               /* the store */
     atomic_bool is_listening, is_draining; /* set by main */
     /* The watcher's thread. */
     bool is_reachable, is_seeded, is_resealed;
@@ -56,8 +56,10 @@ struct program {
 /* What agents and callers need: the store being away later takes nothing from agents. */
 static bool is_ready(struct program *program)
 {
-    return atomic_load(&program->was_reached) && atomic_load(&program->is_listening) &&
-           !atomic_load(&program->is_draining);
+    struct cp_image_status status;
+    cp_image_status(program->image, &status);
+    return status.is_loaded && atomic_load(&program->was_reached) &&
+           atomic_load(&program->is_listening) && !atomic_load(&program->is_draining);
 }
 
 /* What always exists is written once the store can be written to. */
@@ -128,6 +130,7 @@ static void on_turn(void *arg)
     cp_registry_tick(program->registry);
     if (program->is_reachable)
         write_own(program);
+    cp_health_set(program->health, is_ready(program));
 }
 
 /* ---- the operations port */
@@ -165,6 +168,11 @@ static unsigned write_readyz(void *arg, struct gw_buf *body)
     cp_ops_print(body, "listener: %s\n", listener_words(program));
     if (status.is_loaded)
         cp_ops_print(body, "image: loaded, revision %lld\n", (long long)status.seen_revision);
+    else if (stats.withheld)
+        cp_ops_print(body,
+                     "image: withheld, agents keep what they have; certificates in use that "
+                     "cannot be opened: %lld, first %s\n",
+                     (long long)stats.withheld, stats.why_withheld);
     else
         cp_ops_print(body, "image: not loaded yet\n");
     cp_ops_print(body, "store: %s\n",
@@ -220,7 +228,13 @@ static int open_seal(struct program *program, struct gw_error *err)
         return 0;
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     const char *beside = gw_arena_printf(&arena, "%.*s.seal-key", GW_STR_ARG(path)).ptr;
-    return cp_seal_load_or_make(beside, &program->seal, err);
+    bool made = false;
+    if (cp_seal_load_or_make(beside, &program->seal, &made, err))
+        return -1;
+    if (made)
+        gw_log(GW_LOG_INFO, COMPONENT, "made a key for secrets: backups of the store need it too",
+               gw_kv_text("file", beside));
+    return 0;
 }
 
 static int admit_agent(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err)
@@ -362,6 +376,11 @@ static void log_start(const struct program *program)
         gw_log(GW_LOG_WARN, COMPONENT,
                "the listener is not loopback and speaks plaintext: tokens can be read on the way",
                gw_kv_text("listen", settings->listen));
+    if (settings->ticket_key_rotation_ms < CP_TICKET_KEY_ROTATION_FULL_MS)
+        gw_log(GW_LOG_WARN, COMPONENT,
+               "ticket keys go before the hour for which sessions can be resumed: with a "
+               "--ticket-key-rotation of 5m or more they stay",
+               gw_kv_int("ticket_key_rotation_ms", settings->ticket_key_rotation_ms));
 }
 
 static int run(struct program *program)

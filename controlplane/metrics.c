@@ -40,6 +40,9 @@ static const struct row rows[] = {
     ROW("image_resources", GW_GAUGE, resources, 1, "Resources that agents get."),
     ROW("image_refusals", GW_GAUGE, refusals, 1,
         "Resources that cannot be built; their last good form stays."),
+    ROW("image_withheld", GW_GAUGE, watcher.withheld, 1,
+        "Certificates in use whose key for secrets is not here: while there are any at the start, "
+        "agents get nothing from here and keep what they have."),
     ROW("changes_total", GW_COUNTER, watcher.changes, 1,
         "Changes of the store that concerned agents."),
     ROW("builds_total", GW_COUNTER, watcher.builds, 1, "Resources built for agents."),

@@ -66,15 +66,18 @@ static const struct gw_setting rows[] = {
         "File of the keys that secrets (private keys, ticket keys) are sealed with before they are "
         "stored: a line each, 32 random bytes in base64 or hex (openssl rand -base64 32), or 32 "
         "raw "
-        "bytes alone. The first one seals, all of them open. The same for all replicas. Default: "
-        "with sqlite the database's name with .seal-key, made when absent; with etcd none, and "
+        "bytes alone. The first one seals, all of them open. The same for all replicas. Read at "
+        "the "
+        "start only. Default: with sqlite the database's name with .seal-key, made when absent; "
+        "with etcd none, and "
         "secrets are refused"),
 
     GW_SETTINGS_HEADING("TLS of agents"),
     DURATION(
         "ticket-key-rotation", ticket_key_rotation_ms, CP_TICKET_KEY_ROTATION_DEFAULT, 1000,
         604800000,
-        "How long a key seals TLS session tickets. The keys are made here, one rotation ahead, "
+        "How long a key seals TLS session tickets; below 5m sessions end before their hour. The "
+        "keys are made here, one rotation ahead, "
         "and are the same for all agents, so that any of them resumes the sessions of any other. "
         "Needs keys for secrets"),
 

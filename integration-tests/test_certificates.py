@@ -1,10 +1,13 @@
 """Certificates, the domains and backends that use them, and ticket keys: what is stored, and what agents are sent."""
 import json
 import pathlib
+import ssl
 import subprocess
+import urllib.error
 
 import pytest
 
+from lib.process import http_text
 from lib.servers import ControlPlane
 from lib.told import Told
 from lib.wait import until
@@ -184,17 +187,42 @@ def test_etcd_without_keys_takes_no_secrets_and_says_what_to_do(start, etcd, iss
     controlplane.apply({"kind": "Certificate", "name": "certificates/authorities", "clientCaPem": pem(certificates.ca)})
 
 
-def test_a_wrong_key_costs_what_it_sealed_and_nothing_else(start, told, issued, keys, tmp_path):
-    first = start(ControlPlane(tmp_path, extra=("--seal-key-file", keys("right"))))
-    first.apply(certificate(issued), *shop(certificates=["certificates/shop"]))
-    first.stop()
-    second = start(ControlPlane(tmp_path, extra=("--seal-key-file", keys("wrong"))))
-    agent = told(second)
-    until(lambda: agent.get("groups/shop"), "the group")
-    assert not agent.get("certificates/shop") and "none of --seal-key-file" in second.tail(50)
-    assert second.get("certificate", "shop")["commonName"] == "shop"
-    second.apply(certificate(issued))
-    until(lambda: has_key(agent, "certificates/shop", issued), "the certificate, sent again")
+def unready(plane):
+    """What /readyz says while it is 503."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        http_text(f"{plane.ops}/readyz")
+    assert refused.value.code == 503
+    return refused.value.read().decode()
+
+
+def test_a_wrong_key_takes_no_certificate_from_agents(start, told, certificates, issued, keys, tmp_path):
+    plane = start(ControlPlane(tmp_path, extra=("--seal-key-file", keys("right"))))
+    front = start(Front(tmp_path, plane))
+    plane.apply(certificate(issued), *shop(certificates=["certificates/shop"]))
+
+    def serves():
+        try:
+            with connect(front.tls_port, client(certificates), "shop.example.com"):
+                return True
+        except ssl.SSLError:
+            return False
+    until(serves, "TLS")
+    plane.stop()
+    plane.command[plane.command.index("--seal-key-file") + 1] = str(keys("wrong"))
+    plane.launch().wait_http(f"{plane.ops}/livez")
+    said = until(lambda: "withheld" in unready(plane) and unready(plane), "it to say why")
+    assert "certificates/shop: the private key cannot be opened" in said and "wrong.keys" in said
+    assert "apply these certificates again" in plane.tail()
+    assert "\npenstock_controlplane_image_withheld 1\n" in http_text(f"{plane.ops}/metrics")
+    listener = told(plane)
+    until(lambda: front.metric("penstock_agent_controlplane_connected") == 1, "the agent to come back")
+    until(lambda: "listener" in plane.ctl("get", "agents").stdout, "the listener to be known")
+    plane.apply({"kind": "ApiGroup", "name": "groups/other"})  # what else changes does not go out either
+    assert plane.get("certificate", "shop")["commonName"] == "shop" and not listener.updates and serves()
+    plane.apply(certificate(issued))
+    plane.wait_http(f"{plane.ops}/readyz")
+    until(lambda: has_key(listener, "certificates/shop", issued) and listener.get("groups/other"), "all of it")
+    assert serves()
 
 
 def test_keys_for_secrets_rotate(start, told, issued, keys, tmp_path):

@@ -8,6 +8,11 @@
 
 enum { NEXT, CURRENT, FIRST_RETIRED }; /* places in the set */
 
+#define TICKET_LIFE_MS ((gw_msec)3600 * 1000) /* at agents */
+_Static_assert((CP_TICKET_KEYS_MAX - FIRST_RETIRED) * CP_TICKET_KEY_ROTATION_FULL_MS >=
+                   TICKET_LIFE_MS,
+               "keys outlive the tickets that they sealed");
+
 struct turn {
     gw_msec now_ms;
     gw_msec due_ms;
@@ -85,6 +90,17 @@ static int make_set(const struct cp_call *call, gw_msec now_ms, cp_ticket_key_se
     return turn_set(call, set, now_ms, err) < 0 ? -1 : turn_set(call, set, now_ms, err);
 }
 
+/* The newest one opens: who turned them last has the same keys for secrets. */
+static bool are_ours(const struct cp_call *call, const cp_ticket_key_set *set)
+{
+    gw_str secret;
+    struct gw_error why = GW_ERROR_NONE;
+    return set->n_keys == 0 ||
+           cp_seal_open(call->services->seal, place_of(call, set->keys[NEXT]),
+                        bytes_of(set->keys[NEXT]->sealed), call->arena, &secret, &why) == 0 ||
+           strcmp(why.reason, CP_SEAL_NO_KEY) != 0;
+}
+
 static int attempt_turn(const struct cp_call *call, struct cp_change *change, void *arg,
                         struct gw_error *err)
 {
@@ -94,7 +110,7 @@ static int attempt_turn(const struct cp_call *call, struct cp_change *change, vo
     if (cp_find(call, CP_KIND_TICKET_KEYS, CP_TICKET_KEYS_NAME, &stored, err) < 0)
         return -1;
     cp_ticket_key_set *set = (cp_ticket_key_set *)stored.message;
-    turn->due_ms = set ? set->turned_ms + rotation_ms : 0;
+    turn->due_ms = set ? set->turned_ms + rotation_ms * (are_ours(call, set) ? 1 : 2) : 0;
     if (turn->now_ms < turn->due_ms)
         return 0;
     turn->due_ms = turn->now_ms + rotation_ms;

@@ -9,15 +9,15 @@
 #include "controlplane/service/change.h"
 
 #define CP_TICKET_KEY_ROTATION_DEFAULT "12h"
-#define CP_TICKET_KEYS_MAX                                                                         \
-    16 /* with rotations of less than two hours the oldest go before a day                         \
-        */
+#define CP_TICKET_KEYS_MAX 16 /* what agents take; the oldest go first */
 #define CP_TICKET_KEY_KEPT_MS ((gw_msec)24 * 3600 * 1000)
+/* From here on none goes before the hour that a ticket lives. */
+#define CP_TICKET_KEY_ROTATION_FULL_MS ((gw_msec)5 * 60 * 1000)
 
 /* Makes the keys when there are none, and turns them when they are due; by now_ms, milliseconds
- * since the epoch. *ret_due_ms: when they are due next. Without keys for secrets:
- * FAILED_PRECONDITION.
- */
+ * since the epoch. *ret_due_ms: when they are due next. Those of a replica with another key for
+ * secrets are that one's to turn, unless they are overdue by a rotation: then it is gone. Without
+ * keys for secrets: FAILED_PRECONDITION. */
 GW_MUST_CHECK int cp_ticket_keys_turn(struct cp_services *services, gw_msec now_ms,
                                       gw_msec *ret_due_ms, struct gw_error *err);
 /* Seals those again that are not under the first key; those that do not open stay as they are.

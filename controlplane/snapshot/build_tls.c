@@ -34,6 +34,12 @@ void cp_build_domain_tls(struct gw_arena *arena, const cp_domain *domain, cp_age
     group->tls[group->n_tls++] = tls;
 }
 
+static int fail_locked(struct gw_error *err, const struct gw_error *why)
+{
+    (void)gw_fail(err, why->code, "the private key cannot be opened: %.400s", why->message);
+    return gw_error_reason(err, why->reason);
+}
+
 int cp_build_certificate(const struct cp_state *state, gw_str name, struct gw_arena *arena,
                          cp_agent_certificate **ret_certificate, struct gw_error *err)
 {
@@ -49,7 +55,7 @@ int cp_build_certificate(const struct cp_state *state, gw_str name, struct gw_ar
     struct gw_error why = GW_ERROR_NONE;
     if (*stored->certificate_pem &&
         cp_seal_open(cp_state_seal(state), place, sealed, arena, &key, &why) < 0)
-        return gw_fail(err, why.code, "the private key cannot be opened: %.400s", why.message);
+        return fail_locked(err, &why);
     cp_agent_certificate *certificate = CP_AGENT_NEW(arena, cp_agent_certificate, certificate);
     certificate->name = stored->name;
     certificate->certificate_pem = stored->certificate_pem;

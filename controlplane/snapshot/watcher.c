@@ -8,6 +8,7 @@
 #include "controlplane/store/watch.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define COMPONENT "watcher"
@@ -28,6 +29,7 @@ struct cp_watcher {
     gw_msec turn_ms;        /* when on_turn ran last */
     bool was_told;          /* on_store was called, with: */
     bool told_reachable;
+    bool is_withheld; /* the image, and not loaded */
 };
 
 /* ---- building ---- */
@@ -37,6 +39,8 @@ struct edits {
     struct gw_arena arena;
     struct cp_edit *items; /* owned */
     size_t count;
+    const struct cp_edit *locked; /* the first that lacks its key for secrets */
+    size_t locked_count;
 };
 
 static void edits_done(struct edits *edits)
@@ -67,8 +71,43 @@ static void build_one(const struct cp_state *state, gw_str name, struct gw_arena
     } else if (found < 0) {
         edit->refusal = gw_arena_strdup(&edits->arena, err.message);
         log_refusal(name, &err);
+        if (strcmp(err.reason, CP_SEAL_NO_KEY) == 0) {
+            edits->locked = edits->locked_count ? edits->locked : edit;
+            edits->locked_count++;
+        }
     }
     gw_arena_reset(scratch);
+}
+
+static void log_withheld(const struct edits *edits)
+{
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    if (gw_log_allow(&limit, 1, &dropped))
+        gw_log(GW_LOG_ERROR, COMPONENT,
+               "certificates in use cannot be opened: agents keep what they have and get nothing "
+               "from here. Start with the keys of all replicas (--seal-key-file), or apply these "
+               "certificates again with their private keys",
+               gw_kv_int("certificates", (int64_t)edits->locked_count),
+               gw_kv_str("first", edits->locked->name), gw_kv_text("error", edits->locked->refusal),
+               gw_kv_int("dropped", dropped));
+}
+
+/* True: this would be the first image, and agents would lose certificates by it. */
+static bool withhold(struct cp_watcher *watcher, const struct edits *edits)
+{
+    struct cp_image_status status;
+    cp_image_status(watcher->options.image, &status);
+    watcher->is_withheld = !status.is_loaded && edits->locked_count > 0;
+    pthread_mutex_lock(&watcher->lock);
+    watcher->stats.withheld = watcher->is_withheld ? (int64_t)edits->locked_count : 0;
+    if (watcher->is_withheld)
+        (void)snprintf(watcher->stats.why_withheld, sizeof(watcher->stats.why_withheld), "%.*s: %s",
+                       GW_STR_ARG(edits->locked->name), edits->locked->refusal);
+    pthread_mutex_unlock(&watcher->lock);
+    if (watcher->is_withheld)
+        log_withheld(edits);
+    return watcher->is_withheld;
 }
 
 /* Builds what was touched and hands it to the image. */
@@ -91,7 +130,8 @@ static void build(struct cp_watcher *watcher, const struct gw_map *touched, stru
         .count = edits.count,
         .is_complete = is_complete,
     };
-    cp_image_commit(watcher->options.image, &change);
+    if (!withhold(watcher, &edits))
+        cp_image_commit(watcher->options.image, &change);
     pthread_mutex_lock(&watcher->lock);
     watcher->stats.builds += (int64_t)edits.count;
     watcher->stats.build_ns += gw_clock_monotonic_ns() - begin_ns;
@@ -284,7 +324,9 @@ static void follow(struct cp_watcher *watcher, struct cp_position after)
         struct cp_batch batch = {.count = 0};
         gw_msec begin_ms = gw_clock_monotonic_ms();
         state = cp_watch_next(watch, CP_WATCHER_TURN_MS, &arena, &batch, &err);
-        if (state == CP_WATCH_LIVE)
+        if (state == CP_WATCH_LIVE && watcher->is_withheld && batch.count > 0)
+            break; /* it may be what was missing: all of it is built again */
+        if (state == CP_WATCH_LIVE && !watcher->is_withheld)
             apply(watcher, &batch);
         if (state == CP_WATCH_LIVE || state == CP_WATCH_AWAY)
             tell_reachable(watcher, state == CP_WATCH_LIVE, &err);
@@ -295,7 +337,7 @@ static void follow(struct cp_watcher *watcher, struct cp_position after)
     }
     gw_arena_done(&arena);
     close_watch(watcher, watch);
-    if (state != CP_WATCH_CANCELLED)
+    if (state != CP_WATCH_CANCELLED && state != CP_WATCH_LIVE)
         gw_log(GW_LOG_WARN, COMPONENT, "watch ended, listing the store again", gw_kv_error(&err));
 }
 

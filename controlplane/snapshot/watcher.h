@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The thread that keeps the image equal to the store: list, build, then watch and build what each
- * change concerns. With the store away the image stays as it is and is served. */
+ * change concerns. With the store away the image stays as it is and is served.
+ *
+ * A certificate that is in use and whose key for secrets is not here has no last good form at the
+ * start: the image is withheld then, not loaded, until every one of them opens. Agents would else
+ * drop what callers are served with. */
 #ifndef CP_SNAPSHOT_WATCHER_H
 #define CP_SNAPSHOT_WATCHER_H
 
@@ -20,7 +24,7 @@ struct cp_watcher_options {
     struct cp_image *image;     /* changed by nobody else */
     const struct cp_seal *seal; /* borrowed; NULL: secrets cannot be opened */
     /* On the watcher's thread: when the store is lost or found (also the first time it is found,
-     * after the image is loaded), and about once a second. Either may be NULL. */
+     * after the image is loaded or withheld), and about once a second. Either may be NULL. */
     void (*on_store)(void *arg, bool is_reachable);
     void (*on_turn)(void *arg);
     void *arg;
@@ -36,6 +40,8 @@ struct cp_watcher_stats {
     int64_t lists; /* of the whole store: the first one, and after a compaction or reset */
     int64_t builds, build_ns; /* resources built, and the time it took */
     int64_t changes;          /* batches of the watch that changed something */
+    int64_t withheld;         /* certificates for which the image is withheld; 0: it is not */
+    char why_withheld[GW_ERROR_MESSAGE_MAX]; /* the first of them, and its error */
 };
 /* Any thread. */
 void cp_watcher_stats(struct cp_watcher *watcher, struct cp_watcher_stats *ret_stats);

@@ -4,6 +4,7 @@
 
 #include "common/message.h"
 #include "common/test.h"
+#include "controlplane/model/check_certificate.h"
 #include "controlplane/model/names.h"
 #include "controlplane/model/types.h"
 #include "controlplane/store/store_internal.h"
@@ -124,6 +125,7 @@ static struct {
     struct frail store;
     struct cp_image *image;
     struct cp_watcher *watcher;
+    struct cp_seal *seal;
     struct gw_arena arena;
     atomic_int found, lost, turns;
     atomic_bool was_loaded; /* when the store was found first */
@@ -154,6 +156,7 @@ static int setup(void **state)
     if (cp_store_open_sqlite(":memory:", &own.store.real, &err))
         fail_msg("%s", err.message);
     own.image = cp_image_new(1000);
+    own.seal = cp_seal_new_random();
     gw_arena_init(&own.arena, 0);
     return 0;
 }
@@ -162,6 +165,7 @@ static void start(void)
 {
     struct cp_watcher_options options = {.store = &own.store.base,
                                          .image = own.image,
+                                         .seal = own.seal,
                                          .on_store = on_store,
                                          .on_turn = on_turn,
                                          .arg = &own};
@@ -174,6 +178,7 @@ static int teardown(void **state)
     cp_watcher_stop(own.watcher);
     cp_store_close(own.store.real);
     cp_image_free(own.image);
+    cp_seal_free(own.seal);
     gw_arena_done(&own.arena);
     return 0;
 }
@@ -367,6 +372,89 @@ static void a_value_that_cannot_be_read_harms_nobody_else(void **state)
     assert_false(cp_image_refusal(own.image, GW_STR("channels/one"), &refusal));
 }
 
+/* ---- certificates whose key for secrets is not here */
+
+static int64_t put_certificate(const char *name, const struct cp_seal *seal)
+{
+    gw_str sealed;
+    struct gw_error err = GW_ERROR_NONE;
+    cp_certificate certificate = CP_INIT(CERTIFICATE);
+    certificate.name = (char *)(uintptr_t)name;
+    certificate.certificate_pem = (char *)(uintptr_t) "LEAF";
+    struct cp_seal_place place = {name, CP_PRIVATE_KEY_FIELD};
+    if (cp_seal_close(seal, place, GW_STR("KEY"), &own.arena, &sealed, &err))
+        fail_msg("%s", err.message);
+    certificate.sealed_private_key =
+        (ProtobufCBinaryData){sealed.len, (uint8_t *)(uintptr_t)sealed.ptr};
+    struct cp_op op = {.kind = CP_OP_PUT,
+                       .key = cp_key_of(&own.arena, CP_KIND_CERTIFICATE, name),
+                       .value = gw_message_pack(&own.arena, &certificate.base)};
+    return commit(&op, 1);
+}
+
+static void put_domain(const char *certificate)
+{
+    char name[] = "groups/DEFAULT/domains/a.example.com";
+    char *certificates[] = {(char *)(uintptr_t)certificate};
+    cp_domain domain = CP_INIT(DOMAIN);
+    domain.name = name;
+    domain.n_certificates = 1;
+    domain.certificates = certificates;
+    struct cp_op op = {.kind = CP_OP_PUT,
+                       .key = cp_key_of(&own.arena, CP_KIND_DOMAIN, name),
+                       .value = gw_message_pack(&own.arena, &domain.base)};
+    commit(&op, 1);
+}
+
+static void agents_get_nothing_while_certificates_lack_their_keys(void **state)
+{
+    (void)state;
+    struct cp_seal *other = cp_seal_new_random();
+    put_certificate("certificates/used", other);
+    put_certificate("certificates/idle", other); /* costs nobody anything */
+    put_domain("certificates/used");
+    put("channels/one", "1");
+    start();
+    until(atomic_load(&own.found) == 1);
+    assert_false(own.was_loaded);
+    assert_int_equal(stats().withheld, 1);
+    assert_non_null(strstr(stats().why_withheld, "certificates/used: the private key cannot"));
+    assert_null(host_of("channels/one"));
+    put("channels/one", "2");
+    until(stats().lists == 2);
+    assert_false(status().is_loaded);
+    int64_t revision = put_certificate("certificates/used", own.seal); /* applied again */
+    until(has_seen(revision));
+    assert_true(has_host("channels/one", "2"));
+    assert_int_equal(stats().withheld, 0);
+    put("channels/one", "3");
+    until(has_host("channels/one", "3"));
+    assert_int_equal(stats().lists, 3);
+    cp_seal_free(other);
+}
+
+static void once_loaded_they_keep_their_last_good_form(void **state)
+{
+    (void)state;
+    struct cp_seal *other = cp_seal_new_random();
+    put_certificate("certificates/used", own.seal);
+    put_domain("certificates/used");
+    put("channels/one", "1");
+    start();
+    until(status().is_loaded);
+    put_certificate("certificates/used", other);
+    put("channels/one", "2");
+    until(has_host("channels/one", "2"));
+    atomic_store(&own.store.ending, CP_WATCH_COMPACTED);
+    until(stats().lists == 2);
+    int64_t revision = put("channels/one", "3");
+    until(has_seen(revision));
+    assert_int_equal(stats().withheld, 0);
+    assert_int_equal(status().resources, 2);
+    assert_int_equal(status().refusals, 1);
+    cp_seal_free(other);
+}
+
 /* ---- the store fails */
 
 static void a_store_that_comes_late(void **state)
@@ -472,6 +560,8 @@ int main(void)
         TEST(changes_are_followed),
         TEST(what_agents_do_not_depend_on_is_only_seen),
         TEST(a_value_that_cannot_be_read_harms_nobody_else),
+        TEST(agents_get_nothing_while_certificates_lack_their_keys),
+        TEST(once_loaded_they_keep_their_last_good_form),
         TEST(a_store_that_comes_late),
         TEST(a_store_that_goes_and_returns),
         TEST(after_a_compaction),

@@ -29,12 +29,14 @@ struct key {
 struct cp_seal {
     struct key keys[CP_SEAL_KEYS_MAX];
     size_t count;
+    char *path; /* owned; NULL: of no file */
 };
 
 void cp_seal_free(struct cp_seal *seal)
 {
     if (!seal)
         return;
+    free(seal->path);
     OPENSSL_cleanse(seal, sizeof *seal);
     free(seal);
 }
@@ -160,6 +162,7 @@ int cp_seal_load(const char *path, struct cp_seal **ret_seal, struct gw_error *e
     if (read_file(path, bytes, &len, err) < 0)
         return -1;
     struct cp_seal *seal = gw_calloc(1, sizeof *seal);
+    seal->path = gw_strdup(path);
     int result = add_text(seal, gw_str_n(bytes, len), path, err);
     OPENSSL_cleanse(bytes, sizeof bytes);
     if (result < 0)
@@ -187,7 +190,8 @@ static int make_file(const char *path, const char *part)
 {
     unsigned char bytes[CP_SEAL_KEY_BYTES];
     char text[2 * CP_SEAL_KEY_BYTES + 2];
-    int file = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    (void)unlink(part); /* of one that ended meanwhile */
+    int file = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0)
         return -1;
     random_bytes(bytes, sizeof bytes);
@@ -201,11 +205,13 @@ static int make_file(const char *path, const char *part)
     return rename(part, path);
 }
 
-int cp_seal_load_or_make(const char *path, struct cp_seal **ret_seal, struct gw_error *err)
+int cp_seal_load_or_make(const char *path, struct cp_seal **ret_seal, bool *ret_made,
+                         struct gw_error *err)
 {
     struct gw_arena arena = {0};
     int failed = 0;
-    if (access(path, F_OK) < 0 && errno == ENOENT)
+    *ret_made = access(path, F_OK) < 0 && errno == ENOENT;
+    if (*ret_made)
         failed = make_file(path, gw_arena_printf(&arena, "%s.part", path).ptr);
     gw_arena_done(&arena);
     if (failed)
@@ -247,7 +253,7 @@ static int fail_without_keys(struct gw_error *err)
         "the control plane has no key for secrets: start it with " OPTION
         ", a file with a line of 32 random bytes in base64 (openssl rand -base64 32), the "
         "same for all replicas");
-    return gw_error_reason(err, "NO_SEAL_KEY");
+    return gw_error_reason(err, CP_SEAL_NO_KEY);
 }
 
 int cp_seal_close(const struct cp_seal *seal, struct cp_seal_place place, gw_str secret,
@@ -309,9 +315,12 @@ static int fail_unknown_key(const struct cp_seal *seal, gw_str sealed, struct gw
     char id[2 * ID_BYTES + 1];
     for (size_t i = 0; i < ID_BYTES; i++)
         (void)snprintf(id + 2 * i, 3, "%02x", (unsigned char)sealed.ptr[1 + i]);
-    (void)gw_fail(err, GW_FAILED_PRECONDITION, "sealed with key %s, which %s", id,
-                  seal ? "is none of " OPTION : "needs " OPTION);
-    return gw_error_reason(err, "NO_SEAL_KEY");
+    if (!seal)
+        (void)gw_fail(err, GW_FAILED_PRECONDITION, "sealed with key %s, which needs " OPTION, id);
+    else
+        (void)gw_fail(err, GW_FAILED_PRECONDITION, "sealed with key %s, which is not in %s", id,
+                      seal->path ? seal->path : "this process");
+    return gw_error_reason(err, CP_SEAL_NO_KEY);
 }
 
 int cp_seal_open(const struct cp_seal *seal, struct cp_seal_place place, gw_str sealed,

@@ -12,14 +12,15 @@
 #define CP_SEAL_KEYS_MAX 16            /* of one file */
 #define CP_SEAL_FILE_MAX (16 * 1024)   /* bytes of it */
 #define CP_SEAL_SECRET_MAX (64 * 1024) /* bytes of one secret */
+#define CP_SEAL_NO_KEY "NO_SEAL_KEY"   /* the reason of errors: the key is not here */
 
 struct cp_seal;
 
 /* A file of exactly 32 bytes is one key. Any other is text: a key a line, base64 or hex, the rest
  * of a line from "#" on is a comment. The first key seals, all of them open. */
 GW_MUST_CHECK int cp_seal_load(const char *path, struct cp_seal **ret_seal, struct gw_error *err);
-/* The same, but a file that is not there is made (0600), with one new key. */
-GW_MUST_CHECK int cp_seal_load_or_make(const char *path, struct cp_seal **ret_seal,
+/* The same, but a file that is not there is made (0600), with one new key; *ret_made tells. */
+GW_MUST_CHECK int cp_seal_load_or_make(const char *path, struct cp_seal **ret_seal, bool *ret_made,
                                        struct gw_error *err);
 /* A key for this process alone, for stores that do not outlive it. */
 struct cp_seal *cp_seal_new_random(void);
@@ -33,8 +34,8 @@ struct cp_seal_place {
 GW_MUST_CHECK int cp_seal_close(const struct cp_seal *seal, struct cp_seal_place place,
                                 gw_str secret, struct gw_arena *arena, gw_str *ret_sealed,
                                 struct gw_error *err);
-/* FAILED_PRECONDITION: its key is not here, and which one it is. INTERNAL: it is damaged, or was
- * sealed for another place. */
+/* FAILED_PRECONDITION with CP_SEAL_NO_KEY: its key is not here, and which one it is. INTERNAL: it
+ * is damaged, or was sealed for another place. */
 GW_MUST_CHECK int cp_seal_open(const struct cp_seal *seal, struct cp_seal_place place,
                                gw_str sealed, struct gw_arena *arena, gw_str *ret_secret,
                                struct gw_error *err);
