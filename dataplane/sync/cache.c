@@ -39,7 +39,9 @@ int dp_cache_begin(const char *dir, struct dp_cache_writer **ret_writer, struct 
     struct dp_cache_writer *writer = gw_calloc(1, sizeof(*writer));
     snprintf(writer->dir, sizeof(writer->dir), "%s", dir);
     snprintf(writer->temporary, sizeof(writer->temporary), "%s/" DP_CACHE_FILE ".tmp", writer->dir);
-    int fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* It holds private keys: neither the mode nor the place of what somebody left there counts. */
+    (void)unlink(writer->temporary);
+    int fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         (void)gw_fail(err, GW_INTERNAL, "%s: %s", writer->temporary, strerror(errno));
         free(writer);

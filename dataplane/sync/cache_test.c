@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/sync/cache.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -96,6 +97,29 @@ static void what_was_saved_is_loaded(void **state)
     assert_int_equal(count, 3);
 }
 
+static void private_keys_in_it_are_for_nobody_else(void **state)
+{
+    (void)state;
+    char path[128];
+    struct stat file;
+    size_t count;
+    mode_t mask = umask(0);
+    snprintf(path, sizeof(path), "%s/" DP_CACHE_FILE ".tmp", dir);
+    assert_int_equal(symlink("elsewhere", path), 0);
+    save(7, 1);
+    assert_int_equal(load(&count), 7);
+    int left = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666); /* by a process that was killed */
+    assert_true(left >= 0);
+    close(left);
+    save(8, 1);
+    umask(mask);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/" DP_CACHE_FILE "%s", dir, i ? ".old" : "");
+        assert_int_equal(lstat(path, &file), 0);
+        assert_int_equal(file.st_mode, S_IFREG | 0600);
+    }
+}
+
 static void a_damaged_file_leaves_the_one_before(void **state)
 {
     (void)state;
@@ -139,6 +163,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_empty_directory_holds_nothing, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(what_was_saved_is_loaded, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(private_keys_in_it_are_for_nobody_else, make_dir,
+                                        remove_dir),
         cmocka_unit_test_setup_teardown(a_damaged_file_leaves_the_one_before, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_file_cut_anywhere_is_refused, make_dir, remove_dir),
         cmocka_unit_test(a_directory_that_is_not_there_is_an_error),
