@@ -50,6 +50,16 @@ static int check_labels(const char *pem, size_t max, const char *field, struct g
     return 0;
 }
 
+/* PEM of any kind may be encrypted, and OpenSSL would ask at the terminal. */
+static int on_password(char *buffer, int size, int is_writing, void *asked)
+{
+    (void)buffer;
+    (void)size;
+    (void)is_writing;
+    *(bool *)asked = true;
+    return -1;
+}
+
 int cp_chain_read(const char *pem, size_t max, const char *field, struct cp_chain *ret_chain,
                   struct gw_error *err)
 {
@@ -58,8 +68,9 @@ int cp_chain_read(const char *pem, size_t max, const char *field, struct cp_chai
         return -1;
     BIO *bio = BIO_new_mem_buf(pem, -1);
     X509 *item;
+    bool ignored;
     while (ret_chain->count < CP_CERTIFICATE_AUTHORITIES_MAX &&
-           (item = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+           (item = PEM_read_bio_X509(bio, NULL, on_password, &ignored)))
         ret_chain->items[ret_chain->count++] = item;
     BIO_free(bio);
     bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
@@ -139,15 +150,6 @@ char *cp_chain_common_name(struct gw_arena *arena, X509 *leaf)
 }
 
 /* ---- private keys */
-
-static int on_password(char *buffer, int size, int is_writing, void *asked)
-{
-    (void)buffer;
-    (void)size;
-    (void)is_writing;
-    *(bool *)asked = true;
-    return -1;
-}
 
 static int check_key_labels(const char *pem, struct gw_error *err)
 {

@@ -11,7 +11,8 @@
 #include <time.h>
 
 #define RSA_BITS_MIN 2048
-#define SIGNATURE_SECURITY_BITS_MIN 112 /* SHA-224 has 112, SHA-1 has 63 */
+#define SECURITY_BITS_MIN 112 /* RSA of 2048 bits and SHA-224 have 112, SHA-1 has 63 */
+#define CLOCKS_APART_S 300    /* an authority's may be ahead of ours */
 
 /* ---- the key in a certificate */
 
@@ -33,13 +34,19 @@ static Penstock__Admin__V1__KeyAlgorithm algorithm_of(const EVP_PKEY *key)
     }
 }
 
-/* What agents' TLS library refuses to serve. */
+/* This and the next: what agents' TLS library refuses to serve, and to trust. */
+static bool is_weak(X509 *certificate)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(certificate);
+    return !key || EVP_PKEY_get_security_bits(key) < SECURITY_BITS_MIN;
+}
+
 static bool is_signed_weakly(X509 *certificate)
 {
     int bits;
     bool is_self_signed = X509_get_extension_flags(certificate) & EXFLAG_SS;
     return !is_self_signed && X509_get_signature_info(certificate, NULL, NULL, &bits, NULL) == 1 &&
-           bits < SIGNATURE_SECURITY_BITS_MIN;
+           bits < SECURITY_BITS_MIN;
 }
 
 /* ---- the chain */
@@ -66,13 +73,38 @@ static int64_t seconds_of(const ASN1_TIME *time)
     return time && ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : 0;
 }
 
-static void check_time(X509 *leaf, int64_t now_s, const char *field, struct gw_error *err)
+/* Callers look at the whole chain. */
+static void check_times(const struct cp_chain *chain, int64_t now_s, const char *field,
+                        struct gw_error *err)
 {
-    int64_t end_s = seconds_of(X509_get0_notAfter(leaf));
-    if (end_s <= now_s)
-        (void)gw_fail_field(err, field, "has expired");
-    else if (end_s >= CP_CERTIFICATE_LAST_S)
+    for (size_t i = 0; i < chain->count; i++) {
+        const char *wrong = NULL;
+        if (seconds_of(X509_get0_notAfter(chain->items[i])) <= now_s)
+            wrong = "has expired";
+        else if (seconds_of(X509_get0_notBefore(chain->items[i])) > now_s + CLOCKS_APART_S)
+            wrong = "is not valid yet";
+        if (wrong) {
+            (void)gw_fail_field(err, field, "certificate %zu %s", i + 1, wrong);
+            return;
+        }
+    }
+    if (seconds_of(X509_get0_notAfter(chain->items[0])) >= CP_CERTIFICATE_LAST_S)
         (void)gw_fail_field(err, field, "must expire before 2038-01-19T03:14:07Z");
+}
+
+static void check_strength(const struct cp_chain *chain, const char *field, struct gw_error *err)
+{
+    for (size_t i = 0; i < chain->count; i++) {
+        const char *wrong = NULL;
+        if (is_weak(chain->items[i]))
+            wrong = "have a key as good as RSA of 2048 bits";
+        else if (is_signed_weakly(chain->items[i]))
+            wrong = "be signed with SHA-256 or better";
+        if (wrong) {
+            (void)gw_fail_field(err, field, "certificate %zu must %s", i + 1, wrong);
+            return;
+        }
+    }
 }
 
 static bool has_usage(X509 *leaf)
@@ -109,13 +141,11 @@ static bool check_chain(const cp_certificate *certificate, const cp_certificate 
     check_leaf(ret_chain->items[0], field, err);
     bool is_known = before && strcmp(certificate->certificate_pem, before->certificate_pem) == 0;
     if (err->violation_count == found && !is_known)
-        check_time(ret_chain->items[0], now_s, field, err);
+        check_times(ret_chain, now_s, field, err);
     if (err->violation_count == found)
         check_order(ret_chain, field, err);
-    for (size_t i = 0; i < ret_chain->count && err->violation_count == found; i++)
-        if (is_signed_weakly(ret_chain->items[i]))
-            (void)gw_fail_field(err, field, "certificate %zu must be signed with SHA-256 or better",
-                                i + 1);
+    if (err->violation_count == found)
+        check_strength(ret_chain, field, err);
     return true;
 }
 
@@ -167,6 +197,9 @@ static void check_authorities(const cp_certificate *certificate, const cp_certif
     for (size_t i = 0; i < list.count && !is_known; i++) {
         if (X509_check_ca(list.items[i]) == 0)
             (void)gw_fail_field(err, field, "certificate %zu is not an authority's", i + 1);
+        else if (is_weak(list.items[i]))
+            (void)gw_fail_field(
+                err, field, "certificate %zu must have a key as good as RSA of 2048 bits", i + 1);
         else if (seconds_of(X509_get0_notAfter(list.items[i])) <= now_s)
             (void)gw_fail_field(err, field, "certificate %zu has expired", i + 1);
     }

@@ -4,6 +4,8 @@
 #include "controlplane/model/test_certificates.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 static struct gw_arena arena;
 static struct gw_error err;
@@ -151,6 +153,58 @@ static void weak_and_short_lived_ones_are_refused(void **state)
     good(with(last.pem, last.key_pem), NULL);
 }
 
+/* Callers refuse the whole of it, and agents do not serve what is weak. */
+static void the_chain_is_as_good_as_the_leaf(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        struct test_wish wish;
+    } cases[] = {
+        {"certificate 2 has expired", {.end_s = TEST_NOW_S}},
+        {"certificate 2 is not valid yet", {.begin_s = TEST_NOW_S + 301}},
+        {"certificate 2 must have a key as good", {.rsa_bits = 1024}},
+    };
+    for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
+        struct test_wish wish = cases[i].wish;
+        wish.constraints = "CA:TRUE";
+        struct test_certificate issuer = test_issue(&arena, "issuer", &wish);
+        struct test_certificate made = test_issue(
+            &arena, "made", &(struct test_wish){.names = "DNS:a.example.com", .issuer = &issuer});
+        bad(with(join(made.pem, issuer.pem), made.key_pem), NULL, "certificate_pem", cases[i].says);
+    }
+    BAD_WISH("certificate 1 is not valid yet", .names = "DNS:a.example.com",
+             .begin_s = TEST_NOW_S + 301);
+    struct test_certificate new =
+        test_issue(&arena, "new",
+                   &(struct test_wish){.names = "DNS:a.example.com", .begin_s = TEST_NOW_S + 300});
+    good(with(new.pem, new.key_pem), NULL);
+}
+
+/* Nobody is asked for a password: with a terminal, the call would wait for it. */
+static void encrypted_pem_is_refused_at_once(void **state)
+{
+    (void)state;
+    const char *end = strchr(leaf.pem, '\n') + 1;
+    gw_str begin = gw_str_n(leaf.pem, (size_t)(end - leaf.pem));
+    char *locked =
+        (char *)(uintptr_t)gw_arena_printf(&arena,
+                                           "%.*sProc-Type: 4,ENCRYPTED\nDEK-Info: "
+                                           "AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n%s",
+                                           GW_STR_ARG(begin), end)
+            .ptr;
+    int asked[2], terminal = dup(STDIN_FILENO);
+    assert_int_equal(pipe(asked), 0); /* who asks here gets an answer */
+    assert_int_equal(write(asked[1], "secret\n", 7), 7);
+    dup2(asked[0], STDIN_FILENO);
+    bad(with(locked, leaf.key_pem), NULL, "certificate_pem", "certificate 1 cannot be read");
+    int waiting = 0;
+    assert_int_equal(ioctl(asked[0], FIONREAD, &waiting), 0);
+    dup2(terminal, STDIN_FILENO);
+    close(asked[0]), close(asked[1]), close(terminal);
+    assert_int_equal(waiting, 7);
+}
+
 static void the_key_must_fit_and_be_open(void **state)
 {
     (void)state;
@@ -202,6 +256,10 @@ static void authorities_stand_alone_or_beside(void **state)
         &arena, "old", &(struct test_wish){.constraints = "CA:TRUE", .end_s = TEST_NOW_S - 1});
     message.client_ca_pem = old.pem;
     bad(message, NULL, "client_ca_pem", "certificate 1 has expired");
+    struct test_certificate weak =
+        test_issue(&arena, "weak", &(struct test_wish){.constraints = "CA:TRUE", .rsa_bits = 1024});
+    message.client_ca_pem = weak.pem;
+    bad(message, NULL, "client_ca_pem", "certificate 1 must have a key as good");
     message.client_ca_pem = authority.key_pem;
     bad(message, NULL, "client_ca_pem", "private key");
 }
@@ -280,6 +338,8 @@ int main(void)
         cmocka_unit_test(the_chain_goes_from_the_leaf_up),
         cmocka_unit_test(what_is_no_pem_of_certificates_is_refused),
         cmocka_unit_test(weak_and_short_lived_ones_are_refused),
+        cmocka_unit_test(the_chain_is_as_good_as_the_leaf),
+        cmocka_unit_test(encrypted_pem_is_refused_at_once),
         cmocka_unit_test(the_key_must_fit_and_be_open),
         cmocka_unit_test(the_stored_key_stays_when_it_fits),
         cmocka_unit_test(what_has_expired_meanwhile_may_be_described),

@@ -25,7 +25,7 @@ struct test_wish {
     const char *names; /* "DNS:a.example.com,IP:127.0.0.1" */
     const char *usage, *extended_usage, *constraints;
     const struct test_certificate *issuer;
-    int64_t end_s;
+    int64_t begin_s, end_s;
     const EVP_MD *digest;
 };
 
@@ -75,7 +75,8 @@ static inline struct test_certificate test_issue(struct gw_arena *arena, const c
     assert_non_null(made.key);
     X509_set_version(made.x509, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(made.x509), serial++);
-    ASN1_TIME_set(X509_getm_notBefore(made.x509), TEST_NOW_S - 86400);
+    ASN1_TIME_set(X509_getm_notBefore(made.x509),
+                  wish->begin_s ? wish->begin_s : TEST_NOW_S - 86400);
     ASN1_TIME_set(X509_getm_notAfter(made.x509), wish->end_s ? wish->end_s : TEST_NOW_S + 86400);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(made.x509), "CN", MBSTRING_UTF8,
                                (const unsigned char *)common_name, -1, -1, 0);

@@ -125,6 +125,29 @@ static int check_user(void *arg, const char *domain, struct gw_error *err)
     return cp_domain_takes(users->call, (const cp_domain *)stored.message, users->certificate, err);
 }
 
+/* ---- APIs that use it toward their backends */
+
+/* Without the gateway's certificate backends refuse it; without authorities of its own any
+ * authority's backend would do. */
+static int check_backends(const struct cp_call *call, const cp_certificate *before,
+                          const cp_certificate *after, struct gw_error *err)
+{
+    static const enum cp_kind_id kinds[] = {CP_KIND_API, CP_KIND_RELEASE};
+    const char *lost = *before->client_ca_pem && !*after->client_ca_pem       ? "client_ca_pem"
+                       : *before->certificate_pem && !*after->certificate_pem ? "certificate_pem"
+                                                                              : NULL;
+    for (size_t i = 0; lost && i < GW_ARRAY_LEN(kinds); i++) {
+        struct cp_page page;
+        if (cp_referrers(call, kinds[i], CP_KIND_CERTIFICATE, before->name, 1, &page, err) < 0)
+            return -1;
+        if (page.count > 0)
+            return gw_fail(err, GW_FAILED_PRECONDITION,
+                           "%.*s uses it toward its backend, and would lose its %s",
+                           GW_STR_ARG(page.kvs[0].value), lost);
+    }
+    return 0;
+}
+
 static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,
                    const ProtobufCMessage *before, struct gw_error *err)
 {
@@ -132,7 +155,8 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
     const char *name = users.certificate->name;
     if (!before || cp_certificate_is_as_good((const cp_certificate *)before, users.certificate))
         return 0;
-    if (cp_change_guard(call, change, CP_KIND_CERTIFICATE, name, err) < 0)
+    if (cp_change_guard(call, change, CP_KIND_CERTIFICATE, name, err) < 0 ||
+        check_backends(call, (const cp_certificate *)before, users.certificate, err) < 0)
         return -1;
     return cp_each_referrer(call, CP_KIND_DOMAIN, CP_KIND_CERTIFICATE, name, check_user, &users,
                             err);

@@ -13,17 +13,21 @@ static struct test_certificate shop, renewed, rsa, other, authority;
 
 static struct test_certificate issue(const char *names, unsigned rsa_bits)
 {
-    struct test_wish wish = {
-        .names = names, .rsa_bits = rsa_bits, .issuer = &authority, .end_s = time(NULL) + 86400};
+    struct test_wish wish = {.names = names,
+                             .rsa_bits = rsa_bits,
+                             .issuer = &authority,
+                             .begin_s = time(NULL) - 1,
+                             .end_s = time(NULL) + 86400};
     return test_issue(&made, "shop", &wish);
 }
 
 static int make(void **state)
 {
     (void)state;
-    authority =
-        test_issue(&made, "authority",
-                   &(struct test_wish){.constraints = "CA:TRUE", .end_s = time(NULL) + 86400});
+    authority = test_issue(&made, "authority",
+                           &(struct test_wish){.constraints = "CA:TRUE",
+                                               .begin_s = time(NULL) - 1,
+                                               .end_s = time(NULL) + 86400});
     shop = issue("DNS:shop.example.com", 0);
     renewed = issue("DNS:shop.example.com,DNS:new.example.com", 0);
     rsa = issue("DNS:*.example.com", 2048);
@@ -358,6 +362,35 @@ static void backends_use_it_as_drafts_and_as_releases(void **state)
     ok(f, &cp_certificate_service, "DeleteCertificate", "{\"name\": \"" SHOP "\"}");
 }
 
+/* Else the agents would show their backends nothing, or trust any authority's. */
+static void backends_keep_what_they_are_met_with(void **state)
+{
+    struct fixture *f = *state;
+    const char *both = gw_arena_printf(&backstage.arena, "%s, \"clientCaPem\": \"%s\"", pair(shop),
+                                       quoted(authority.pem))
+                           .ptr;
+    create_certificate(f, "shop", both);
+    ok(f, &cp_api_service, "CreateApi", mutual("a", SHOP));
+    const char *const lost[] = {"client_ca_pem", "certificate_pem"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(lost); i++) {
+        refused(f, GW_FAILED_PRECONDITION, &cp_certificate_service, "UpdateCertificate",
+                updating("\"displayName\": \"\"", lost[i]));
+        ASSERT_HAS(f->err.message, API " uses it toward its backend");
+        ASSERT_HAS(f->err.message, lost[i]);
+    }
+    ok(f, &cp_certificate_service, "UpdateCertificate", updating(pair(other), ""));
+    publish(f, API);
+    ok(f, &cp_api_service, "UpdateApi",
+       "{\"api\": {\"name\": \"" API "\", \"backend\": {\"mock\": {}}}}");
+    refused(f, GW_FAILED_PRECONDITION, &cp_certificate_service, "UpdateCertificate",
+            updating("\"displayName\": \"\"", "client_ca_pem"));
+    ASSERT_HAS(f->err.message, API "/releases/RELEASE-1");
+    unpublish(f, API);
+    ok(f, &cp_api_service, "DeleteApi", "{\"name\": \"" API "\"}");
+    ok(f, &cp_certificate_service, "UpdateCertificate",
+       updating("\"displayName\": \"\"", "client_ca_pem"));
+}
+
 static void every_call_of_the_store_may_fail(void **state)
 {
     struct fixture *f = *state;
@@ -388,6 +421,7 @@ int main(void)
         STAGED(who_comes_meanwhile_is_seen),
         STAGED(what_changes_meanwhile_is_checked_again),
         STAGED(backends_use_it_as_drafts_and_as_releases),
+        STAGED(backends_keep_what_they_are_met_with),
         STAGED(every_call_of_the_store_may_fail),
     };
     return cmocka_run_group_tests(tests, make, done);
