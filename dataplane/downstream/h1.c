@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Behind a FIN: until it is asked whether somebody still reads, twice as long each time; and for
+ * the reset that is the answer of nobody. Where nothing can be asked (HTTP/1.0), for an answer. */
+#define PROBE_MS 1000
+#define PROBES_MAX 5
+#define PROBE_ANSWER_MS 250
 #define HALF_CLOSED_MS 3000
 /* After the last answer, what still comes is read and dropped, so that no reset overtakes the
  * answer: many callers write a whole upload before they read. */
@@ -55,6 +60,7 @@ static void begin_head(struct dp_h1_connection *c)
     c->downstream.sink = (struct dp_sink){0};
     c->head_sent = c->answer_done = c->broken = c->reading = c->continued = false;
     c->keep_alive = c->half_closed = false;
+    c->probes = 0;
     c->out_kind = DP_BODY_NONE;
     c->downstream.framing = (struct dp_h1_framing){.minor = 1};
     c->body = (struct dp_h1_body){.done = true};
@@ -84,10 +90,37 @@ static void parse_head(struct dp_h1_connection *c)
     c->base.server->handler->head(c->request);
 }
 
+/* FIN behind a whole request: either the caller has left, or it has said all that it wants to say
+ * and waits for the answer. Only what is written to it tells: nobody answers with a reset. */
+static void watch_half(struct dp_h1_connection *c)
+{
+    gw_msec after_ms = PROBE_MS << GW_MIN(c->probes / 2, PROBES_MAX);
+    if (!c->head_sent && c->downstream.framing.minor == 0)
+        after_ms = HALF_CLOSED_MS;
+    else if (c->probes % 2)
+        after_ms = PROBE_ANSWER_MS;
+    arm(c, after_ms);
+}
+
+static void on_watch(struct dp_h1_connection *c)
+{
+    bool is_over = !c->head_sent && c->downstream.framing.minor == 0;
+    if (is_over || dp_conn_is_reset(&c->base.conn)) {
+        leave(c);
+        return;
+    }
+    if (c->probes % 2)
+        c->probes++;
+    else if (c->probes < 2 * PROBES_MAX && dp_h1_probe(c))
+        c->probes++;
+    watch_half(c);
+}
+
+/* No byte of the request is due. */
 static void stop_body_timer(struct dp_h1_connection *c)
 {
-    if (c->half_closed && !c->head_sent)
-        dp_loop_arm(c->base.server->loop, &c->base.timer, HALF_CLOSED_MS);
+    if (c->half_closed)
+        watch_half(c);
     else
         dp_timer_stop(&c->base.timer);
 }
@@ -242,16 +275,14 @@ static size_t expected_bytes(const struct dp_h1_connection *c)
     return c->body.kind == DP_BODY_LENGTH ? (size_t)c->body.left : DP_BLOCK_BODY;
 }
 
-/* FIN behind a whole request: either the caller has left, or it has said all that it wants to say
- * and waits for the answer. One that begins soon goes out; if nobody is there, writing tells. */
 static void hear_end(struct dp_h1_connection *c)
 {
     dp_conn_pause(&c->base.conn);
     c->half_closed = true;
     if (!c->body.done)
         pump_body(c); /* what has come of it may be all */
-    else if (!c->head_sent)
-        dp_loop_arm(c->base.server->loop, &c->base.timer, HALF_CLOSED_MS);
+    else if (!c->base.conn.blocked)
+        watch_half(c);
 }
 
 static void on_readable(struct dp_conn *conn)
@@ -283,7 +314,7 @@ static void on_drained(struct dp_conn *conn)
     if (c->reading && !c->body.done)
         arm(c, c->base.server->limits.body_timeout_ms);
     else
-        dp_timer_stop(&c->base.timer);
+        stop_body_timer(c);
     if (c->answer_done) {
         c->answer_done = false;
         if (c->out_kind == DP_BODY_TUNNEL)
@@ -331,7 +362,7 @@ static void on_request_timeout(struct dp_h1_connection *c)
         stats->write_timeouts++;
         leave(c);
     } else if (c->half_closed) {
-        leave(c);
+        on_watch(c);
     } else {
         stats->body_timeouts++;
         report(c, DP_FAULT_BODY_TIMEOUT, 0);

@@ -64,8 +64,6 @@ static void send_head(struct dp_downstream *downstream, const struct dp_downstre
     framing.upgrade = answer->kind == DP_BODY_TUNNEL;
     framing.keep_alive = c->downstream.framing.keep_alive && !framing.upgrade && !answer->close &&
                          !c->broken && !is_last && !c->base.server->draining && may_discard_rest(c);
-    if (c->half_closed)
-        dp_timer_stop(&c->base.timer);
     dp_h1_framing_for_reader(&framing, c->downstream.framing.minor);
     c->keep_alive = framing.keep_alive;
     c->out_kind = framing.kind;
@@ -104,6 +102,19 @@ static void send_end(struct dp_downstream *downstream, const struct dp_headers *
     if (c->base.conn.blocked) /* a tunnel had no limit before */
         dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.write_timeout_ms);
     dp_conn_touch(&c->base.conn);
+}
+
+/* RFC 9110 15.2: 100 is for whoever did not expect it to ignore; RFC 9112 7.1: the size of the next
+ * chunk may begin with zeros. */
+bool dp_h1_probe(struct dp_h1_connection *c)
+{
+    if (!c->head_sent && c->downstream.framing.minor > 0)
+        dp_conn_send(&c->base.conn, GW_STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    else if (c->head_sent && c->out_kind == DP_BODY_CHUNKED && !c->answer_done)
+        dp_conn_send(&c->base.conn, GW_STR("0"));
+    else
+        return false;
+    return true;
 }
 
 const struct dp_downstream_ops dp_h1_downstream_ops = {

@@ -35,6 +35,7 @@ struct dp_h1_connection {
     bool keep_alive;  /* after this answer; decided with its head */
     bool broken;      /* where the next request starts is not known */
     bool half_closed; /* FIN came behind the request */
+    uint8_t probes;   /* steps of asking since then whether anybody is still there */
     gw_msec linger_until_ms;
 };
 
@@ -44,6 +45,8 @@ void dp_h1_connection_new(struct dp_server *server, int fd, const struct dp_call
 void dp_h1_read_body(struct dp_downstream *downstream, bool on);
 void dp_h1_finish(struct dp_downstream *downstream);
 void dp_h1_abort(struct dp_downstream *downstream);
+/* A few bytes that mean nothing to who still reads. False: none may be sent now. */
+bool dp_h1_probe(struct dp_h1_connection *c);
 extern const struct dp_downstream_ops dp_h1_downstream_ops; /* in h1_answer.c */
 
 static inline struct dp_h1_connection *dp_h1_connection_of(const struct dp_downstream *downstream)

@@ -335,6 +335,13 @@ ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want)
     return errno == EINTR ? -EAGAIN : -errno;
 }
 
+bool dp_conn_is_reset(const struct dp_conn *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    return conn->error || getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error;
+}
+
 void dp_conn_pause(struct dp_conn *conn)
 {
     ev_io_stop(conn->loop->ev, &conn->reader);

@@ -67,6 +67,8 @@ GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
  * on to the sink: by splice as far as its socket has room, the rest behind its output. Only while
  * nothing read before is unsent. -EOPNOTSUPP: not now, or not here (TLS): read and send. */
 GW_MUST_CHECK ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most);
+/* The peer has reset it, or the network did: also where nobody reads, which else would tell. */
+bool dp_conn_is_reset(const struct dp_conn *conn);
 /* Stops and starts reading. Each change may cost a system call: for backpressure only. */
 void dp_conn_pause(struct dp_conn *conn);
 void dp_conn_resume(struct dp_conn *conn);
