@@ -74,16 +74,17 @@ static ptrdiff_t write_encrypted(struct dp_conn *conn, gw_str extra)
 
 /* send and recv are cheaper than write and read: they go to the socket without the layers of files.
  */
-static ssize_t send_parts(int fd, struct iovec *parts, size_t count)
+static ssize_t send_parts(int fd, struct iovec *parts, size_t count, int flags)
 {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
     if (count == 1)
-        return send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
-    return sendmsg(fd, &message, MSG_NOSIGNAL);
+        return send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL | flags);
+    return sendmsg(fd, &message, MSG_NOSIGNAL | flags);
 }
 
-/* Writes the output and then `extra`; how much of both was taken, or -errno. */
-static ptrdiff_t write_out(struct dp_conn *conn, gw_str extra)
+/* Writes the output and then `extra`; how much of both was taken, or -errno. flags: 0 or MSG_MORE.
+ */
+static ptrdiff_t write_out(struct dp_conn *conn, gw_str extra, int flags)
 {
     struct dp_block *output = conn->output;
     struct iovec parts[2];
@@ -94,7 +95,7 @@ static ptrdiff_t write_out(struct dp_conn *conn, gw_str extra)
         parts[count++] = (struct iovec){output->data + output->start, output->end - output->start};
     if (extra.len)
         parts[count++] = (struct iovec){(void *)(uintptr_t)extra.ptr, extra.len};
-    ssize_t n = send_parts(conn->fd, parts, count);
+    ssize_t n = send_parts(conn->fd, parts, count, flags);
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -156,7 +157,7 @@ static void flush(struct dp_task *task)
         return;
     }
     if (has_output(conn) && !conn->blocked) {
-        ptrdiff_t n = write_out(conn, GW_STR_NONE);
+        ptrdiff_t n = write_out(conn, GW_STR_NONE, 0);
         if (n < 0) {
             conn->error = (int)n;
             conn->events->failed(conn, conn->error);
@@ -377,7 +378,7 @@ void dp_conn_send(struct dp_conn *conn, gw_str bytes)
     if (conn->fd < 0 || conn->error || bytes.len == 0)
         return;
     if (bytes.len > COPY_BYTES_MAX && !conn->blocked && !is_shaking_hands(conn)) {
-        ptrdiff_t n = write_out(conn, bytes);
+        ptrdiff_t n = write_out(conn, bytes, 0);
         if (n < 0) {
             fail(conn, (int)n);
             return;
@@ -396,11 +397,22 @@ void dp_conn_touch(struct dp_conn *conn)
         dp_loop_flush_later(conn->loop, &conn->flush);
 }
 
-void dp_conn_push(struct dp_conn *conn)
+static void push(struct dp_conn *conn, int flags)
 {
     if (conn->fd < 0 || conn->error || conn->blocked || !conn->output || is_shaking_hands(conn))
         return;
-    ptrdiff_t n = write_out(conn, GW_STR_NONE);
+    ptrdiff_t n = write_out(conn, GW_STR_NONE, flags);
     if (n > 0)
         (void)consume_output(conn, (size_t)n); /* there was nothing beyond */
+}
+
+void dp_conn_push(struct dp_conn *conn)
+{
+    push(conn, 0);
+}
+
+bool dp_conn_push_first(struct dp_conn *conn)
+{
+    push(conn, MSG_MORE);
+    return !conn->output;
 }

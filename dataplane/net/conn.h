@@ -64,8 +64,8 @@ void dp_conn_shutdown(struct dp_conn *conn);
  * want: see dp_input_room. -ENOBUFS: there is no room. */
 GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
 /* As dp_conn_read, but what is read, at most `most` bytes and never more than DP_SPLICE_BYTES, goes
- * on to the sink: by splice as far as its socket has room, the rest behind its output. Only while
- * nothing read before is unsent. -EOPNOTSUPP: not now, or not here (TLS): read and send. */
+ * on to the sink, behind its output: by splice as far as its socket has room, the rest is queued.
+ * -EOPNOTSUPP: not now (the sink is blocked), or not here (TLS): read and send. */
 GW_MUST_CHECK ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most);
 /* The peer has reset it, or the network did: also where nobody reads, which else would tell. */
 bool dp_conn_is_reset(const struct dp_conn *conn);
@@ -84,6 +84,9 @@ void dp_conn_touch(struct dp_conn *conn);
 /* One write of what is queued, as far as the kernel takes it; for before a close. Never calls back.
  */
 void dp_conn_push(struct dp_conn *conn);
+/* The same, for output that is to leave together with what is written to the socket right after.
+ * False: the kernel has no room for all of it. */
+GW_MUST_CHECK bool dp_conn_push_first(struct dp_conn *conn);
 /* Bytes given to dp_conn_send that no write has taken yet. */
 static inline size_t dp_conn_pending(const struct dp_conn *conn)
 {

@@ -97,8 +97,8 @@ static void leave_held_block(struct dp_input *input, struct dp_blocks *blocks, s
 char *dp_input_room(struct dp_input *input, struct dp_blocks *blocks, size_t want, size_t *ret_room)
 {
     if (!input->block) {
-        size_t bytes = GW_MIN(want, (size_t)DP_BLOCK_BODY);
-        input->block = dp_block_take(blocks, GW_MAX(bytes, (size_t)DP_BLOCK_HEAD));
+        size_t bytes = want == 0 ? DP_BLOCK_HEAD : GW_MIN(want, (size_t)DP_BLOCK_BODY);
+        input->block = dp_block_take(blocks, bytes);
     }
     struct dp_block *block = input->block;
     uint32_t room = block->capacity - block->end;

@@ -46,8 +46,8 @@ static inline gw_str dp_input_view(const struct dp_input *input)
     return block ? gw_str_n(block->data + block->start, block->end - block->start) : GW_STR_NONE;
 }
 
-/* Where to read to. `want` is how much is expected: a large number gets a large block. NULL:
- * DP_BLOCK_MAX bytes are unread. */
+/* Where to read to. `want` is how much is expected, 0: a head; a new block has about that much
+ * room. NULL: DP_BLOCK_MAX bytes are unread. */
 char *dp_input_room(struct dp_input *input, struct dp_blocks *blocks, size_t want,
                     size_t *ret_room);
 /* Room left without growing; for bytes that nobody waits for yet. */

@@ -20,12 +20,9 @@ static bool has_pipe(struct dp_loop *loop)
     return true;
 }
 
-static bool is_ready(struct dp_conn *out)
+static bool is_ready(const struct dp_conn *out)
 {
-    if (out->tls || out->fd < 0 || out->error || out->connecting || out->blocked)
-        return false;
-    dp_conn_push(out);
-    return !out->output && !out->error;
+    return !out->tls && out->fd >= 0 && !out->error && !out->connecting && !out->blocked;
 }
 
 /* Nobody gets what is in the pipe. */
@@ -77,6 +74,9 @@ ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t mo
     if (n <= 0)
         return n < 0 ? -errno : 0;
     sink->bytes += (uint64_t)n;
-    empty_into(out, (size_t)n);
+    if (dp_conn_push_first(out)) /* a head leaves in one segment with what follows */
+        empty_into(out, (size_t)n);
+    else
+        queue_rest(out, (size_t)n);
     return n;
 }

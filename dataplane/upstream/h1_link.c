@@ -72,6 +72,7 @@ static void parse_head(struct dp_h1_link *link)
     }
     dp_input_hold(&link->conn.input);
     link->phase = DP_LINK_BODY;
+    link->passes_by = false;
     dp_h1_body_init(&link->body, &call->framing, &dp_h1_limits_default, call->arena);
     dp_call_answered(call);
     pump(&link->base); /* nothing when the call has left, or goes on elsewhere */
@@ -195,7 +196,7 @@ static void take_end(struct dp_h1_link *link, bool broken)
 static size_t expected_bytes(const struct dp_h1_link *link)
 {
     if (link->phase != DP_LINK_BODY)
-        return 0;
+        return link->passes_by ? DP_BLOCK_SMALL : 0;
     return link->body.kind == DP_BODY_LENGTH ? (size_t)link->body.left : DP_BLOCK_BODY;
 }
 
@@ -228,7 +229,7 @@ static bool pass_by(struct dp_h1_link *link)
         take_end(link, n < 0);
         return true;
     }
-    link->read_all_it_could = true;
+    link->read_all_it_could = link->passes_by = true;
     call->bytes_in += (uint64_t)n;
     dp_h1_body_skip(&link->body, (uint64_t)n);
     if (link->body.done) {
