@@ -84,6 +84,7 @@ void dp_exchange_resume(struct dp_exchange *x, enum dp_verdict verdict)
 static void forget_call(struct dp_flow *flow)
 {
     flow->calling = false;
+    flow->downstream->body_sink = NULL;
     dp_downstream_read_body(flow->downstream, false);
 }
 
@@ -130,6 +131,7 @@ static uint64_t body_limit(const struct dp_flow *flow)
 static void on_want_body(struct dp_upstream_call *call, bool on)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
+    flow->downstream->body_sink = on ? dp_upstream_sink(call) : NULL;
     dp_downstream_read_body(flow->downstream, on);
 }
 

@@ -1,8 +1,9 @@
-"""Large answers, which pass from socket to socket: whole, in order, counted, to slow readers and from broken backends."""
+"""Large bodies, which pass from socket to socket: whole, in order, counted, to slow readers and from broken peers."""
 import hashlib
 import json
 import random
 import socket
+import threading
 
 import pytest
 
@@ -45,6 +46,13 @@ def test_bodies_of_all_sizes_on_one_connection(files):
         for name in [*BODIES, "small", "odd", "large", "small"]:
             answer = get(connection, name, files.host).read()
             assert answer.status == 200 and answer.body == BODIES[name]
+
+
+def test_they_pass_without_a_copy(files):
+    with Connection(files.agent.port) as connection:
+        for name in BODIES:
+            get(connection, name, files.host).read()
+    until(lambda: files.agent.metric("penstock_agent_spliced_bytes_total") > SIZES["large"] / 2, "the metric")
 
 
 def test_the_log_counts_what_passed(files):
@@ -97,3 +105,111 @@ def test_what_a_backend_says_behind_the_body_is_not_passed(gateway, script):
     with Connection(gateway.agent.port) as connection:
         for _ in range(5):
             assert get(connection, "", gateway.host).read().body == BODIES["odd"]
+
+
+def take(connection, head, rest):
+    """Answers with the digest of the upload."""
+    length, digest = int(dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])[b"Content-Length"]), hashlib.sha256(rest)
+    got = len(rest)
+    while got < length:
+        data = connection.recv(1 << 20)
+        if not data:
+            return False
+        digest.update(data)
+        got += len(data)
+    text = f"{got} {digest.hexdigest()}".encode()
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+    return True
+
+
+def digest_of(name):
+    return f"{SIZES[name]} {hashlib.sha256(BODIES[name]).hexdigest()}".encode()
+
+
+@pytest.fixture
+def uploads(gateway, script):
+    script.answer = take
+    gateway.group("uploads")
+    gateway.publish(gateway.api("uploads/all", "/", match="PREFIX", method="POST",
+                                backend={"http": {"address": script.address}}))
+    return gateway
+
+
+def post(connection, name, host, *fields):
+    lines = "".join(f"{field}\r\n" for field in fields)
+    return connection.send(f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {SIZES[name]}\r\n{lines}\r\n")
+
+
+def test_uploads_of_all_sizes_on_one_connection(uploads):
+    with Connection(uploads.agent.port) as connection:
+        for name in [*BODIES, "small", "odd", "large", "small"]:
+            post(connection, name, uploads.host).socket.sendall(BODIES[name])
+            assert connection.read().body == digest_of(name)
+    until(lambda: uploads.agent.metric("penstock_agent_spliced_bytes_total") > SIZES["large"], "the metric")
+    lines = until(lambda: (got := uploads.agent.access_log.read_text().splitlines())[7:] and got, "all lines")
+    line = json.loads(lines[3])
+    assert 0 < line["bytes_in"] - SIZES["large"] < 200
+
+
+def test_an_upload_waits_for_a_backend_that_reads_slowly(uploads, script):
+    holds = threading.Event()
+
+    def slow(connection, head, rest):
+        assert holds.wait(20)
+        return take(connection, head, rest)
+    script.answer = slow
+    with Connection(uploads.agent.port) as connection:
+        post(connection, "large", uploads.host)
+        sender = threading.Thread(target=connection.socket.sendall, args=(BODIES["large"],))
+        sender.start()
+        until(lambda: len(script.heads) == 1, "the head to arrive")
+        holds.set()
+        assert connection.read().body == digest_of("large")
+        sender.join()
+
+
+def test_an_upload_that_is_cut_is_cut_for_the_backend(uploads, script):
+    ends = []
+    script.answer = lambda connection, head, rest: ends.append(take(connection, head, rest))
+    for _ in range(5):
+        with Connection(uploads.agent.port) as connection:
+            post(connection, "large", uploads.host).socket.sendall(BODIES["large"][:700_000])
+            until(lambda: uploads.agent.metric("penstock_agent_upstream_connections") == 1, "the backend to be asked")
+        until(lambda: uploads.agent.metric("penstock_agent_upstream_connections") == 0, "its connection to close")
+    until(lambda: ends == [False] * 5, "the backend to see the end")
+
+
+def test_a_backend_may_answer_before_it_has_read_an_upload(uploads, script):
+    script.says(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n")
+    for _ in range(5):
+        with Connection(uploads.agent.port) as connection:
+            post(connection, "large", uploads.host).socket.sendall(BODIES["large"][:200_000])
+            answer = connection.read()
+            assert answer.status in (413, 502)  # 502: the backend's reset overtook its answer
+    script.answer = take
+    with Connection(uploads.agent.port) as connection:
+        post(connection, "odd", uploads.host).socket.sendall(BODIES["odd"])
+        assert connection.read().body == digest_of("odd")
+
+
+def test_an_upload_may_be_the_last_that_its_caller_says(uploads):
+    with Connection(uploads.agent.port) as connection:
+        post(connection, "odd", uploads.host).socket.sendall(BODIES["odd"])
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert connection.read().body == digest_of("odd")
+
+
+def test_what_follows_an_upload_is_the_next_request(uploads):
+    with Connection(uploads.agent.port) as connection:
+        post(connection, "odd", uploads.host).socket.sendall(
+            BODIES["odd"] + f"POST / HTTP/1.1\r\nHost: {uploads.host}\r\nContent-Length: 200\r\n\r\n".encode() + BODIES["small"])
+        assert connection.read().body == digest_of("odd")
+        assert connection.read().body == digest_of("small")
+
+
+def test_an_upload_waits_to_be_asked_for(uploads):
+    with Connection(uploads.agent.port) as connection:
+        post(connection, "odd", uploads.host, "Expect: 100-continue")
+        assert connection.read().status == 100
+        connection.socket.sendall(BODIES["odd"])
+        assert connection.read().body == digest_of("odd")

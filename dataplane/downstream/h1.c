@@ -58,6 +58,7 @@ static void begin_head(struct dp_h1_connection *c)
     c->phase = DP_PHASE_HEAD;
     c->downstream.bytes_in = c->downstream.bytes_out = 0;
     c->downstream.sink = (struct dp_sink){0};
+    c->downstream.body_sink = NULL;
     c->head_sent = c->answer_done = c->broken = c->reading = c->continued = false;
     c->keep_alive = c->half_closed = false;
     c->probes = 0;
@@ -285,6 +286,40 @@ static void hear_end(struct dp_h1_connection *c)
         watch_half(c);
 }
 
+/* Large bodies of a known length pass by, when nothing of them is here. */
+static bool may_pass_by(const struct dp_h1_connection *c)
+{
+    return c->phase == DP_PHASE_REQUEST && c->reading && c->downstream.body_sink &&
+           c->body.kind == DP_BODY_LENGTH && c->body.left >= DP_SPLICE_MIN &&
+           dp_input_view(&c->base.conn.input).len == 0;
+}
+
+static void take_passed(struct dp_h1_connection *c, uint64_t bytes)
+{
+    c->downstream.bytes_in += bytes;
+    dp_h1_body_skip(&c->body, bytes);
+    if (c->body.done && !c->base.conn.blocked)
+        stop_body_timer(c);
+    c->base.server->handler->body(c->request, GW_STR_NONE, c->body.done);
+    if (c->reading && !c->body.done)
+        wait_for_body(c);
+}
+
+/* False: it has to be read. */
+static bool pass_by(struct dp_h1_connection *c)
+{
+    ptrdiff_t n = dp_conn_splice(&c->base.conn, c->downstream.body_sink, c->body.left);
+    if (n == -EOPNOTSUPP)
+        return false;
+    if (n > 0)
+        take_passed(c, (uint64_t)n);
+    else if (n == 0)
+        hear_end(c);
+    else if (n != -EAGAIN)
+        leave(c);
+    return true;
+}
+
 static void on_readable(struct dp_conn *conn)
 {
     struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
@@ -292,6 +327,8 @@ static void on_readable(struct dp_conn *conn)
         on_linger(c);
         return;
     }
+    if (may_pass_by(c) && pass_by(c))
+        return;
     bool is_wanted = c->phase != DP_PHASE_REQUEST || (c->reading && !c->body.done);
     if (!is_wanted && dp_input_room_left(&conn->input) == 0) {
         dp_conn_pause(conn); /* what is read ahead is bounded */

@@ -74,6 +74,7 @@ ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t mo
     if (n <= 0)
         return n < 0 ? -errno : 0;
     sink->bytes += (uint64_t)n;
+    conn->loop->spliced_bytes += (uint64_t)n;
     if (dp_conn_push_first(out)) /* a head leaves in one segment with what follows */
         empty_into(out, (size_t)n);
     else

@@ -150,6 +150,9 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
     [DP_METRIC_STREAM_TIMEOUTS] = {"penstock_agent_stream_timeouts_total", COUNTER,
                                    .help = "WebSocket connections and event streams that ended "
                                            "because nothing moved in them."},
+    [DP_METRIC_SPLICED] = {"penstock_agent_spliced_bytes_total", COUNTER,
+                           .help = "Bytes of bodies that went from socket to socket without being "
+                                   "copied."},
     [DP_METRIC_UPSTREAM_SESSIONS] = {"penstock_agent_upstream_http2_sessions", GAUGE,
                                      .help = "Of the connections to backends, those of HTTP/2."},
     [DP_METRIC_UPSTREAM_STREAMS] = {"penstock_agent_upstream_http2_streams", GAUGE,

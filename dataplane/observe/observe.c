@@ -157,6 +157,7 @@ void dp_observe_connections(struct dp_observer *observer, const struct dp_server
         {DP_METRIC_UPSTREAM_RETRIES_REFUSED, 0, upstreams->budget_refusals},
         {DP_METRIC_UPSTREAM_TIMEOUTS, 0, upstreams->timeouts},
         {DP_METRIC_STREAM_TIMEOUTS, 0, upstreams->stream_timeouts},
+        {DP_METRIC_SPLICED, 0, server->loop->spliced_bytes},
         {DP_METRIC_UPSTREAM_SESSIONS, 0, upstreams->h2_sessions},
         {DP_METRIC_UPSTREAM_STREAMS, 0, upstreams->h2_streams},
         {DP_METRIC_UPSTREAM_STREAMS_OPENED, 0, upstreams->h2_requests},

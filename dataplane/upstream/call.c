@@ -133,6 +133,24 @@ static void update_wants_body(struct dp_upstream_call *call)
     set_wants_body(call, !call->body_complete && !call->link->send_failed && has_room(call));
 }
 
+struct dp_sink *dp_upstream_sink(const struct dp_upstream_call *call)
+{
+    struct dp_upstream_link *link = call->link;
+    bool is_plain = call->request->framing.kind == DP_BODY_LENGTH;
+    return link && link->sink.conn && is_plain ? &link->sink : NULL;
+}
+
+/* What went to the sink is not here to be sent again. */
+static void count_passed(struct dp_upstream_call *call)
+{
+    struct dp_sink *sink = &call->link->sink;
+    if (sink->bytes == 0)
+        return;
+    call->bytes_out += sink->bytes;
+    sink->bytes = 0;
+    forget_body(call);
+}
+
 void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
                            const struct dp_headers *trailers)
 {
@@ -146,6 +164,7 @@ void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last
         return;
     }
     keep_sent_body(call, data);
+    count_passed(call);
     struct dp_upstream_link *link = call->link;
     link->ops->send_data(link, data);
     if (call->tunnel)

@@ -416,6 +416,8 @@ int dp_h1_link_connect(struct dp_upstream_call *call, const struct dp_address *a
         dp_h1_link_close(link);
         return error;
     }
+    if (!link->conn.tls)
+        link->base.sink.conn = &link->conn;
     link->base.call = call;
     call->link = &link->base;
     return 0;

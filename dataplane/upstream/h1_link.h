@@ -31,7 +31,7 @@ struct dp_h1_link {
     bool fin_sent;          /* of a tunnel: the caller's end was passed on */
     bool ended, broken;     /* nothing more comes: by FIN, or by an error */
     bool read_all_it_could; /* the last read had no room for more than it got */
-    bool passes_by;         /* the last answer did: of the next one little more than the head is read */
+    bool passes_by; /* the last answer did: of the next one little more than the head is read */
 };
 
 static inline struct dp_h1_link *dp_h1_link_of(struct dp_upstream_link *link)

@@ -32,6 +32,7 @@ struct dp_upstream_link {
     const struct dp_link_ops *ops;
     struct dp_pool *pool;          /* borrowed: it outlives its connections */
     struct dp_upstream_call *call; /* borrowed; NULL: none, or closed */
+    struct dp_sink sink;           /* takes the request's body as it is; conn NULL: it cannot */
     bool blocked;                  /* the backend takes less than it is given */
     bool send_failed;              /* it takes no more; it may have answered before */
 };
