@@ -7,6 +7,7 @@ void dp_connection_init(struct dp_connection *connection, struct dp_server *serv
                         const struct dp_caller *caller)
 {
     connection->server = server;
+    connection->is_fresh = server->draining;
     connection->peer = caller->address;
     connection->local_port = caller->local_port;
     connection->peer_text_len = (uint8_t)dp_address_print(&connection->peer, connection->peer_text);

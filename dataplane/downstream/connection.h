@@ -24,6 +24,7 @@ struct dp_connection {
     struct gw_list node;      /* of server->connections */
     struct dp_timer timer;    /* what for is the protocol's */
     struct dp_h2_session *h2; /* owned; NULL: HTTP/1 is spoken */
+    bool is_fresh;            /* it could not say its first request before the drain */
     uint16_t local_port;      /* 0: not asked yet */
     uint8_t peer_text_len;
     struct dp_address peer;

@@ -435,6 +435,7 @@ static void on_timeout(struct dp_timer *timer)
 static void on_connected(struct dp_conn *conn)
 {
     struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
+    c->base.is_fresh = c->base.server->draining;
     if (gw_str_eq(dp_conn_tls_protocol(conn), GW_STR("h2")))
         switch_to_h2(c);
     else

@@ -58,7 +58,12 @@ void dp_server_close_idle(struct dp_server *server)
     gw_list_each(&server->connections, it)
     {
         struct dp_connection *connection = gw_container_of(it, struct dp_connection, node);
-        connection->protocol->close_idle(connection);
+        if (dp_conn_is_shaking_hands(&connection->conn))
+            continue; /* that has a timeout of its own, and then comes a request */
+        if (connection->is_fresh)
+            connection->is_fresh = false;
+        else
+            connection->protocol->close_idle(connection);
     }
 }
 

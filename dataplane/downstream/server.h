@@ -99,7 +99,8 @@ void dp_server_accept(struct dp_server *server, int fd, const struct dp_caller *
 /* From now on every answer is the last of its connection. */
 void dp_server_drain(struct dp_server *server);
 /* Closes connections that wait for a request and have none coming in: some time after
- * dp_server_drain, because a caller who just sent one would lose it. */
+ * dp_server_drain, because a caller who just sent one would lose it; and again and again, because a
+ * TLS handshake is let be, and who has begun since then is until the next time. */
 void dp_server_close_idle(struct dp_server *server);
 /* Closes all at once; the handler hears GONE. */
 void dp_server_close(struct dp_server *server);

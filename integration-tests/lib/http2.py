@@ -51,11 +51,12 @@ class Frame:
 
 
 class Session:
-    """A connection to 127.0.0.1:port whose beginning is done, acknowledgement included."""
+    """A connection to 127.0.0.1:port, or over something like a socket, whose beginning is done, acknowledgement included."""
 
-    def __init__(self, port, host, settings=((INITIAL_WINDOW_SIZE, 1 << 24),), window=1 << 24, timeout=10, preface=None):
+    def __init__(self, port, host, settings=((INITIAL_WINDOW_SIZE, 1 << 24),), window=1 << 24, timeout=10, preface=None,
+                 over=None):
         self.host, self.next = host, 1
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.socket = over or socket.create_connection(("127.0.0.1", port), timeout)
         self.file = self.socket.makefile("rb")
         self.decoder = hpack.Decoder(max_header_list_size=1 << 20)
         self.send(preface or PREFACE + frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *pair) for pair in settings)))
