@@ -37,10 +37,13 @@ def show(command, stdin=None):
 class Demo:
     def __init__(self, store):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-up-"))
-        self.processes, self.backend, self.authority = [], Echo(), Authority(self.folder)
+        self.store, self.processes, self.authority = store, [], Authority(self.folder)
+        self.backend = Echo(("127.0.0.1", free_port(8000)))  # where the example's file says: it can be edited and applied
+
+    def start(self):
         seal_keys = self.folder / "seal.keys"
         seal_keys.write_text(base64.b64encode(os.urandom(32)).decode() + "\n")
-        url = self.run(Etcd(self.folder)).store if store == "etcd" else None
+        url = self.run(Etcd(self.folder)).store if self.store == "etcd" else None
         self.controlplane = self.run(ControlPlane(self.folder, url, ports=(9440, 9441), extra=("--seal-key-file", seal_keys)))
         self.tls_port = free_port(8443)
         agent = Agent(self.folder, self.controlplane, ports=(8080, 9100))
@@ -50,9 +53,17 @@ class Demo:
 
     def run(self, process):
         print(f"starting {process.name}", flush=True)
-        process.start()
-        self.processes.append(process)
-        return process
+        self.processes.append(process)  # first: a signal may come while it starts
+        return process.start()
+
+    def example(self):
+        """Its file; a copy with another port only if that of the backend is somebody else's."""
+        file = HERE / "example/orders.yaml"
+        if self.backend.port != 8000:
+            copy = self.folder / file.name
+            copy.write_text(file.read_text().replace("port: 8000", f"port: {self.backend.port}"))
+            file = copy
+        return [str(file)]
 
     def call(self, *flags, https=False):
         """curl, as a caller of the API; the status of the answer."""
@@ -75,8 +86,7 @@ class Demo:
 
     def walk(self):
         say("an API, an app that may call it, a limit of three calls a minute")
-        example = (HERE / "example/orders.yaml").read_text().replace("port: 8000", f"port: {self.backend.port}")
-        show([*self.ctl, "apply", "-f", "-"], example)
+        show([*self.ctl, "apply", "-f", *self.example()])
         say("a certificate for its domain; the private key is stored sealed")
         show([*self.ctl, "apply", "-f", "-"], self.certificate())
         code = show([*self.ctl, "create", "-f", "-"], "{kind: AppCode, name: apps/shop/codes/main}").split("code: ")[1].split()[0]
@@ -125,11 +135,12 @@ def main():
     parser.add_argument("--once", action="store_true", help="end after the calls")
     parser.add_argument("--store", choices=("sqlite", "etcd"), default="sqlite")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also when a shell started us in the background
+    endings = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    for number in endings:  # also when a shell started us in the background
         signal.signal(number, signal.default_int_handler)
-    demo = None
+    demo = Demo(options.store)
     try:
-        demo = Demo(options.store)
+        demo.start()
         demo.walk()
         if options.once:
             say("every step worked")
@@ -137,10 +148,12 @@ def main():
             demo.print_addresses()
             signal.pause()
     except KeyboardInterrupt:
-        print()
+        if options.once:
+            raise SystemExit("interrupted") from None
     finally:
-        if demo:
-            demo.stop()
+        for number in endings:  # nothing stays behind, however often somebody says so
+            signal.signal(number, signal.SIG_IGN)
+        demo.stop()
 
 
 if __name__ == "__main__":
