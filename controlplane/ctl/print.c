@@ -213,7 +213,8 @@ void cp_print_error(const struct gw_error *err)
     }
     fprintf(stderr, "Error: %s (%s%s%s%s%s)\n", err->message, gw_code_name(err->code),
             err->apig[0] ? ", " : "", err->apig, err->reason[0] ? ", " : "", err->reason);
-    for (unsigned i = 0; i < err->violation_count; i++)
+    bool is_said = err->violation_count == 1 && strstr(err->message, err->violations[0].rule);
+    for (unsigned i = 0; i < err->violation_count && !is_said; i++)
         fprintf(stderr, "  %s: %s\n", err->violations[i].field, err->violations[i].rule);
 }
 

@@ -194,15 +194,23 @@ static void emit(yaml_emitter_t *emitter, yaml_event_t *event)
         gw_panic("YAML: %s", emitter->problem ? emitter->problem : "cannot write");
 }
 
+static yaml_scalar_style_t style_of(const char *text, size_t len)
+{
+    /* A string that would read as something else needs its quotes. */
+    json_t *plain = plain_scalar(text, len);
+    bool needs_quotes = !json_is_string(plain) || memchr(text, '\r', len) ||
+                        memmem(text, len, "\xc2\x85", 2); /* line breaks that become "\n" */
+    json_decref(plain);
+    if (needs_quotes)
+        return YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+    /* PEM as it is in files. */
+    return memchr(text, '\n', len) ? YAML_LITERAL_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE;
+}
+
 static void emit_scalar(yaml_emitter_t *emitter, const char *text, size_t len, bool is_string)
 {
     yaml_event_t event;
-    yaml_scalar_style_t style = YAML_PLAIN_SCALAR_STYLE;
-    /* A string that would read as something else needs its quotes. */
-    json_t *plain = is_string ? plain_scalar(text, len) : NULL;
-    if (is_string && !json_is_string(plain))
-        style = YAML_DOUBLE_QUOTED_SCALAR_STYLE;
-    json_decref(plain);
+    yaml_scalar_style_t style = is_string ? style_of(text, len) : YAML_PLAIN_SCALAR_STYLE;
     yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)len, 1, 1,
                                  style);
     emit(emitter, &event);

@@ -77,7 +77,10 @@ static void what_is_written_reads_the_same(void **state)
     (void)state;
     static const char source[] =
         "{\"s\":\"true\",\"n\":\"12\",\"t\":\"a: "
-        "b\",\"m\":\"x\\ny\",\"e\":\"\",\"i\":7,\"l\":[{\"k\":\"v\"},[]],\"o\":{}}";
+        "b\",\"m\":\"x\\ny\",\"e\":\"\",\"i\":7,\"l\":[{\"k\":\"v\"},[]],\"o\":{},"
+        "\"lines\":[\"x\\r\\ny\\r\\n\",\" x\\ny\",\"x \\n y "
+        "\",\"x\\n\\n\",\"\\nx\",\"\\n\",\"#\\n- x: y\","
+        "\"x\\u0085y\",\"x\\ty\\n\\tz\",\"true\\n\",\"---\\nx\"]}";
     struct gw_arena arena;
     struct gw_error err;
     gw_arena_init(&arena, 0);
@@ -93,6 +96,18 @@ static void what_is_written_reads_the_same(void **state)
     gw_arena_done(&arena);
 }
 
+static void lines_are_written_as_lines(void **state)
+{
+    (void)state;
+    struct gw_arena arena;
+    gw_arena_init(&arena, 0);
+    json_t *value = json_pack("{s: {s: s}}", "a", "pem", "-----BEGIN X-----\nMII=\n");
+    assert_string_equal(cp_yaml_write(value, &arena).ptr,
+                        "a:\n  pem: |\n    -----BEGIN X-----\n    MII=\n");
+    json_decref(value);
+    gw_arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +115,7 @@ int main(void)
         cmocka_unit_test(what_json_cannot_say_is_refused_with_its_line),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(what_is_written_reads_the_same),
+        cmocka_unit_test(lines_are_written_as_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,6 +135,7 @@ static void weak_and_short_lived_ones_are_refused(void **state)
     (void)state;
     BAD_WISH("2048 bits or more", .rsa_bits = 1024, .names = "DNS:a.example.com");
     BAD_WISH("P-256", .group = "secp256k1", .names = "DNS:a.example.com");
+    BAD_WISH("P-521 by its name", .curve = "explicit", .names = "DNS:a.example.com");
     BAD_WISH("subject alternative name", .rsa_bits = 0);
     BAD_WISH("subject alternative name", .names = "email:me@example.com");
     BAD_WISH("has expired", .names = "DNS:a.example.com", .end_s = TEST_NOW_S);

@@ -7,6 +7,7 @@
 #include "common/arena.h"
 #include "common/test.h"
 
+#include <openssl/core_names.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -22,6 +23,7 @@ struct test_certificate {
 struct test_wish {
     unsigned rsa_bits;
     const char *group; /* "secp384r1" */
+    const char *curve; /* "explicit": not by its name */
     const char *names; /* "DNS:a.example.com,IP:127.0.0.1" */
     const char *usage, *extended_usage, *constraints;
     const struct test_certificate *issuer;
@@ -73,6 +75,9 @@ static inline struct test_certificate test_issue(struct gw_arena *arena, const c
     made.key = wish->rsa_bits ? EVP_RSA_gen(wish->rsa_bits)
                               : EVP_EC_gen(wish->group ? wish->group : "P-256");
     assert_non_null(made.key);
+    if (wish->curve)
+        assert_int_equal(
+            EVP_PKEY_set_utf8_string_param(made.key, OSSL_PKEY_PARAM_EC_ENCODING, wish->curve), 1);
     X509_set_version(made.x509, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(made.x509), serial++);
     ASN1_TIME_set(X509_getm_notBefore(made.x509),
