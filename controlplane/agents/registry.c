@@ -53,6 +53,7 @@ void cp_registry_stop(struct cp_registry *registry)
 {
     pthread_mutex_lock(&registry->lock);
     registry->is_stopped = true;
+    registry->stopped_ms = gw_clock_monotonic_ms();
     pthread_cond_broadcast(&registry->changed);
     pthread_mutex_unlock(&registry->lock);
 }

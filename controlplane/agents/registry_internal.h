@@ -25,6 +25,7 @@ struct cp_registry {
     pthread_mutex_t lock;   /* all below; never held over a call of a session */
     pthread_cond_t changed; /* anything that a rollout may wait for */
     bool is_stopped;
+    gw_msec stopped_ms;      /* monotonic; agents that left since then did so because of it */
     struct gw_map agents;    /* struct cp_known_agent by id; owned */
     struct gw_list sessions; /* struct cp_agent_link.node */
     unsigned session_count, waiters;

@@ -138,11 +138,17 @@ struct wait {
     gw_str resource;
 };
 
+/* Also at a stop: nobody may read of a change that agents have not got that there are no agents. */
+static bool is_expected(const struct cp_registry *registry, const struct cp_known_agent *agent)
+{
+    return agent->link || (registry->is_stopped && agent->left_ms >= registry->stopped_ms);
+}
+
 static void begin(struct cp_registry *registry, struct gw_arena *arena, struct wait *wait)
 {
     wait->ids = GW_ARENA_ARRAY(arena, gw_str, registry->agents.count + 1);
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
-        if (((struct cp_known_agent *)e->value)->link)
+        if (is_expected(registry, e->value))
             wait->ids[wait->pending++] = gw_arena_dup(arena, e->key);
     wait->total = wait->pending;
 }

@@ -211,7 +211,7 @@ static void a_drain_ends_waits_and_later_ones(void **state)
 {
     (void)state;
     struct cp_session one;
-    struct waiter waiter, later;
+    struct waiter waiter, later, last;
     fake_connect(registry, &one, "one", 100);
     begin(&waiter, 101, PATIENCE_MS);
     until(waiting() == 1);
@@ -220,6 +220,8 @@ static void a_drain_ends_waits_and_later_ones(void **state)
     begin(&later, 101, PATIENCE_MS);
     expect(&later, 1, 0, 0);
     fake_close(registry, &one);
+    begin(&last, 101, PATIENCE_MS); /* its agent's stream has ended meanwhile */
+    expect(&last, 1, 0, 0);
 }
 
 /* They hold threads of the server: one more than may wait gets the state as it is. */
