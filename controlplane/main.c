@@ -46,6 +46,7 @@ struct program {
     /* Any thread. */
     atomic_bool was_reached;               /* the store */
     atomic_bool is_listening, is_draining; /* set by main */
+    atomic_bool is_withheld;               /* the image: agents are turned away */
     /* The watcher's thread. */
     bool is_reachable, is_seeded, is_resealed;
     gw_msec ticket_keys_due_ms; /* wall clock */
@@ -53,12 +54,17 @@ struct program {
 
 /* ---- readiness */
 
-/* What agents and callers need: the store being away later takes nothing from agents. */
-static bool is_ready(struct program *program)
+static bool is_loaded(const struct program *program)
 {
     struct cp_image_status status;
     cp_image_status(program->image, &status);
-    return status.is_loaded && atomic_load(&program->was_reached) &&
+    return status.is_loaded;
+}
+
+/* What agents and callers need: the store being away later takes nothing from agents. */
+static bool is_ready(struct program *program)
+{
+    return is_loaded(program) && atomic_load(&program->was_reached) &&
            atomic_load(&program->is_listening) && !atomic_load(&program->is_draining);
 }
 
@@ -112,10 +118,31 @@ static void write_own(struct program *program)
     turn_ticket_keys(program);
 }
 
+static int fail_withheld(struct gw_error *err)
+{
+    return gw_fail(
+        err, GW_UNAVAILABLE,
+        "this control plane cannot open certificates in use: its log and its /readyz say "
+        "which, and what to do");
+}
+
+/* While the image is withheld: another replica may have the keys that are missing here. */
+static void turn_agents_away(struct program *program)
+{
+    struct gw_error why = GW_ERROR_NONE;
+    bool is_withheld = program->is_reachable && !is_loaded(program);
+    atomic_store(&program->is_withheld, is_withheld);
+    if (!is_withheld)
+        return;
+    (void)fail_withheld(&why);
+    cp_registry_turn_away(program->registry, &why); /* who came before this was known */
+}
+
 static void on_store(void *arg, bool is_reachable)
 {
     struct program *program = arg;
     program->is_reachable = is_reachable;
+    turn_agents_away(program);
     if (is_reachable) {
         write_own(program);
         atomic_store(&program->was_reached, true);
@@ -130,6 +157,7 @@ static void on_turn(void *arg)
     cp_registry_tick(program->registry);
     if (program->is_reachable)
         write_own(program);
+    turn_agents_away(program);
     cp_health_set(program->health, is_ready(program));
 }
 
@@ -239,7 +267,10 @@ static int open_seal(struct program *program, struct gw_error *err)
 
 static int admit_agent(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err)
 {
-    return cp_auth_identify_agent(arg, caller, err);
+    struct program *program = arg;
+    if (cp_auth_identify_agent(program->auth, caller, err))
+        return -1;
+    return atomic_load(&program->is_withheld) && !is_loaded(program) ? fail_withheld(err) : 0;
 }
 
 /* The health of every service of ours can be asked for by its name. */
@@ -291,7 +322,7 @@ static int make(struct program *program, struct gw_error *err)
     program->sessions = (struct cp_sessions){.registry = program->registry,
                                              .image = program->image,
                                              .admit = admit_agent,
-                                             .admit_arg = program->auth};
+                                             .admit_arg = program};
     program->health = cp_health_new();
     cp_health_add_part(program->health, STORE_PART);
     program->reflection = cp_reflection_new();

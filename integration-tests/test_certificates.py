@@ -214,15 +214,33 @@ def test_a_wrong_key_takes_no_certificate_from_agents(start, told, certificates,
     assert "certificates/shop: the private key cannot be opened" in said and "wrong.keys" in said
     assert "apply these certificates again" in plane.tail()
     assert "\npenstock_controlplane_image_withheld 1\n" in http_text(f"{plane.ops}/metrics")
-    listener = told(plane)
-    until(lambda: front.metric("penstock_agent_controlplane_connected") == 1, "the agent to come back")
-    until(lambda: "listener" in plane.ctl("get", "agents").stdout, "the listener to be known")
+    until(lambda: "this control plane cannot open certificates in use" in front.tail(), "the agent to be turned away", 40)
     plane.apply({"kind": "ApiGroup", "name": "groups/other"})  # what else changes does not go out either
-    assert plane.get("certificate", "shop")["commonName"] == "shop" and not listener.updates and serves()
+    assert plane.get("certificate", "shop")["commonName"] == "shop" and serves()
+    front.stop()
+    front.start()  # from its disk
+    until(serves, "TLS as before")
     plane.apply(certificate(issued))
     plane.wait_http(f"{plane.ops}/readyz")
+    listener = told(plane)
     until(lambda: has_key(listener, "certificates/shop", issued) and listener.get("groups/other"), "all of it")
+    until(lambda: front.metric("penstock_agent_controlplane_connected") == 1, "the agent to come back", 40)
     assert serves()
+
+
+def test_agents_go_to_the_replica_that_has_the_keys(start, etcd, certificates, issued, keys, tmp_path):
+    right = start(ControlPlane(tmp_path, etcd.store, name="right", extra=("--seal-key-file", keys("one"))))
+    right.apply(certificate(issued), *shop(certificates=["certificates/shop"]))
+    without = ControlPlane(tmp_path, etcd.store, name="without")
+    without.launch().wait_http(f"{without.ops}/livez")
+    until(lambda: "withheld" in unready(without), "it to see that it has no key")
+    assert "needs --seal-key-file" in unready(without)
+    front = Front(tmp_path, right)
+    front.command[front.command.index("--controlplane") + 1] = f"{without.address},{right.address}"
+    start(front)
+    with connect(front.tls_port, client(certificates), "shop.example.com"):
+        pass
+    assert without.stop() == 0
 
 
 def test_keys_for_secrets_rotate(start, told, issued, keys, tmp_path):

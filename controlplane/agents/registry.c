@@ -113,6 +113,16 @@ static void wake_all(void *arg)
     drop(&picked);
 }
 
+void cp_registry_turn_away(struct cp_registry *registry, const struct gw_error *why)
+{
+    pthread_mutex_lock(&registry->lock);
+    struct picked picked = pick(registry);
+    pthread_mutex_unlock(&registry->lock);
+    for (size_t i = 0; i < picked.count; i++)
+        cp_session_end(picked.sessions[i], why);
+    drop(&picked);
+}
+
 int cp_registry_open(struct cp_registry *registry, struct cp_agent_link *link, struct gw_error *err)
 {
     pthread_mutex_lock(&registry->lock);

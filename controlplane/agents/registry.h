@@ -41,6 +41,8 @@ void cp_registry_free(struct cp_registry *registry);
 void cp_registry_stop(struct cp_registry *registry);
 /* About once a second: ends streams without a Hello, forgets agents that left long ago. */
 void cp_registry_tick(struct cp_registry *registry);
+/* Ends every session: its agent may try another control plane. */
+void cp_registry_turn_away(struct cp_registry *registry, const struct gw_error *why);
 
 /* ---- what sessions say; the link is borrowed until cp_registry_close ---- */
 

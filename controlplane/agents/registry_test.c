@@ -111,6 +111,21 @@ static void a_stream_without_hello_is_ended_once(void **state)
     fake_close(registry, &greeted);
 }
 
+static void all_can_be_turned_away(void **state)
+{
+    (void)state;
+    struct cp_session early, greeted;
+    struct gw_error why = GW_ERROR_NONE;
+    fake_open(registry, &early);
+    fake_connect(registry, &greeted, "one", 100);
+    (void)gw_fail(&why, GW_UNAVAILABLE, "elsewhere");
+    cp_registry_turn_away(registry, &why);
+    assert_int_equal(atomic_load(&early.ended), GW_UNAVAILABLE);
+    assert_int_equal(atomic_load(&greeted.ended), GW_UNAVAILABLE);
+    fake_close(registry, &early);
+    fake_close(registry, &greeted);
+}
+
 static void a_replaced_session_says_nothing_any_more(void **state)
 {
     (void)state;
@@ -297,6 +312,7 @@ int main(void)
         TEST(sessions_are_limited),
         TEST(an_agent_that_left_is_shown_for_a_while),
         TEST(a_stream_without_hello_is_ended_once),
+        TEST(all_can_be_turned_away),
         TEST(a_replaced_session_says_nothing_any_more),
         TEST(lag_is_counted),
         TEST(an_ack_of_unknown_latency_is_not_timed),
