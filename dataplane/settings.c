@@ -62,6 +62,9 @@ static const struct gw_setting rows[] = {
         "Threads that serve requests; 0: one per core that it may run on"),
     ROW("connections-max", INT, connections_max, "10000", 1, 10000000,
         "Connections of callers at once; those beyond get 503"),
+    ROW("tls-handshakes-max", INT, tls_handshakes_max, "5000", 1, 10000000,
+        "TLS handshakes of callers at once, which count toward --connections-max too; connections "
+        "beyond are closed"),
     ROW("http2", BOOL, http2, "true", 0, 0,
         "Speak HTTP/2 to callers who ask for it: by ALPN, or in the clear by prior knowledge"),
     ROW("http2-streams-max", INT, http2_streams_max, "100", 1, 10000,

@@ -14,10 +14,11 @@
 /* Text is never NULL: "" where nothing was given. */
 struct dp_settings {
     /* callers */
-    const char *listen;      /* "0.0.0.0:8080", several by comma */
-    int64_t https_port;      /* of redirects */
-    int64_t workers;         /* threads; at least 1 (0 on the command line: one per core) */
-    int64_t connections_max; /* of callers, all workers together */
+    const char *listen;         /* "0.0.0.0:8080", several by comma */
+    int64_t https_port;         /* of redirects */
+    int64_t workers;            /* threads; at least 1 (0 on the command line: one per core) */
+    int64_t connections_max;    /* of callers, all workers together */
+    int64_t tls_handshakes_max; /* at once, likewise */
     bool http2;
     int64_t http2_streams_max; /* requests at once on one connection */
     gw_msec head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;

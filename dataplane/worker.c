@@ -222,11 +222,19 @@ static struct dp_listener *add_listener(struct dp_worker *worker)
     return listener;
 }
 
+/* Of a limit of all workers together: the kernel deals connections out about evenly. */
+static unsigned share_of(const struct dp_worker *worker, int64_t limit)
+{
+    int64_t workers = worker->shared->settings->workers;
+    return (unsigned)((limit + workers - 1) / workers);
+}
+
 static int open_tls(struct dp_worker *worker, struct gw_error *err)
 {
     struct dp_tls_front_options options = {
         .loop = &worker->loop,
         .seed = worker->shared->ticket_seed,
+        .handshakes_max = share_of(worker, worker->shared->settings->tls_handshakes_max),
         .h2 = worker->server.limits.h2_streams_max > 0,
     };
     return dp_tls_front_new(&options, &worker->tls, err);
@@ -295,9 +303,7 @@ static void set_up_server(struct dp_worker *worker)
         .body_timeout_ms = settings->body_timeout_ms,
         .idle_timeout_ms = settings->idle_timeout_ms,
         .write_timeout_ms = settings->write_timeout_ms,
-        /* of all workers together; the kernel deals connections out about evenly */
-        .connections_max =
-            (unsigned)((settings->connections_max + settings->workers - 1) / settings->workers),
+        .connections_max = share_of(worker, settings->connections_max),
         .h2_streams_max = settings->http2 ? (unsigned)settings->http2_streams_max : 0,
     };
     dp_proxy_gate_init(&worker->gate, &worker->loop, settings->head_timeout_ms);

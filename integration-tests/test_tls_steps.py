@@ -1,12 +1,16 @@
 """TLS toward callers, step by step: what happens between two messages of a handshake, and behind it."""
+import contextlib
 import signal
 import socket
+import subprocess
 
 import pytest
 
 from lib import http2
+from lib.feeder import certificate
 from lib.tls import Steps
-from test_tls import HOST, ask, client, feeder, front, is_closed  # noqa: F401  feeder is what front stands on
+from lib.wait import until
+from test_tls import HOST, Front, api, ask, client, domain, feeder, front, group, is_closed  # noqa: F401  feeder is what front stands on
 
 
 def drain(front):
@@ -48,3 +52,41 @@ def test_who_says_nothing_behind_a_handshake_within_a_drain_is_closed(front, cer
         caller.shake_hands()
         assert caller.recv(1) == b""
     assert front.popen.wait(20) == 0
+
+
+def test_changes_of_keys_without_data_end_the_connection_and_are_counted(front, certificates):
+    said = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{front.tls_port}", "-servername", HOST, "-tls1_3",
+                             "-CAfile", certificates.ca], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, text=True, bufsize=1)
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            for _ in range(100):  # 33 are too many
+                said.stdin.write("k\n")
+                while "KEYUPDATE" not in (line := said.stderr.readline()) and line:
+                    pass
+        said.wait(20)
+    finally:
+        said.kill()
+        said.communicate()
+    until(lambda: front.metric('penstock_agent_tls_floods_total{reason="messages"}') == 1, "the count")
+    with Steps(front.tls_port, client(certificates), HOST) as caller:
+        caller.shake_hands()
+        assert ask(caller)[0] == 200
+
+
+def test_handshakes_at_once_have_a_limit(tmp_path, feeder, certificates, start):
+    feeder.prepare(certificate("a", certificates.issue(HOST, f"DNS:{HOST}")), group(domain(HOST, "a")), api())
+    front = start(Front(tmp_path, feeder, extra=["--workers", "1", "--tls-handshakes-max", "2"]))
+    context = client(certificates)
+    with Steps(front.tls_port, context, HOST) as first, Steps(front.tls_port, context, HOST) as second:
+        first.say(0.5)
+        second.say(0.5)
+        until(lambda: front.metric("penstock_agent_tls_handshakes_in_progress") == 2, "both to have begun")
+        with socket.create_connection(("127.0.0.1", front.tls_port), 20) as third:
+            assert is_closed(third)
+        until(lambda: front.metric('penstock_agent_tls_failures_total{reason="too_many"}') == 1, "the count")
+        first.shake_hands()
+        with Steps(front.tls_port, context, HOST) as third:
+            third.shake_hands()
+            assert ask(third)[0] == ask(first)[0] == 200
+    until(lambda: front.metric("penstock_agent_tls_handshakes_in_progress") == 0, "none to be left")

@@ -105,6 +105,18 @@ static void on_again(struct dp_task *task)
         tls->conn->events->readable(tls->conn);
 }
 
+/* OpenSSL leaves its state machine once for each message, with 1 when it had all of it. */
+static void on_info(const SSL *ssl, int where, int value)
+{
+    struct dp_tls *tls = BIO_get_data(SSL_get_rbio(ssl));
+    bool is_message = (where & SSL_CB_EXIT) && value == 1;
+    if (tls->established && (is_message || (where & SSL_CB_ALERT)) &&
+        ++tls->messages > DP_TLS_MESSAGES_MAX)
+        tls->flood = DP_TLS_FLOOD_MESSAGES;
+    if (tls->info)
+        tls->info(ssl, where, value);
+}
+
 void dp_conn_start_tls(struct dp_conn *conn, SSL *ssl)
 {
     struct dp_tls *tls = gw_calloc(1, sizeof(*tls));
@@ -114,6 +126,8 @@ void dp_conn_start_tls(struct dp_conn *conn, SSL *ssl)
     dp_task_init(&tls->again, on_again);
     BIO *bio = new_bio(tls);
     SSL_set_bio(ssl, bio, bio);
+    tls->info = SSL_get_info_callback(ssl);
+    SSL_set_info_callback(ssl, on_info);
     conn->tls = tls;
 }
 
@@ -204,6 +218,8 @@ ptrdiff_t dp_tls_read(struct dp_tls *tls, char *at, size_t room)
 {
     size_t total = 0;
     if (tls->out && tls->out->end - tls->out->start > DP_TLS_BATCH_BYTES + UNREAD_ANSWERS_MAX)
+        tls->flood = DP_TLS_FLOOD_UNREAD;
+    if (tls->flood)
         return -EPROTO;
     tls->allowance = room + READ_BUFFER_BYTES;
     while (total < room) {
@@ -214,9 +230,11 @@ ptrdiff_t dp_tls_read(struct dp_tls *tls, char *at, size_t room)
                 dp_loop_later(tls->conn->loop, &tls->again); /* the end is told by itself */
             if (total > 0)
                 ERR_clear_error();
-            return total > 0 ? (ptrdiff_t)total : judge(tls, result);
+            int error = total > 0 ? 0 : judge(tls, result);
+            return tls->flood ? -EPROTO : total > 0 ? (ptrdiff_t)total : error;
         }
         total += n;
+        tls->messages = 0;
     }
     if (dp_tls_has_more(tls))
         dp_loop_later(tls->conn->loop, &tls->again);

@@ -13,6 +13,18 @@
  * call, and fit one block. */
 #define DP_TLS_BATCH_BYTES (48 * 1024)
 
+/* Messages of TLS itself behind the handshake (changes of keys, tickets, alerts), with no data
+ * between them; more are a flood, and reading fails. */
+#define DP_TLS_MESSAGES_MAX 32
+
+/* What a peer did too much of. */
+enum dp_tls_flood {
+    DP_TLS_FLOOD_NONE,
+    DP_TLS_FLOOD_MESSAGES, /* DP_TLS_MESSAGES_MAX */
+    DP_TLS_FLOOD_UNREAD,   /* it lets answers of TLS itself lie */
+    DP_TLS_FLOOD_COUNT
+};
+
 struct dp_tls {
     struct dp_conn *conn; /* borrowed: it owns this */
     SSL *ssl;             /* owned */
@@ -22,6 +34,10 @@ struct dp_tls {
     /* Bytes that one step still reads of the socket: what is no data (changes of keys, say) OpenSSL
      * takes in for as long as there is more of it, and the others of the loop wait. */
     size_t allowance;
+    /* Who else hears what OpenSSL tells of the session; NULL: nobody. */
+    void (*info)(const SSL *ssl, int where, int value);
+    unsigned messages; /* of TLS itself since the last data */
+    enum dp_tls_flood flood;
     bool established; /* the handshake is over */
     bool heard;       /* something has come */
     bool is_text;     /* and it began as text does, not TLS */

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#define FLOOD_BYTES (512 * 1024)
+#define FLOOD_BYTES (1536 * 1024)
 
 static struct fixture {
     struct dp_loop loop;
@@ -25,6 +25,7 @@ static struct fixture {
     int fd;
     unsigned reads;
     size_t got;
+    enum dp_tls_flood flood;
     bool failed;
 } f;
 
@@ -37,6 +38,7 @@ static void on_readable(struct dp_conn *conn)
         dp_input_consume(&conn->input, (size_t)n);
     } else if (n != -EAGAIN) {
         f.failed = true;
+        f.flood = conn->tls->flood;
         dp_conn_close(conn);
     }
 }
@@ -119,8 +121,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Changes of the keys, each of which asks for one in return, and no data. */
-static char *make_flood(void)
+/* Changes of the keys, each of which asks for one in return, and as good as no data. */
+static char *make_flood(bool has_data)
 {
     BIO *out = BIO_new(BIO_s_mem());
     char *bytes = NULL, *copy = malloc(FLOOD_BYTES);
@@ -128,6 +130,8 @@ static char *make_flood(void)
     while (BIO_get_mem_data(out, &bytes) < FLOOD_BYTES) {
         SSL_key_update(f.ssl, SSL_KEY_UPDATE_REQUESTED);
         SSL_do_handshake(f.ssl);
+        if (has_data)
+            SSL_write(f.ssl, "x", 1);
     }
     memcpy(copy, bytes, FLOOD_BYTES);
     return copy;
@@ -143,18 +147,19 @@ static size_t unread(void)
 static void who_only_changes_keys_does_not_hold_the_loop(void **state)
 {
     (void)state;
-    char *flood = make_flood();
+    char *flood = make_flood(true);
     ssize_t sent = send(f.fd, flood, FLOOD_BYTES, 0);
     assert_true(sent > 160 * 1024);
     turn();
     assert_true(unread() > 0); /* others have their turn */
+    assert_false(f.failed);
     free(flood);
 }
 
 static void answers_that_nobody_reads_do_not_pile_up(void **state)
 {
     (void)state;
-    char *flood = make_flood();
+    char *flood = make_flood(true);
     size_t at = 0;
     for (int i = 0; i < 1000 && at < FLOOD_BYTES && !f.failed; i++) {
         ssize_t sent = send(f.fd, flood + at, FLOOD_BYTES - at, MSG_NOSIGNAL);
@@ -164,8 +169,54 @@ static void answers_that_nobody_reads_do_not_pile_up(void **state)
     for (int i = 0; i < 100 && !f.failed; i++)
         turn();
     assert_true(f.failed);
-    assert_int_equal(f.got, 0);
+    assert_int_equal(f.flood, DP_TLS_FLOOD_UNREAD);
     free(flood);
+}
+
+static void change_keys(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(SSL_key_update(f.ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(f.ssl), 1);
+    }
+}
+
+static void keys_may_change_between_data(void **state)
+{
+    (void)state;
+    for (size_t i = 1; i <= 4; i++) {
+        change_keys(DP_TLS_MESSAGES_MAX);
+        assert_int_equal(SSL_write(f.ssl, "x", 1), 1);
+        for (unsigned turns = 0; turns < 10 && f.got < i; turns++)
+            turn();
+        assert_int_equal(f.got, i);
+    }
+    assert_false(f.failed);
+}
+
+static void answers_to_changes_of_keys_count_too(void **state)
+{
+    (void)state;
+    char *flood = make_flood(false);
+    assert_true(send(f.fd, flood, FLOOD_BYTES, 0) > 0);
+    turn();
+    assert_int_equal(f.flood, DP_TLS_FLOOD_MESSAGES);
+    free(flood);
+}
+
+static void who_changes_keys_without_data_is_a_flood(void **state)
+{
+    (void)state;
+    change_keys(DP_TLS_MESSAGES_MAX);
+    turn();
+    assert_false(f.failed);
+    change_keys(1);
+    assert_int_equal(SSL_write(f.ssl, "x", 1), 1); /* too late */
+    for (unsigned turns = 0; turns < 10 && !f.failed; turns++)
+        turn();
+    assert_true(f.failed);
+    assert_int_equal(f.flood, DP_TLS_FLOOD_MESSAGES);
+    assert_int_equal(f.got, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -175,6 +226,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(who_only_changes_keys_does_not_hold_the_loop),
         TEST(answers_that_nobody_reads_do_not_pile_up),
+        TEST(keys_may_change_between_data),
+        TEST(who_changes_keys_without_data_is_a_flood),
+        TEST(answers_to_changes_of_keys_count_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

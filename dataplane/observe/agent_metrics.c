@@ -20,9 +20,11 @@ static const char *const timeouts[DP_TIMEOUT_COUNT] = {"idle", "head", "body", "
 
 static const char *const tls_versions[] = {"TLSv1.1", "TLSv1.2", "TLSv1.3"};
 
-static const char *const tls_failures[] = {"no_certificate", "unknown_name", "version",
-                                           "not_shared",     "protocol",     "refused_by_caller",
-                                           "not_tls",        "broken",       "abandoned"};
+static const char *const tls_failures[] = {
+    "no_certificate",    "unknown_name", "version", "not_shared", "protocol",
+    "refused_by_caller", "not_tls",      "broken",  "abandoned",  "too_many"};
+
+static const char *const tls_floods[] = {"messages", "unread_answers"};
 
 static const char *const protocols[DP_PROTOCOL_COUNT] = {"http/1.0", "http/1.1", "http/2"};
 
@@ -124,6 +126,13 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
     [DP_METRIC_TLS_CONTEXTS] = {"penstock_agent_tls_contexts", GAUGE,
                                 .help = "Ways to serve a domain over TLS that workers have set "
                                         "up."},
+    [DP_METRIC_TLS_SHAKING] = {"penstock_agent_tls_handshakes_in_progress", GAUGE,
+                               .help = "TLS handshakes of callers now; --tls-handshakes-max."},
+    [DP_METRIC_TLS_FLOODS] = {"penstock_agent_tls_floods_total", COUNTER,
+                              .help = "Connections of callers that ended for messages of TLS "
+                                      "itself: too many without data between them, or answers "
+                                      "to them that were not read.",
+                              LABEL("reason", tls_floods)},
     [DP_METRIC_UPSTREAM_CONNECTIONS] = {"penstock_agent_upstream_connections", GAUGE,
                                         .help = "Connections to backends now."},
     [DP_METRIC_UPSTREAM_IDLE] = {"penstock_agent_upstream_idle_connections", GAUGE,

@@ -39,6 +39,8 @@ enum dp_metric {
     DP_METRIC_TLS_FAILURES, /* by enum dp_tls_failure */
     DP_METRIC_TLS_UNVERIFIED,
     DP_METRIC_TLS_CONTEXTS,
+    DP_METRIC_TLS_SHAKING,
+    DP_METRIC_TLS_FLOODS, /* by enum dp_tls_flood, less one */
     DP_METRIC_UPSTREAM_CONNECTIONS,
     DP_METRIC_UPSTREAM_IDLE,
     DP_METRIC_UPSTREAM_CONNECTS,

@@ -183,4 +183,7 @@ void dp_observe_tls(struct dp_observer *observer, const struct dp_tls_stats *sta
     gw_metric_set(cells, DP_METRIC_TLS_RESUMED, 0, (int64_t)stats->resumed);
     gw_metric_set(cells, DP_METRIC_TLS_UNVERIFIED, 0, (int64_t)stats->unverified);
     gw_metric_set(cells, DP_METRIC_TLS_CONTEXTS, 0, (int64_t)stats->contexts);
+    gw_metric_set(cells, DP_METRIC_TLS_SHAKING, 0, (int64_t)stats->shaking);
+    for (unsigned i = 1; i < DP_TLS_FLOOD_COUNT; i++)
+        gw_metric_set(cells, DP_METRIC_TLS_FLOODS, i - 1, (int64_t)stats->floods[i]);
 }

@@ -306,7 +306,9 @@ static void every_row_has_a_name_and_a_help_text(void **state)
 static void connections_are_taken_as_they_stand(void **state)
 {
     (void)state;
-    struct dp_server server = {.count = 3,
+    struct dp_loop loop = {.spliced_bytes = 12};
+    struct dp_server server = {.loop = &loop,
+                               .count = 3,
                                .stats = {.accepted = 10,
                                          .refused = 1,
                                          .accept_failures = 6,
@@ -334,6 +336,7 @@ static void connections_are_taken_as_they_stand(void **state)
     assert_int_equal(METRIC(PROXY_REFUSED, 0), 11);
     assert_int_equal(METRIC(UPSTREAM_TLS_FAILURES, 0), 9);
     assert_int_equal(METRIC(UPSTREAM_RETRIES, 0), 8);
+    assert_int_equal(METRIC(SPLICED, 0), 12);
 }
 
 static void lines_go_to_the_log(void **state)

@@ -16,7 +16,7 @@ static enum dp_tls_failure failure_at_end(const struct dp_tls_caller *caller, co
     return caller->said_hello ? DP_TLS_BROKEN : DP_TLS_NOT_TLS;
 }
 
-/* The session ends; a handshake that never did is counted here. */
+/* The session ends; a handshake that never did, and a flood, are counted here. */
 static void on_free(void *ssl, void *arg, CRYPTO_EX_DATA *data, int index, long number,
                     void *pointer)
 {
@@ -24,8 +24,13 @@ static void on_free(void *ssl, void *arg, CRYPTO_EX_DATA *data, int index, long 
     struct dp_tls_caller *caller = arg;
     if (!caller)
         return;
-    if (!caller->done)
+    const struct dp_tls *tls = dp_tls_of(ssl);
+    if (!caller->done) {
+        caller->stats->shaking--;
         caller->stats->failures[failure_at_end(caller, ssl)]++;
+    } else if (tls && tls->flood) {
+        caller->stats->floods[tls->flood]++;
+    }
     free(caller->server_name);
     free(caller->subject);
     free(caller);
@@ -45,8 +50,10 @@ int dp_tls_caller_attach(SSL *ssl, struct dp_tls_stats *stats)
     struct dp_tls_caller *caller = gw_calloc(1, sizeof(*caller));
     caller->stats = stats;
     caller->failure = DP_TLS_ABANDONED;
-    if (SSL_set_ex_data(ssl, slot, caller) == 1)
+    if (SSL_set_ex_data(ssl, slot, caller) == 1) {
+        stats->shaking++;
         return 0;
+    }
     free(caller);
     return -1;
 }
@@ -108,6 +115,7 @@ void dp_tls_caller_done(SSL *ssl)
         return;
     int version = SSL_version(ssl) - TLS1_1_VERSION;
     caller->done = true;
+    caller->stats->shaking--;
     caller->stats->handshakes[GW_MIN(GW_MAX(version, 0), DP_TLS_VERSIONS - 1)]++;
     caller->stats->resumed += SSL_session_reused(ssl) == 1;
     caller->verified =

@@ -168,6 +168,10 @@ static void on_info(const SSL *ssl, int where, int value)
 
 SSL *dp_tls_front_accept(struct dp_tls_front *front)
 {
+    if (front->options.handshakes_max && front->stats.shaking >= front->options.handshakes_max) {
+        front->stats.failures[DP_TLS_TOO_MANY]++;
+        return NULL;
+    }
     dp_tickets_advance(&front->tickets, front->options.loop->now_ms);
     SSL *ssl = SSL_new(front->base);
     if (!ssl || dp_tls_caller_attach(ssl, &front->stats) < 0) {

@@ -22,6 +22,7 @@ enum dp_tls_failure {
     DP_TLS_NOT_TLS,        /* something else was sent */
     DP_TLS_BROKEN,         /* TLS, but not as it must be */
     DP_TLS_ABANDONED,      /* the caller left, or took too long */
+    DP_TLS_TOO_MANY,       /* it was not begun: dp_tls_front_options.handshakes_max */
     DP_TLS_FAILURE_COUNT
 };
 #define DP_TLS_VERSIONS 3 /* TLS 1.1, 1.2, 1.3 */
@@ -32,11 +33,14 @@ struct dp_tls_stats {
     uint64_t failures[DP_TLS_FAILURE_COUNT];
     uint64_t unverified; /* callers without the certificate that their domain asks for */
     uint64_t contexts;   /* now */
+    uint64_t shaking;    /* handshakes that have begun and not ended, now */
+    uint64_t floods[DP_TLS_FLOOD_COUNT]; /* connections that ended for one */
 };
 
 struct dp_tls_front_options {
     const struct dp_loop *loop;        /* borrowed: the time */
     const struct dp_ticket_seed *seed; /* borrowed for the call */
+    unsigned handshakes_max;           /* at once; 0: any number */
     bool h2;                           /* HTTP/2 is offered */
 };
 
@@ -48,7 +52,8 @@ const struct dp_tls_stats *dp_tls_front_stats(const struct dp_tls_front *front);
 /* From now on callers are served as this snapshot says, which is borrowed until the next call.
  * Contexts that it has no use for go; connections go on. */
 void dp_tls_front_update(struct dp_tls_front *front, const struct dp_snapshot *snapshot);
-/* A session for a caller's connection, to be given to dp_server_accept. NULL: no memory. */
+/* A session for a caller's connection, to be given to dp_server_accept. NULL: no memory, or too
+ * many are in their handshake. */
 SSL *dp_tls_front_accept(struct dp_tls_front *front);
 
 enum dp_tls_verdict {
