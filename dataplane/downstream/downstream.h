@@ -43,8 +43,7 @@ struct dp_downstream {
     bool may_rest; /* set by the handler: its body has no timeout between two reads (HTTP/2) */
     uint64_t bytes_in, bytes_out;
     struct dp_sink sink;       /* takes the answer's body past send_body, once the head was sent */
-    struct dp_sink *body_sink; /* set by the handler while it wants the body: takes it past it,
-                                  which the handler is told by an empty piece. NULL: none */
+    struct dp_sink *body_sink; /* the handler's: takes the body, and `body` hears GW_STR_NONE */
 };
 
 /* The server's. */

@@ -42,9 +42,8 @@ struct dp_upstream_call;
 /* None is called from within dp_upstream_start, _send_body or _read_body; none after the call has
  * ended: that is after body(last), failed, or dp_upstream_cancel. */
 struct dp_upstream_events {
-    /* Starts or stops the flow of the request's body into dp_upstream_send_body or _sink. It may go
-     * on beside the answer's, as with a backend that streams what it gets; it is over with the
-     * call, and that is not told. */
+    /* Starts or stops the flow of the request's body into _send_body or _sink, perhaps beside the
+     * answer's; it is over with the call, and that is not told. */
     void (*want_body)(struct dp_upstream_call *call, bool on);
     void (*interim)(struct dp_upstream_call *call); /* head is a 1xx to hand on; may be NULL */
     /* call->head and call->framing are there; their views stay good until the call ends. */
@@ -98,12 +97,10 @@ void dp_upstream_start(struct dp_upstreams *upstreams, struct dp_upstream_call *
                        const struct dp_upstream_request *request,
                        const struct dp_upstream_events *events, struct gw_arena *arena);
 /* More of the request's body, in order; trailers only with last, may be NULL, and are borrowed
- * until the call ends. Ignored once the call has ended: a backend may answer without reading it
- * all. A body of LENGTH 0 is complete without it. */
+ * until the call ends. Ignored after that. A body of LENGTH 0 is complete without it. */
 void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last,
                            const struct dp_headers *trailers);
-/* Where the body of a request with a length may go instead, as it is, while it is wanted;
- * dp_upstream_send_body(GW_STR_NONE) is to follow at once. NULL: nowhere. */
+/* Where a body with a length may go instead; send_body(GW_STR_NONE) follows. NULL: nowhere. */
 struct dp_sink *dp_upstream_sink(const struct dp_upstream_call *call);
 /* Starts or stops the flow of the answer's body; off at first. When framing.kind is TUNNEL (status
  * 101) the first start makes the connection one: call->head is gone, the request has a body again
