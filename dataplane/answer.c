@@ -99,6 +99,8 @@ enum dp_refusal dp_answer_of_failure(enum dp_upstream_failure failure)
         return DP_REFUSE_DEADLINE;
     case DP_FAILURE_PROTOCOL:
         return DP_REFUSE_BACKEND_PROTOCOL;
+    case DP_FAILURE_NO_TUNNEL:
+        return DP_REFUSE_BACKEND_WEBSOCKET;
     default:
         return DP_REFUSE_BACKEND_UNAVAILABLE;
     }

@@ -179,6 +179,7 @@ static void end_tunnel(struct dp_flow *flow, enum dp_upstream_failure failure)
 {
     bool is_idle = failure == DP_FAILURE_TIMEOUT;
     flow->fault = is_idle ? GW_STR("tunnel.idle") : GW_STR("upstream.cut");
+    flow->downstream->is_reset = !is_idle;
     if (flow->sent)
         go(flow, DP_STATE_END);
     else if (!dp_upstream_is_half_open(&flow->call))

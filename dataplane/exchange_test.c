@@ -376,11 +376,17 @@ static void each_failure_of_a_backend_has_its_code(void **state)
 {
     (void)state;
     static const char *const codes[DP_FAILURE_COUNT] = {
-        [DP_FAILURE_NO_MEMBER] = "APIG.0610",       [DP_FAILURE_UNRESOLVED] = "APIG.0605",
-        [DP_FAILURE_CONNECT] = "APIG.0202",         [DP_FAILURE_STALE] = "APIG.0202",
-        [DP_FAILURE_RESET] = "APIG.0202",           [DP_FAILURE_PROTOCOL] = "APIG.0202",
-        [DP_FAILURE_CONNECT_TIMEOUT] = "APIG.0203", [DP_FAILURE_TIMEOUT] = "APIG.0203",
-        [DP_FAILURE_REFUSED] = "APIG.0202",         [DP_FAILURE_DEADLINE] = "APIG.0203",
+        [DP_FAILURE_NO_MEMBER] = "APIG.0610",
+        [DP_FAILURE_UNRESOLVED] = "APIG.0605",
+        [DP_FAILURE_CONNECT] = "APIG.0202",
+        [DP_FAILURE_STALE] = "APIG.0202",
+        [DP_FAILURE_RESET] = "APIG.0202",
+        [DP_FAILURE_PROTOCOL] = "APIG.0202",
+        [DP_FAILURE_CONNECT_TIMEOUT] = "APIG.0203",
+        [DP_FAILURE_TIMEOUT] = "APIG.0203",
+        [DP_FAILURE_REFUSED] = "APIG.0202",
+        [DP_FAILURE_DEADLINE] = "APIG.0203",
+        [DP_FAILURE_NO_TUNNEL] = "APIG.0202",
         [DP_FAILURE_STATUS] = "APIG.0202", /* cannot be: that answer goes to the caller */
     };
     for (unsigned i = 0; i < DP_FAILURE_COUNT; i++) {

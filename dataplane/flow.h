@@ -77,9 +77,10 @@ void dp_encode_send(struct dp_flow *flow, gw_str data, bool last);
 /* At the end of the exchange. */
 void dp_encode_end(struct dp_flow *flow);
 
-/* tunnel.c: RFC 8441, for callers of HTTP/2. The request as HTTP/1.1 asks to upgrade. */
-void dp_tunnel_ask(struct dp_exchange *x);
-/* The backend's answer as HTTP/2 has it; false: it cannot be told so. */
+/* tunnel.c: RFC 6455 of HTTP/1 and RFC 8441 of HTTP/2, on either side. The request to upgrade as it
+ * goes on to the backend. NEXT, or REPLY. */
+enum dp_verdict dp_tunnel_ask(struct dp_exchange *x);
+/* The backend's answer as the caller's HTTP has it; false: it cannot be told so. */
 GW_MUST_CHECK bool dp_tunnel_translate(struct dp_flow *flow);
 /* An answer of our own would be taken for an open tunnel. */
 bool dp_tunnel_misleads(const struct dp_flow *flow);

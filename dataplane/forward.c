@@ -188,7 +188,6 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
     const struct dp_backend *backend = &x->route->backend;
-    const struct dp_h1_framing *framing = dp_downstream_framing(flow->downstream);
     if (count_hops(&x->request.head.headers) >= HOPS_MAX)
         return dp_exchange_refuse(x, DP_REFUSE_RECURSION);
     if (x->route->grpc && !x->request.grpc)
@@ -199,8 +198,9 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
     bool is_callers = backend->method == DP_METHOD_OTHER;
     enum dp_method method = is_callers ? x->request.head.method : backend->method;
     make_headers(flow);
-    if (framing->upgrade && x->request.head.major == 2)
-        dp_tunnel_ask(x);
+    struct dp_h1_framing framing = framing_for(dp_downstream_framing(flow->downstream), method);
+    if (framing.upgrade && dp_tunnel_ask(x) == DP_REPLY)
+        return DP_REPLY;
     flow->out = (struct dp_upstream_request){
         .channel = backend->channel,
         .http2 = backend->http2,
@@ -216,7 +216,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
                 .host = backend->host_header.len ? backend->host_header : x->request.head.authority,
             },
         .headers = &x->request.head.headers,
-        .framing = framing_for(framing, method),
+        .framing = framing,
         .timeout_ms = backend->timeout_ms,
         .stream_idle_ms = x->worker->shared->settings->stream_idle_timeout_ms,
         .deadline_ms = deadline_ms,

@@ -19,6 +19,7 @@
     X(NOT_IMPLEMENTED, 501, "APIG.0602", "Bad request.", "http.not_implemented")                   \
     X(VERSION, 505, "APIG.0602", "Bad request.", "http.version")                                   \
     X(REQUEST_TIMEOUT, 408, "APIG.0201", "API request error.", "http.request_timeout")             \
+    X(WEBSOCKET_KEY, 400, "APIG.0602", "Bad request.", "http.websocket_key")                       \
     X(NO_SOURCE_ADDRESS, 403, "APIG.0401", "Unknown client IP address.", "source.unknown")         \
     X(NO_API, 404, "APIG.0101",                                                                    \
       "The API does not exist or has not been published in the environment.", "route.none")        \
@@ -49,6 +50,7 @@
     X(NO_MEMBER, 502, "APIG.0610", "No backend available.", "upstream.no_member")                  \
     X(BACKEND_UNAVAILABLE, 502, "APIG.0202", "Backend unavailable", "upstream.connect")            \
     X(BACKEND_PROTOCOL, 502, "APIG.0202", "Backend unavailable", "upstream.protocol")              \
+    X(BACKEND_WEBSOCKET, 502, "APIG.0202", "Backend unavailable", "upstream.websocket")            \
     X(BACKEND_TIMEOUT, 504, "APIG.0203", "Backend timeout", "upstream.timeout")                    \
     X(DEADLINE, 504, "APIG.0203", "Backend timeout", "grpc.deadline")                              \
     X(BAD_DEADLINE, 400, "APIG.0602", "Bad request.", "grpc.timeout")                              \

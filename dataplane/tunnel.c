@@ -4,12 +4,14 @@
 #include "dataplane/flow.h"
 #include "dataplane/worker_internal.h"
 
+#include <ctype.h>
 #include <openssl/evp.h>
 #include <sys/random.h>
 
-/* ---- the handshake of a caller of HTTP/2 */
+/* ---- the handshake, which HTTP/1 and HTTP/2 have each in its way */
 
 #define NONCE_BYTES 16
+#define KEY_CHARS 22 /* and "==" */
 #define SHA1_BYTES 20
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -19,27 +21,44 @@ static gw_str base64(struct gw_arena *arena, const uint8_t *bytes, size_t len)
     return gw_str_n(text, (size_t)EVP_EncodeBlock((unsigned char *)text, bytes, (int)len));
 }
 
-/* HTTP/2 needs neither a key nor its proof (RFC 8441 5), so these are between us and the backend.
- */
-void dp_tunnel_ask(struct dp_exchange *x)
+static bool is_key(gw_str text)
 {
+    if (text.len != KEY_CHARS + 2 || !gw_str_has_suffix(text, GW_STR("==")))
+        return false;
+    for (size_t i = 0; i < KEY_CHARS; i++) {
+        char c = text.ptr[i];
+        if (!isalnum((unsigned char)c) && c != '+' && c != '/')
+            return false;
+    }
+    return true;
+}
+
+/* HTTP/2 needs neither a key nor its proof (RFC 8441 5): with such a caller they are between us and
+ * the backend, with such a backend between the caller and us. */
+enum dp_verdict dp_tunnel_ask(struct dp_exchange *x)
+{
+    struct dp_headers *headers = &x->request.head.headers;
     uint8_t nonce[NONCE_BYTES];
+    if (x->request.head.major != 2) {
+        bool is_ours = x->route->backend.http2;
+        bool is_good = !is_ours || is_key(dp_headers_value(headers, DP_HEADER_SEC_WEBSOCKET_KEY));
+        return is_good ? DP_NEXT : dp_exchange_refuse(x, DP_REFUSE_WEBSOCKET_KEY);
+    }
     if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
         gw_panic("no random bytes");
-    dp_headers_put_id(&x->request.head.headers, DP_HEADER_SEC_WEBSOCKET_KEY,
-                      base64(&x->arena, nonce, sizeof nonce));
+    dp_headers_put_id(headers, DP_HEADER_SEC_WEBSOCKET_KEY, base64(&x->arena, nonce, sizeof nonce));
+    return DP_NEXT;
 }
 
 /* RFC 6455 4.1: who accepts has understood, and is no cache that repeats an old answer. */
-static bool is_accepted(struct dp_exchange *x, const struct dp_headers *answer)
+static gw_str proof_of(struct dp_exchange *x)
 {
     uint8_t hash[SHA1_BYTES];
     gw_str key = dp_headers_value(&x->request.head.headers, DP_HEADER_SEC_WEBSOCKET_KEY);
     gw_str text = gw_arena_printf(&x->arena, "%.*s" GUID, GW_STR_ARG(key));
     if (!EVP_Digest(text.ptr, text.len, hash, NULL, EVP_sha1(), NULL))
         gw_panic("OpenSSL has no SHA-1");
-    return gw_str_eq(dp_headers_value(answer, DP_HEADER_SEC_WEBSOCKET_ACCEPT),
-                     base64(&x->arena, hash, sizeof hash));
+    return base64(&x->arena, hash, sizeof hash);
 }
 
 static bool is_asked_by_http2(const struct dp_flow *flow)
@@ -58,12 +77,18 @@ bool dp_tunnel_translate(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
     struct dp_response_head *head = &x->response.head;
-    if (!is_asked_by_http2(flow) || flow->call.framing.kind != DP_BODY_TUNNEL)
+    bool to_http2 = is_asked_by_http2(flow), by_http2 = head->major == 2;
+    if (flow->call.framing.kind != DP_BODY_TUNNEL)
         return !dp_tunnel_misleads(flow);
-    if (!is_accepted(x, &head->headers))
+    if (!to_http2 && !by_http2)
+        return true; /* key and proof are the peers' own */
+    gw_str proof = dp_headers_value(&head->headers, DP_HEADER_SEC_WEBSOCKET_ACCEPT);
+    if (!by_http2 && !gw_str_eq(proof, proof_of(x)))
         return false;
-    (void)dp_headers_remove(&head->headers, DP_HEADER_SEC_WEBSOCKET_ACCEPT); /* it was there */
-    head->status = 200;
+    (void)dp_headers_remove(&head->headers, DP_HEADER_SEC_WEBSOCKET_ACCEPT);
+    if (!to_http2)
+        dp_headers_add_id(&head->headers, DP_HEADER_SEC_WEBSOCKET_ACCEPT, proof_of(x));
+    head->status = to_http2 ? 200 : 101;
     head->reason = GW_STR_NONE;
     return true;
 }

@@ -8,7 +8,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from lib.certificates import Authority  # noqa: E402
 from lib.gateway import Gateway  # noqa: E402
+from lib.script import Script  # noqa: E402
 from lib.servers import Agent, ControlPlane, Echo, Etcd, Nginx  # noqa: E402
+from lib.websocket import EchoServer  # noqa: E402
 
 
 @pytest.fixture
@@ -31,6 +33,21 @@ def echo():
     backend = Echo()
     yield backend
     backend.stop()
+
+
+@pytest.fixture
+def script():
+    backend = Script()
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture
+def echo_server():
+    """Of WebSocket."""
+    server = EchoServer()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """WebSocket through the agent (RFC 6455), with clients and servers that nobody here wrote."""
 import asyncio
-import json
 import socket
 import threading
 
@@ -11,32 +10,11 @@ from lib.gateway import Gateway
 from lib.http1 import Connection
 from lib.node import NodeServer, node
 from lib.process import PATIENCE, free_port
-from lib.script import Script
 from lib.servers import Agent
 from lib.wait import until
-from lib.websocket import SWITCHED, Client, EchoServer, ask, connect, switch
+from lib.websocket import SWITCHED, Client, EchoServer, ask, connect, ended, open_now, publish, switch
 
 HOST = "g.example.com"
-
-
-@pytest.fixture
-def echo_server():
-    server = EchoServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def script():
-    backend = Script()
-    yield backend
-    backend.stop()
-
-
-def publish(gateway, backend, **more):
-    gateway.group("g")
-    gateway.publish(gateway.api("g/a", "/", match="PREFIX", backend={"http": {"address": backend.address, **more}}))
-    return gateway
 
 
 @pytest.fixture
@@ -47,15 +25,6 @@ def tunnels(gateway, echo_server):
 @pytest.fixture
 def raw(gateway, script):
     return publish(gateway, script)
-
-
-def lines(gateway):
-    """Of the access log, those of tunnels that have ended."""
-    return [line for line in map(json.loads, gateway.agent.access_log.read_text().splitlines()) if line["status"] == 101]
-
-
-def open_now(gateway):
-    return gateway.agent.metric("penstock_agent_tunnels")
 
 
 # ---- foreign peers
@@ -247,8 +216,8 @@ def test_a_backend_that_breaks_off_ends_the_tunnel(raw, script):
         socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"), connection.recv(1))[0]
     with switch(raw.agent.port, HOST) as connection:
         assert connection.send(b"x").file.read() == b"half"
-    until(lambda: lines(raw), "the line")
-    assert lines(raw)[0]["reason"] == "upstream.cut"
+    until(lambda: ended(raw), "the line")
+    assert ended(raw)[0]["reason"] == "upstream.cut"
 
 
 def test_who_does_not_read_is_waited_for_in_little_memory(raw, script):
@@ -275,11 +244,11 @@ def test_who_does_not_read_is_waited_for_in_little_memory(raw, script):
 def test_a_tunnel_is_counted_at_its_handshake_and_logged_at_its_end(tunnels):
     client = Client(tunnels)
     until(lambda: open_now(tunnels) == 1, "the tunnel to be counted")
-    assert tunnels.agent.metric('penstock_agent_requests_total{class="1xx"}') == 1 and not lines(tunnels)
+    assert tunnels.agent.metric('penstock_agent_requests_total{class="1xx"}') == 1 and not ended(tunnels)
     client.echo("x" * 1000)
     client.close()
-    until(lambda: lines(tunnels), "the line")
-    line = lines(tunnels)[0]
+    until(lambda: ended(tunnels), "the line")
+    line = ended(tunnels)[0]
     assert line["bytes_in"] > 200 and line["bytes_out"] > 200 and "cut" not in line and line["path"] == "/"
     assert line["user_agent"].startswith("Python") and line["api"] == "a"
     assert open_now(tunnels) == 0 and tunnels.agent.metric('penstock_agent_requests_total{class="1xx"}') == 1
@@ -290,8 +259,8 @@ def test_silence_ends_a_tunnel(start, controlplane, echo, echo_server, tmp_path)
     gateway = publish(Gateway(controlplane, agent, echo), echo_server, timeout="0.5s")
     with switch(agent.port, HOST) as connection:
         assert connection.is_closed()
-    until(lambda: lines(gateway), "the line")
-    assert lines(gateway)[0]["reason"] == "tunnel.idle" and lines(gateway)[0]["duration_ms"] >= 800
+    until(lambda: ended(gateway), "the line")
+    assert ended(gateway)[0]["reason"] == "tunnel.idle" and ended(gateway)[0]["duration_ms"] >= 800
     until(lambda: not echo_server.sockets, "the backend to hear of it")
     until(lambda: agent.metric("penstock_agent_stream_timeouts_total") == 1, "the count")
 
@@ -319,7 +288,7 @@ def test_a_drain_waits_for_a_tunnel_and_cuts_it_at_the_end(start, controlplane, 
     assert client.echo("still here") == "still here"
     with pytest.raises(websockets.ConnectionClosed):
         client.run(client.socket.recv())
-    assert agent.popen.wait(20) == 0 and lines(gateway)[0]["reason"] == "drain.timeout"
+    assert agent.popen.wait(20) == 0 and ended(gateway)[0]["reason"] == "drain.timeout"
 
 
 def test_a_drain_ends_with_the_last_tunnel(tunnels):

@@ -6,28 +6,13 @@ import threading
 import pytest
 
 from lib.gateway import Gateway
-from lib.http2 import CANCEL, DATA, END_STREAM, HEADERS, RST_STREAM, Session, frame
+from lib.http2 import CANCEL, DATA, ENABLE_CONNECT_PROTOCOL, END_STREAM, HEADERS, RST_STREAM, Session
 from lib.node import node
-from lib.script import Script
 from lib.servers import Agent
 from lib.wait import until
-from lib.websocket import ACCEPT, KEY, SWITCHED, EchoServer, accept_of
+from lib.websocket import ACCEPT, KEY, SWITCHED, accept_of, open_now, publish
 
 HOST = "g.example.com"
-ENABLE_CONNECT_PROTOCOL = 8
-
-
-@pytest.fixture
-def script():
-    backend = Script()
-    yield backend
-    backend.stop()
-
-
-def publish(gateway, backend, **more):
-    gateway.group("g")
-    gateway.publish(gateway.api("g/a", "/", match="PREFIX", backend={"http": {"address": backend.address, **more}}))
-    return gateway
 
 
 @pytest.fixture
@@ -41,45 +26,28 @@ def session(raw):
         yield opened
 
 
-def connect(session, path="/"):
-    return session.request("CONNECT", path, [("sec-websocket-version", "13")], end=False, protocol="websocket")
-
-
-def status(session, stream):
-    return dict(session.decoder.decode(session.until(HEADERS, stream).payload))[":status"]
-
-
 def switch(connection, head, rest=b""):
     """What a server that has understood says, and `rest` behind it."""
     connection.sendall(SWITCHED.replace(ACCEPT.encode(), accept_of(head).encode()) + rest)
 
 
-def read_data(session, stream, size):
-    got = b""
-    while len(got) < size:
-        got += session.until(DATA, stream).payload
-    return got
-
-
-def test_a_node_client_by_connect(gateway):
-    server = EchoServer()
-    publish(gateway, server)
+def test_a_node_client_by_connect(gateway, echo_server):
+    publish(gateway, echo_server)
     got = node("websocket_client.js", f"http://127.0.0.1:{gateway.agent.port}/", HOST)
     assert got == {"enabled": True, "status": 200, "protocol": "chat", "pong": "are you there", "close": [4321, "bye"],
                    "echoes": [["text", False], ["\0\1\xfe\xff", True], ["fragmented", False], ["", False], True]}
-    server.stop()
     line = json.loads(until(lambda: gateway.agent.access_log.read_text().splitlines(), "the line")[0])
     assert (line["status"], line["protocol"], line["method"]) == (200, "HTTP/2", "GET")
-    assert gateway.agent.metric("penstock_agent_tunnels") == 0
+    assert open_now(gateway) == 0
 
 
 def test_the_backend_sees_a_handshake_of_http_1(raw, script, session):
     assert session.settings[ENABLE_CONNECT_PROTOCOL] == 1
     script.answer = lambda connection, head, rest: switch(connection, head, b"at once")
-    stream = connect(session, "/chat?x=1")
-    head = dict(session.decoder.decode(session.until(HEADERS, stream).payload))
+    stream = session.connect("/chat?x=1")
+    head = session.until(HEADERS, stream).fields
     assert head[":status"] == "200" and not {"sec-websocket-accept", "upgrade", "connection"} & set(head)
-    assert read_data(session, stream, 7) == b"at once"
+    assert session.take(stream, 7) == b"at once"
     lines = script.heads[0].split("\r\n")
     assert lines[0] == "GET /chat?x=1 HTTP/1.1" and {"Connection: Upgrade", "Upgrade: websocket"} <= set(lines)
     assert KEY not in script.heads[0] and ":protocol" not in script.heads[0]
@@ -92,28 +60,41 @@ def test_bytes_flow_both_ways_and_either_side_ends_first(raw, script, session):
             connection.sendall(data)
         connection.sendall(b"the end")
     script.answer = echo
-    stream = connect(session)
-    assert status(session, stream) == "200"
+    stream = session.connect()
+    assert session.status(stream) == "200"
     session.data(stream, b"a" * 10000).data(stream, b"b" * 10000, end=True)
-    assert read_data(session, stream, 20007) == b"a" * 10000 + b"b" * 10000 + b"the end"
+    assert session.take(stream, 20007) == b"a" * 10000 + b"b" * 10000 + b"the end"
     heard = []
     script.answer = lambda connection, head, rest: (switch(connection, head), connection.shutdown(socket.SHUT_WR),
                                                     heard.append(connection.recv(100)), heard.append(connection.recv(1)))[0]
-    stream = connect(session)
-    assert status(session, stream) == "200" and session.until(DATA, stream).flags & END_STREAM
+    stream = session.connect()
+    assert session.status(stream) == "200" and session.until(DATA, stream).flags & END_STREAM
     session.data(stream, b"still here", end=True)
     until(lambda: heard == [b"still here", b""], "the backend to hear it")
-    until(lambda: raw.agent.metric("penstock_agent_tunnels") == 0, "the tunnels to end")
+    until(lambda: open_now(raw) == 0, "the tunnels to end")
+
+
+def test_a_backend_that_breaks_off_resets_the_stream(raw, script, session):
+    """Behind what it said, and as what it was (RFC 8441 5)."""
+    script.answer = lambda connection, head, rest: (switch(connection, head, b"half"), connection.recv(1), connection.setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"))[0]
+    stream = session.connect()
+    assert session.status(stream) == "200" and session.take(stream, 4) == b"half"
+    session.data(stream, b"x")
+    assert session.until(RST_STREAM, stream).code == CANCEL
+    line = json.loads(until(lambda: raw.agent.access_log.read_text().splitlines(), "the line")[0])
+    assert (line["status"], line["reason"]) == (200, "upstream.cut")
+    assert open_now(raw) == 0
 
 
 def test_a_reset_ends_it_for_the_backend(raw, script, session):
     heard = threading.Event()
     script.answer = lambda connection, head, rest: (switch(connection, head), connection.recv(1), heard.set())[0]
-    stream = connect(session)
-    assert status(session, stream) == "200"
-    session.send(frame(RST_STREAM, 0, stream, CANCEL.to_bytes(4, "big")))
+    stream = session.connect()
+    assert session.status(stream) == "200"
+    session.reset(stream)
     assert heard.wait(20)
-    until(lambda: raw.agent.metric("penstock_agent_tunnels") == 0, "the tunnel to end")
+    until(lambda: open_now(raw) == 0, "the tunnel to end")
 
 
 def test_who_does_not_read_holds_the_backend_back_and_no_other_stream(raw, script, session):
@@ -131,10 +112,10 @@ def test_who_does_not_read_holds_the_backend_back_and_no_other_stream(raw, scrip
             full.set()
     script.answer = flood
     before = raw.agent.metric("process_resident_memory_bytes")
-    assert status(session, connect(session, "/flood")) == "200"
+    assert session.status(session.connect("/flood")) == "200"
     assert full.wait(20), "the backend is never held back"
     assert raw.agent.metric("process_resident_memory_bytes") - before < 4 << 20
-    assert status(session, session.request()) == "204"
+    assert session.status(session.request()) == "204"
 
 
 @pytest.mark.parametrize("said,answered", [
@@ -144,7 +125,7 @@ def test_who_does_not_read_holds_the_backend_back_and_no_other_stream(raw, scrip
 ], ids=["refused", "a page", "another key"])
 def test_what_is_no_tunnel_is_not_told_as_one(raw, script, session, said, answered):
     script.says(said)
-    assert session.answer(connect(session)).status == answered
+    assert session.answer(session.connect()).status == answered
     script.says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert session.answer(session.request()).body == b"ok"
 
@@ -156,8 +137,8 @@ def test_silence_ends_a_tunnel_and_not_its_connection(start, controlplane, echo,
     heard = []
     script.answer = lambda connection, head, rest: (switch(connection, head), heard.append(connection.recv(1)))[0]
     with Session(agent.port, HOST) as session:
-        stream = connect(session)
-        assert status(session, stream) == "200" and session.until(DATA, stream).flags & END_STREAM
+        stream = session.connect()
+        assert session.status(stream) == "200" and session.until(DATA, stream).flags & END_STREAM
         until(lambda: heard == [b""], "the backend to hear of it")
         script.says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         assert session.answer(session.request()).body == b"ok"
@@ -167,4 +148,4 @@ def test_silence_ends_a_tunnel_and_not_its_connection(start, controlplane, echo,
 def test_other_protocols_and_mocks_are_refused(raw, session):
     assert session.answer(session.request("CONNECT", end=False, protocol="connect-udp")).status == 501
     raw.publish(raw.api("g/m", "/mock", backend={"mock": {"status": 200}}))
-    assert session.answer(connect(session, "/mock")).status == 502
+    assert session.answer(session.connect("/mock")).status == 502

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request's way to its caller, whatever the protocol: HTTP/1 has one in each connection, HTTP/2
- * in each stream. Who handles requests (server.h) calls the functions below. One thread. */
+/* One request's way to its caller: HTTP/1 has one in each connection, HTTP/2 in each stream. Who
+ * handles requests (server.h) calls the functions below. One thread. */
 #ifndef DP_DOWNSTREAM_H
 #define DP_DOWNSTREAM_H
 
@@ -11,10 +11,9 @@ struct dp_connection; /* connection.h, private */
 struct dp_downstream;
 
 /* The head of the answer; kind and length say what follows: LENGTH, CHUNKED (length not known),
- * NONE (there cannot be a body) or TUNNEL. close: the last answer on this connection.
- * TUNNEL: the request, whose framing asked to upgrade, has a body again, which ends with the
- * caller's FIN as the answer does with ours; neither waits for the other, and no timeout applies
- * until send_end. */
+ * NONE (there cannot be a body) or TUNNEL: then the request, which asked to upgrade, has a body
+ * again, which ends with the caller's end as the answer does with ours; neither waits for the
+ * other, and no timeout applies until send_end. close: the last answer on this connection. */
 struct dp_downstream_answer {
     const struct dp_response_head *head;
     enum dp_body_kind kind;
@@ -41,6 +40,7 @@ struct dp_downstream {
     const struct dp_headers *trailers; /* of the request; complete after the last of its body */
     struct dp_h1_framing framing;      /* of the request */
     bool may_rest; /* set by the handler: its body has no timeout between two reads (HTTP/2) */
+    bool is_reset; /* set by the handler before send_end: that of a tunnel is a reset (HTTP/2) */
     uint64_t bytes_in, bytes_out;
     struct dp_sink sink;       /* takes the answer's body past send_body, once the head was sent */
     struct dp_sink *body_sink; /* the handler's: takes the body, and `body` hears GW_STR_NONE */

@@ -14,6 +14,15 @@ static struct dp_loop *loop_of(const struct dp_h2_stream *stream)
     return stream->session->connection->server->loop;
 }
 
+/* It fails for want of memory only. */
+static void reset(struct dp_h2_stream *stream, uint32_t code)
+{
+    if (stream->closed)
+        return;
+    (void)nghttp2_submit_rst_stream(stream->session->h2, NGHTTP2_FLAG_NONE, stream->id, code);
+    dp_h2_send_later(stream->session);
+}
+
 /* ---- heads */
 
 static gw_str status_text(struct gw_arena *arena, unsigned status)
@@ -94,8 +103,12 @@ static ssize_t on_read(nghttp2_session *h2, int32_t id, uint8_t *buffer, size_t 
         stream->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
+    if (len == 0 && stream->downstream.is_reset) {
+        reset(stream, NGHTTP2_CANCEL);
+        return NGHTTP2_ERR_DEFERRED;
+    }
     *flags = NGHTTP2_DATA_FLAG_NO_COPY;
-    if (!stream->ended || len < unsent(stream))
+    if (!stream->ended || len < unsent(stream) || stream->downstream.is_reset)
         return (ssize_t)len;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (stream->out_trailers.count > 0) {
@@ -150,14 +163,15 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t
 static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
     struct dp_h2_session *session = user;
-    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+    bool is_reset = frame->hd.type == NGHTTP2_RST_STREAM;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA && !is_reset)
         return 0;
     struct dp_h2_stream *stream = nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id);
-    if (!stream)
+    if (!stream || (is_reset && !stream->downstream.is_reset))
         return 0;
     stream->downstream.bytes_out += DP_H2_FRAME_HEAD + frame->hd.length;
     dp_h2_flood_credit(session, 2);
-    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+    if (is_reset || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         stream->sent = true;
         dp_h2_stream_arm(stream);
         dp_h2_tell_later(stream);
@@ -296,14 +310,6 @@ static void let_go(struct dp_h2_stream *stream)
     stream->reading = false;
     dp_timer_stop(&stream->timer);
     dp_h2_tell_later(stream);
-}
-
-static void reset(struct dp_h2_stream *stream, uint32_t code)
-{
-    if (stream->closed)
-        return;
-    (void)nghttp2_submit_rst_stream(stream->session->h2, NGHTTP2_FLAG_NONE, stream->id, code);
-    dp_h2_send_later(stream->session);
 }
 
 /* RFC 9113 8.1: who has answered may ask the caller to stop sending what it does not need; a little

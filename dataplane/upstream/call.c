@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request's attempts: which member, which connection, how long, and whether once more. */
+#include "common/log.h"
 #include "dataplane/upstream/h1_link.h"
 #include "dataplane/upstream/h2_link.h"
 
@@ -35,8 +36,23 @@ static void drop_link(struct dp_upstream_call *call)
         link->ops->close(link);
 }
 
+/* A person has to do something about it, and the answer to the caller does not say it. */
+static void report_no_tunnel(const struct dp_upstream_call *call)
+{
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    if (gw_log_allow(&limit, 1, &dropped))
+        gw_log(GW_LOG_WARN, "upstream", "a backend takes no WebSocket over HTTP/2 (RFC 8441)",
+               gw_kv_str("endpoint", dp_endpoint_name(call->endpoint)),
+               gw_kv_bool("tried_http1", call->http1_only), gw_kv_int("dropped", dropped));
+}
+
 static void fail(struct dp_upstream_call *call, enum dp_upstream_failure failure)
 {
+    if (call->http1_only && failure == DP_FAILURE_CONNECT)
+        failure = DP_FAILURE_NO_TUNNEL; /* it is there, and HTTP/1.1 is not */
+    if (failure == DP_FAILURE_NO_TUNNEL)
+        report_no_tunnel(call);
     drop_link(call);
     dp_call_end(call);
     call->events->failed(call, failure);
@@ -75,6 +91,11 @@ static void watch_answer(struct dp_upstream_call *call)
 }
 
 /* ---- the request's body */
+
+static bool uses_http2(const struct dp_upstream_call *call)
+{
+    return call->request->http2 && !call->http1_only;
+}
 
 /* Whether what has been sent may have to be sent again. Over HTTP/2 always: a backend may say that
  * it has not processed it. */
@@ -218,7 +239,7 @@ static void attach(struct dp_upstream_call *call, struct dp_upstream_link *link)
 static int connect_link(struct dp_upstream_call *call, const struct dp_address *address,
                         unsigned index)
 {
-    if (call->request->http2) /* the session has the timeout, for all who wait for it */
+    if (uses_http2(call)) /* the session has the timeout, for all who wait for it */
         return dp_uh2_link_connect(call, address, index);
     arm(call, call->upstreams->options.connect_timeout_ms);
     return dp_h1_link_connect(call, address, index);
@@ -265,7 +286,7 @@ static void find_address(struct dp_upstream_call *call)
 /* What is there and can take the request at once. NULL: nothing. */
 static struct dp_upstream_link *take_link(struct dp_upstream_call *call)
 {
-    if (call->request->http2)
+    if (uses_http2(call))
         return dp_uh2_link_take(call);
     struct dp_h1_link *link = call->fresh_only ? NULL : dp_pool_take(call);
     return link ? &link->base : NULL;
@@ -305,6 +326,10 @@ static bool take_retry(struct dp_upstream_call *call, enum dp_upstream_failure f
         .refusals = call->refusals,
         .members = request->channel->member_count,
     };
+    if (failure == DP_FAILURE_NO_TUNNEL && request->tls && !call->http1_only) {
+        call->http1_only = true; /* TLS lets both ends agree on another protocol */
+        return true;
+    }
     if (c.members == 0 || !dp_retry_is_allowed(&c))
         return false;
     if (failure == DP_FAILURE_STALE) {

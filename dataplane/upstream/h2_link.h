@@ -78,9 +78,10 @@ struct dp_uh2_stream {
     bool end_sent;    /* END_STREAM has left */
     bool deferred;    /* nghttp2 waits for more of out */
     bool head_told, in_trailers;
-    bool answer_ended; /* END_STREAM has come: the rest is in `in` */
-    bool broken;       /* nothing more comes, and the answer is not complete */
-    bool reset;        /* by the peer */
+    bool answer_ended;   /* END_STREAM has come: the rest is in `in` */
+    bool broken;         /* nothing more comes, and the answer is not complete */
+    bool reset;          /* by the peer */
+    bool refused_tunnel; /* the answer to a CONNECT is an ordinary one */
 };
 
 /* A stream of an open session to the call's member, on which the call may begin. NULL: none. */

@@ -51,6 +51,8 @@ static enum dp_upstream_failure failure_of_stream(const struct dp_uh2_stream *st
                                                   enum dp_upstream_failure failure)
 {
     const struct dp_upstream_call *call = stream->base.call;
+    if (stream->head_told && failure == DP_FAILURE_TIMEOUT)
+        return DP_FAILURE_RESET; /* the session's: the call itself has waited for nothing */
     bool was_heard = call->bytes_in > 0 || stream->session->heard_ms > stream->begun_ms;
     if (failure != DP_FAILURE_RESET || stream->id == 0)
         return failure;

@@ -53,13 +53,15 @@ static void bury(struct dp_task *task)
 
 /* A session that gave no sign of life since the request left may be dead: it gets no more of them
  * before it shows that it is not. */
-static void suspect_session(const struct dp_uh2_stream *stream)
+static void suspect_session(struct dp_uh2_session *session, const struct dp_uh2_stream *stream)
 {
-    struct dp_uh2_session *session = stream->session;
     gw_msec waited_ms = session->conn.loop->now_ms - stream->begun_ms;
     if (!stream->head_told && session->heard_ms <= stream->begun_ms && waited_ms > 1000)
         session->suspect = true;
 }
+
+/* Stands for a stream that has left, and of which END_STREAM is still to be sent. */
+static struct dp_uh2_stream ending;
 
 /* The call has been let go. */
 static void end_stream(struct dp_uh2_stream *stream, struct dp_upstreams *upstreams)
@@ -67,12 +69,16 @@ static void end_stream(struct dp_uh2_stream *stream, struct dp_upstreams *upstre
     struct dp_uh2_session *session = stream->session;
     bool is_complete = stream->answer_ended && stream->end_sent;
     stream->base.call = NULL;
-    if (session && stream->id > 0 && !is_complete) {
-        suspect_session(stream);
+    leave_session(stream);
+    if (session && stream->id > 0 && stream->answer_ended && stream->refused_tunnel) {
+        /* Not reset: backends count that, and who is refused comes again and again. */
+        (void)nghttp2_session_set_stream_user_data(session->h2, stream->id, &ending);
+        (void)nghttp2_session_resume_data(session->h2, stream->id);
+    } else if (session && stream->id > 0 && !is_complete) {
+        suspect_session(session, stream);
         /* It fails for want of memory alone, and then the session does. */
         (void)nghttp2_submit_rst_stream(session->h2, 0, stream->id, NGHTTP2_CANCEL);
     }
-    leave_session(stream);
     dp_block_give(&upstreams->options.loop->blocks, stream->out);
     dp_block_give(&upstreams->options.loop->blocks, stream->in);
     stream->out = stream->in = NULL;
@@ -93,19 +99,36 @@ static bool has_no_body(const struct dp_h1_framing *framing)
            (framing->kind == DP_BODY_LENGTH && framing->length == 0);
 }
 
+/* Key and proof of a handshake are HTTP/1's alone (RFC 8441 5). */
+static void add_connect_headers(struct dp_h2_fields *fields, const struct dp_headers *headers)
+{
+    struct dp_headers rest;
+    dp_headers_copy(&rest, headers, fields->arena);
+    (void)dp_headers_remove(&rest, DP_HEADER_SEC_WEBSOCKET_KEY);
+    (void)dp_headers_remove(&rest, DP_HEADER_SEC_WEBSOCKET_ACCEPT);
+    dp_h2_fields_add_headers(fields, &rest);
+}
+
 static void make_fields(const struct dp_uh2_stream *stream, struct dp_h2_fields *fields)
 {
     const struct dp_upstream_call *call = stream->base.call;
     const struct dp_upstream_request *request = call->request;
+    bool is_connect = request->framing.upgrade;
     gw_str host = request->line.host;
     if (host.len == 0)
         host = dp_endpoint_name(call->member->endpoint);
-    dp_h2_fields_init(fields, call->arena, request->headers->count + 5);
-    dp_h2_fields_add(fields, GW_STR(":method"), request->line.method);
+    dp_h2_fields_init(fields, call->arena, request->headers->count + 6);
+    dp_h2_fields_add(fields, GW_STR(":method"),
+                     is_connect ? GW_STR("CONNECT") : request->line.method);
+    if (is_connect)
+        dp_h2_fields_add(fields, GW_STR(":protocol"), GW_STR("websocket"));
     dp_h2_fields_add(fields, GW_STR(":scheme"), request->tls ? GW_STR("https") : GW_STR("http"));
     dp_h2_fields_add(fields, GW_STR(":authority"), host);
     dp_h2_fields_add(fields, GW_STR(":path"), request->line.target);
-    dp_h2_fields_add_headers(fields, request->headers);
+    if (is_connect)
+        add_connect_headers(fields, request->headers);
+    else
+        dp_h2_fields_add_headers(fields, request->headers);
     dp_h2_fields_add_length(fields, &request->framing);
 }
 
@@ -116,13 +139,27 @@ static ssize_t read_out(nghttp2_session *h2, int32_t id, uint8_t *out, size_t ro
     return dp_uh2_stream_read(h2, id, room, flags);
 }
 
+/* Said once, with the first SETTINGS, for all of a session (RFC 8441 3). */
+static bool takes_tunnels(const struct dp_uh2_session *session)
+{
+    return nghttp2_session_get_remote_settings(session->h2,
+                                               NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
 static void begin(struct dp_upstream_link *base)
 {
     struct dp_uh2_stream *stream = stream_of(base);
     struct dp_uh2_session *session = stream->session;
     struct dp_h2_fields fields;
     nghttp2_data_provider body = {.read_callback = read_out};
-    bool is_whole = has_no_body(&base->call->request->framing);
+    const struct dp_h1_framing *framing = &base->call->request->framing;
+    bool is_whole = has_no_body(framing) && !framing->upgrade;
+    if (framing->upgrade && !takes_tunnels(session)) {
+        stream->id = -1;
+        stream->failure = DP_FAILURE_NO_TUNNEL;
+        await_progress(stream);
+        return;
+    }
     make_fields(stream, &fields);
     stream->out_ended = is_whole;
     stream->begun_ms = session->conn.loop->now_ms;
@@ -170,7 +207,7 @@ static size_t pending(const struct dp_upstream_link *base)
 static void end_data(nghttp2_session *h2, const struct dp_uh2_stream *stream, uint32_t *flags)
 {
     const struct dp_upstream_call *call = stream->base.call;
-    const struct dp_headers *trailers = call->request_trailers;
+    const struct dp_headers *trailers = call->tunnel ? NULL : call->request_trailers;
     struct dp_h2_fields fields;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (!trailers || trailers->count == 0)
@@ -184,6 +221,10 @@ static void end_data(nghttp2_session *h2, const struct dp_uh2_stream *stream, ui
 ssize_t dp_uh2_stream_read(nghttp2_session *h2, int32_t id, size_t room, uint32_t *flags)
 {
     struct dp_uh2_stream *stream = nghttp2_session_get_stream_user_data(h2, id);
+    if (stream == &ending) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        return 0;
+    }
     if (!stream || !stream->base.call)
         return NGHTTP2_ERR_DEFERRED; /* its RST_STREAM is on the way */
     size_t waiting = bytes_in(stream->out);
@@ -215,7 +256,9 @@ void dp_uh2_stream_tell(struct dp_uh2_stream *stream)
 {
     struct dp_upstream_call *call = stream->base.call;
     if (stream->id < 0) {
-        dp_uh2_stream_lost(stream, DP_FAILURE_REFUSED);
+        bool has_reason = stream->failure != DP_FAILURE_COUNT;
+        dp_uh2_stream_lost(stream, has_reason ? (enum dp_upstream_failure)stream->failure
+                                              : DP_FAILURE_REFUSED);
         return;
     }
     stream->base.blocked = stream->out != NULL;
@@ -230,11 +273,26 @@ void dp_uh2_stream_tell(struct dp_uh2_stream *stream)
 static void finish(struct dp_uh2_stream *stream)
 {
     struct dp_upstream_call *call = stream->base.call;
-    call->trailers = stream->trailers;
+    if (call->tunnel && stream->session && !stream->end_sent) {
+        dp_call_half_ended(call);
+        return;
+    }
+    if (!call->tunnel)
+        call->trailers = stream->trailers;
     call->link = NULL;
     end_stream(stream, call->upstreams);
     dp_call_end(call);
     call->events->body(call, GW_STR_NONE, true);
+}
+
+/* Both ways of a tunnel have ended, the caller's last. */
+static void close_tunnel(struct dp_uh2_stream *stream)
+{
+    struct dp_upstream_call *call = stream->base.call;
+    call->link = NULL;
+    end_stream(stream, call->upstreams);
+    dp_call_end(call);
+    call->events->closed(call); /* the call may be gone now */
 }
 
 /* The peer may send as much again. */
@@ -274,6 +332,12 @@ static void pump(struct dp_upstream_link *base)
             dp_call_starved(base->call);
         return;
     }
+}
+
+/* The head is in the call's arena, and no input is held for it. */
+static void open_tunnel(struct dp_upstream_link *base)
+{
+    (void)base;
 }
 
 /* The call's own task pumps, and that gives the window back. */
@@ -319,6 +383,19 @@ static void take_interim(struct dp_uh2_stream *stream)
     }
 }
 
+/* RFC 9110 9.3.6: any 2xx to CONNECT opens a tunnel, whatever it says of a length. */
+static int read_framing(struct dp_uh2_stream *stream, bool is_last)
+{
+    struct dp_upstream_call *call = stream->base.call;
+    const struct dp_upstream_request *request = call->request;
+    if (request->framing.upgrade && call->head.status / 100 == 2) {
+        call->framing = (struct dp_h1_framing){.kind = DP_BODY_TUNNEL, .minor = 1};
+        return 0;
+    }
+    stream->refused_tunnel = request->framing.upgrade;
+    return dp_h2_answer_framing(&call->head, request->method, is_last, &call->framing);
+}
+
 void dp_uh2_stream_take_head(struct dp_uh2_stream *stream, bool is_last)
 {
     struct dp_upstream_call *call = stream->base.call;
@@ -328,7 +405,7 @@ void dp_uh2_stream_take_head(struct dp_uh2_stream *stream, bool is_last)
         take_interim(stream);
         return;
     }
-    if (dp_h2_answer_framing(&call->head, call->request->method, is_last, &call->framing) < 0) {
+    if (read_framing(stream, is_last) < 0) {
         refuse_answer(stream);
         return;
     }
@@ -347,8 +424,11 @@ void dp_uh2_stream_lost(struct dp_uh2_stream *stream, enum dp_upstream_failure f
     struct dp_upstream_call *call = stream->base.call;
     bool has_begun = stream->interims > 0;
     leave_session(stream);
-    if (stream->answer_ended)
-        return; /* all of it is here */
+    if (stream->answer_ended) { /* all of it is here */
+        if (call->answer_complete)
+            close_tunnel(stream);
+        return;
+    }
     stream->broken = true;
     stream->failure = (uint8_t)failure;
     if (stream->head_told)
@@ -364,6 +444,7 @@ static const struct dp_link_ops ops = {
     .send_data = send_data,
     .send_end = send_end,
     .pending = pending,
+    .open_tunnel = open_tunnel,
     .resume = resume,
     .pump = pump,
     .close = close_stream,

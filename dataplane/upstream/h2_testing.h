@@ -199,11 +199,16 @@ static inline void h2_accept_silently(struct backend *b)
         give_up(b, "preface");
 }
 
-static inline void h2_accept(struct backend *b)
+static inline void h2_accept_saying(struct backend *b, unsigned setting, uint32_t value)
 {
     h2_accept_silently(b);
-    h2_settings(b, 0, 0);
+    h2_settings(b, setting, value);
     h2_send(b, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, GW_STR_NONE);
+}
+
+static inline void h2_accept(struct backend *b)
+{
+    h2_accept_saying(b, 0, 0);
 }
 
 static inline void h2_caller_init(struct caller *c, struct bench *bench, enum dp_method method)

@@ -17,7 +17,7 @@ struct dp_link_ops {
     void (*send_end)(struct dp_upstream_link *);
     /* Bytes given to it that have not left. */
     size_t (*pending)(const struct dp_upstream_link *);
-    /* Nobody looks at the head any more; HTTP/1 only: nothing else answers 101. */
+    /* The answer was a tunnel's, and nobody looks at its head any more. */
     void (*open_tunnel)(struct dp_upstream_link *);
     /* The call wants the answer's body (again); pump follows. */
     void (*resume)(struct dp_upstream_link *);

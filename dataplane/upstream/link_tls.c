@@ -17,10 +17,15 @@ static struct dp_upstream_tls *tls_of(struct dp_upstreams *upstreams)
     return upstreams->tls;
 }
 
-static bool offer_http2(SSL *ssl)
+/* What an HTTP/1 connection is for goes without saying, unless the backend speaks HTTP/2 as well.
+ */
+static bool offer_protocol(SSL *ssl, bool http2, bool http1_only)
 {
-    static const unsigned char h2[] = {2, 'h', '2'};
-    return SSL_set_alpn_protos(ssl, h2, sizeof(h2)) == 0;
+    static const unsigned char h2[] = "\x02h2", http1[] = "\x08http/1.1";
+    if (!http2 && !http1_only)
+        return true;
+    return SSL_set_alpn_protos(ssl, http2 ? h2 : http1,
+                               http2 ? sizeof(h2) - 1 : sizeof(http1) - 1) == 0;
 }
 
 int dp_link_tls_start(struct dp_link_tls *tls, struct dp_conn *conn,
@@ -40,7 +45,7 @@ int dp_link_tls_start(struct dp_link_tls *tls, struct dp_conn *conn,
     if (!ssl)
         return -EINVAL;
     dp_conn_start_tls(conn, ssl);
-    return !http2 || offer_http2(ssl) ? 0 : -EINVAL;
+    return offer_protocol(ssl, http2, call->http1_only) ? 0 : -EINVAL;
 }
 
 bool dp_link_tls_fits(const struct dp_link_tls *tls, const struct dp_upstream_call *call)

@@ -20,6 +20,9 @@ bool dp_retry_is_allowed(const struct dp_retry_case *c)
     case DP_FAILURE_UNRESOLVED:
         /* Nothing was sent, so it is always safe: to another member even when retries are off. */
         return c->retries < GW_MAX(limit, c->members > 1 ? 1U : 0U);
+    case DP_FAILURE_NO_TUNNEL:
+        /* It says so of itself, and another member may be newer. */
+        return c->members > 1 && c->retries < GW_MAX(limit, 1U);
     case DP_FAILURE_RESET:
     case DP_FAILURE_TIMEOUT:
     case DP_FAILURE_STATUS:

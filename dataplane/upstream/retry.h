@@ -12,13 +12,14 @@ enum dp_upstream_failure {
     DP_FAILURE_UNRESOLVED, /* the name has no address */
     DP_FAILURE_CONNECT,    /* refused, unreachable, out of ports: nothing was sent */
     DP_FAILURE_CONNECT_TIMEOUT,
-    DP_FAILURE_STALE,    /* a reused connection closed before a byte of the answer */
-    DP_FAILURE_RESET,    /* a new one did */
-    DP_FAILURE_TIMEOUT,  /* no head of an answer in time */
-    DP_FAILURE_DEADLINE, /* of the whole call */
-    DP_FAILURE_PROTOCOL, /* what came is no HTTP answer */
-    DP_FAILURE_STATUS,   /* it is one: 502, 503 or 504 */
-    DP_FAILURE_REFUSED,  /* HTTP/2: the backend says that it has not processed the request */
+    DP_FAILURE_STALE,     /* a reused connection closed before a byte of the answer */
+    DP_FAILURE_RESET,     /* a new one did */
+    DP_FAILURE_TIMEOUT,   /* no head of an answer in time */
+    DP_FAILURE_DEADLINE,  /* of the whole call */
+    DP_FAILURE_PROTOCOL,  /* what came is no HTTP answer */
+    DP_FAILURE_STATUS,    /* it is one: 502, 503 or 504 */
+    DP_FAILURE_REFUSED,   /* HTTP/2: the backend says that it has not processed the request */
+    DP_FAILURE_NO_TUNNEL, /* HTTP/2: it takes no CONNECT to WebSocket: nothing was sent */
     DP_FAILURE_COUNT
 };
 

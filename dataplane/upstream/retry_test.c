@@ -51,6 +51,18 @@ static void what_was_never_sent_goes_to_another_member(void **state)
     assert_true(dp_retry_is_allowed(&c));
 }
 
+static void who_takes_no_tunnel_is_not_asked_again(void **state)
+{
+    (void)state;
+    struct dp_retry_case c = {
+        .failure = DP_FAILURE_NO_TUNNEL, .can_replay = true, .retry_count = 3, .members = 1};
+    assert_false(dp_retry_is_allowed(&c));
+    c.members = 2;
+    assert_true(dp_retry_is_allowed(&c));
+    c.retries = 3;
+    assert_false(dp_retry_is_allowed(&c));
+}
+
 static void a_stale_connection_does_not_count(void **state)
 {
     (void)state;
@@ -106,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_that_did_not_come_are_retried_when_safe),
         cmocka_unit_test(what_was_never_sent_goes_to_another_member),
+        cmocka_unit_test(who_takes_no_tunnel_is_not_asked_again),
         cmocka_unit_test(a_stale_connection_does_not_count),
         cmocka_unit_test(a_body_that_is_gone_is_never_sent_again),
         cmocka_unit_test(the_budget_is_a_fifth_and_at_least_three),

@@ -86,7 +86,7 @@ struct dp_upstream_call {
     dp_tried tried;
     uint8_t state, failure; /* enum dp_call_state, enum dp_upstream_failure */
     uint8_t retries, refusals, address, addresses_left;
-    bool wants_answer, wants_body, body_complete, can_replay, fresh_only;
+    bool wants_answer, wants_body, body_complete, can_replay, fresh_only, http1_only;
     bool is_stream;       /* a tunnel or an event stream: may be silent for longer */
     bool tunnel;          /* both ways are open */
     bool answer_complete; /* of a tunnel: the backend's end was told */
@@ -103,8 +103,8 @@ void dp_upstream_send_body(struct dp_upstream_call *call, gw_str data, bool last
 /* Where a body with a length may go instead; send_body(GW_STR_NONE) follows. NULL: nowhere. */
 struct dp_sink *dp_upstream_sink(const struct dp_upstream_call *call);
 /* Starts or stops the flow of the answer's body; off at first. When framing.kind is TUNNEL (status
- * 101) the first start makes the connection one: call->head is gone, the request has a body again
- * (want_body, send_body), and each `last` is that side's FIN. body(last) leaves the other way open
+ * 101, or 2xx of HTTP/2) the first start opens it: call->head is gone, the request has a body again
+ * (want_body, send_body), and each `last` is that side's end. body(last) leaves the other way open
  * until the caller ends it, which `closed` tells; when the caller was first, it ends the call. */
 void dp_upstream_read_body(struct dp_upstream_call *call, bool on);
 /* Of a tunnel whose backend has ended: the other way is still open. */

@@ -3,6 +3,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import json
 import re
 import ssl
 import threading
@@ -70,6 +71,22 @@ class EchoServer:
         self.loop.call_soon_threadsafe(self.server.close)
         asyncio.run_coroutine_threadsafe(self.server.wait_closed(), self.loop).result(20)
         self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+def publish(gateway, backend, name="g/a", **more):
+    """All below "/" of the group goes to the backend."""
+    gateway.group(name.split("/")[0])
+    gateway.publish(gateway.api(name, "/", match="PREFIX", backend={"http": {"address": backend.address, **more}}))
+    return gateway
+
+
+def open_now(gateway):
+    return gateway.agent.metric("penstock_agent_tunnels")
+
+
+def ended(gateway):
+    """Lines of the access log: of tunnels that have ended, whose callers spoke HTTP/1.1."""
+    return [line for line in map(json.loads, gateway.agent.access_log.read_text().splitlines()) if line["status"] == 101]
 
 
 def connect(gateway, path="/", **options):

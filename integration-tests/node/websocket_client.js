@@ -59,7 +59,7 @@ function byConnect() {
         stream.on("error", fail);
         stream.on("response", (headers) => {
             Object.assign(result, { status: headers[":status"], protocol: headers["sec-websocket-protocol"] });
-            const socket = new WebSocket(null, undefined, {});
+            const socket = new WebSocket(null, undefined, { closeTimeout: 30000 });
             socket._isServer = false; // it has no public way to a stream that is there
             socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 64 << 20 });
             socket.on("close", () => session.close());
