@@ -222,6 +222,17 @@ def test_the_host_of_a_request_does_not_get_around_its_domain(verifying, certifi
             assert answer[0] == 421 and error_code(answer) == "APIG.0205" and is_closed(connection)
 
 
+def test_a_weak_certificate_is_refused_on_either_way(front, feeder, certificates, callers, tmp_path):
+    one, two = certificates.issue(HOST, f"DNS:{HOST}"), certificates.issue(OTHER, f"DNS:{OTHER}")
+    feeder.tell(certificate("a", one, callers), certificate("b", two, Authority(tmp_path, "others")),
+                group(*(domain(host, name, verify_client_certificate=True) for host, name in ((HOST, "a"), (OTHER, "b")))), api())
+    for kind, status in (("rsa:2048", 200), ("rsa:1024", 400)):
+        context = client(certificates, ciphers="DEFAULT@SECLEVEL=0", mine=callers.issue("shop", kind=kind))
+        for name in (HOST, OTHER):  # asked by the domain itself, and looked at again
+            with connect(front.tls_port, context, name) as connection:
+                assert ask(connection, HOST)[0] == status, (kind, name)
+
+
 def test_a_session_of_one_domain_is_none_of_another(verifying, certificates):
     context = client(certificates, ssl.TLSVersion.TLSv1_2)
     context.check_hostname = False

@@ -234,6 +234,17 @@ const struct dp_tls_stats *dp_tls_front_stats(const struct dp_tls_front *front)
 
 /* ---- requests */
 
+/* As the handshake does it. */
+static bool set_terms(X509_STORE_CTX *check, const SSL *ssl)
+{
+    if (X509_STORE_CTX_set_default(check, "ssl_client") != 1)
+        return false;
+    X509_VERIFY_PARAM *terms = X509_STORE_CTX_get0_param(check);
+    X509_VERIFY_PARAM_set_auth_level(terms, SSL_get_security_level(ssl));
+    X509_VERIFY_PARAM_set_depth(terms, SSL_get_verify_depth(ssl));
+    return true;
+}
+
 /* Against authorities that are not those of the handshake. */
 static bool verify_again(SSL *ssl, const struct dp_domain_tls *domain)
 {
@@ -244,8 +255,7 @@ static bool verify_again(SSL *ssl, const struct dp_domain_tls *domain)
     bool is_good = context && check && shown &&
                    X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context), shown,
                                        SSL_get_peer_cert_chain(ssl)) == 1 &&
-                   X509_STORE_CTX_set_default(check, "ssl_client") == 1 &&
-                   X509_verify_cert(check) == 1;
+                   set_terms(check, ssl) && X509_verify_cert(check) == 1;
     X509_STORE_CTX_free(check);
     ERR_clear_error();
     return is_good;
