@@ -25,9 +25,13 @@ struct dp_endpoint {
     bool is_name;           /* not a literal address */
     struct gw_list node;    /* of endpoints->due */
     struct dp_timer expiry; /* until it is due */
-    unsigned failures;      /* in a row; the loop's thread only */
     atomic_bool settled;
     _Atomic(const char *) error; /* static text; NULL: none */
+
+    /* the loop's thread only */
+    unsigned failures; /* in a row */
+    bool lacks_v4;     /* of a look-up that is in doubt: the family that it did not find */
+    gw_msec ttl_ms;    /* of what it found */
 
     /* The addresses, written by one thread at a time: readers who find `version` odd or changed
      * read again. Words are atomic, and released and acquired one by one, so that a reader who sees
@@ -143,13 +147,50 @@ static void on_expired(struct dp_timer *timer)
     gw_list_push(&endpoint->endpoints->due, &endpoint->node);
 }
 
-/* Other addresses, or the same in another order. */
-static bool is_news(const struct dp_endpoint *endpoint, const struct dp_resolution *resolution)
+/* Publishes other addresses, or the same in another order. */
+static void take(struct dp_endpoint *endpoint, const struct dp_address *addresses, unsigned count)
 {
     struct dp_address before[DP_ENDPOINT_ADDRESSES_MAX];
-    unsigned count = dp_endpoint_addresses(endpoint, before);
-    return count != resolution->count ||
-           memcmp(before, resolution->addresses, count * sizeof(before[0])) != 0;
+    if (dp_endpoint_addresses(endpoint, before) != count ||
+        memcmp(before, addresses, count * sizeof(before[0])) != 0)
+        publish(endpoint, addresses, count);
+}
+
+/* How many of them are of that family; they go to the front of `ret`, of which the first `most`
+ * count. */
+static unsigned pick(const struct dp_address *addresses, unsigned count, bool v4, unsigned most,
+                     struct dp_address *ret)
+{
+    unsigned picked = 0;
+    for (unsigned i = 0; i < count && picked < most; i++)
+        if (dp_address_is_v4(&addresses[i]) == v4)
+            ret[picked++] = addresses[i];
+    return picked;
+}
+
+/* One family was found; whether the other has no addresses, or its servers failed, is not known.
+ * True when that matters: it had some, or nothing is known of it yet. Then they stay meanwhile. */
+static bool is_in_doubt(struct dp_endpoint *endpoint, const struct dp_resolution *resolution,
+                        struct dp_address merged[DP_ENDPOINT_ADDRESSES_MAX], unsigned *ret_count)
+{
+    struct dp_address before[DP_ENDPOINT_ADDRESSES_MAX];
+    const unsigned most = DP_ENDPOINT_ADDRESSES_MAX;
+    unsigned count = dp_endpoint_addresses(endpoint, before), found = resolution->count;
+    bool v4 = !dp_address_is_v4(&resolution->addresses[0]);
+    struct dp_address others[DP_ENDPOINT_ADDRESSES_MAX];
+    if (!resolution->name[0] || pick(resolution->addresses, found, v4, most, others) > 0)
+        return false;
+    unsigned kept = pick(before, count, v4, most - GW_MIN(found, most / 2), others);
+    bool is_known = count > 0 && endpoint->failures == 0 && !resolution->hesitated;
+    if (kept == 0 && is_known)
+        return false;
+    bool comes_first = kept > 0 && dp_address_is_v4(&before[0]) == v4;
+    found = GW_MIN(found, most - kept);
+    memcpy(merged + (comes_first ? kept : 0), resolution->addresses, found * sizeof(*merged));
+    memcpy(merged + (comes_first ? 0 : found), others, kept * sizeof(*merged));
+    *ret_count = found + kept;
+    endpoint->lacks_v4 = v4;
+    return true;
 }
 
 static void set_error(struct dp_endpoint *endpoint, const char *error)
@@ -175,33 +216,27 @@ static void set_error(struct dp_endpoint *endpoint, const char *error)
                gw_kv_str("host", endpoint->host), gw_kv_int("dropped", dropped));
 }
 
-/* Takes the addresses; returns when to look again. */
-static gw_msec learn(struct dp_endpoint *endpoint, const struct dp_resolution *resolution)
+/* When to look again. */
+static gw_msec after_failure(struct dp_endpoint *endpoint, const char *error)
 {
-    struct dp_endpoints *endpoints = endpoint->endpoints;
-    if (resolution->cancelled)
-        return 0;
-    atomic_fetch_add_explicit(&endpoints->lookups, 1, memory_order_relaxed);
-    set_error(endpoint, resolution->error);
-    if (resolution->error) {
-        gw_msec wait = DP_ENDPOINT_RETRY_MIN_MS << GW_MIN(endpoint->failures, 16U);
-        atomic_fetch_add_explicit(&endpoints->failures, 1, memory_order_relaxed);
-        endpoint->failures++;
-        return GW_MIN(wait, DP_ENDPOINT_RETRY_MAX_MS);
-    }
-    endpoint->failures = 0;
-    if (is_news(endpoint, resolution))
-        publish(endpoint, resolution->addresses, resolution->count);
-    return GW_MIN(GW_MAX(resolution->ttl_ms, DP_ENDPOINT_TTL_MIN_MS), DP_ENDPOINT_TTL_MAX_MS);
+    gw_msec wait = DP_ENDPOINT_RETRY_MIN_MS << GW_MIN(endpoint->failures, 16U);
+    set_error(endpoint, error);
+    atomic_fetch_add_explicit(&endpoint->endpoints->failures, 1, memory_order_relaxed);
+    endpoint->failures++;
+    return GW_MIN(wait, DP_ENDPOINT_RETRY_MAX_MS);
 }
 
-static void on_resolved(void *arg, const struct dp_resolution *resolution)
+static gw_msec after_success(struct dp_endpoint *endpoint)
 {
-    struct dp_endpoint *endpoint = arg;
+    set_error(endpoint, NULL);
+    endpoint->failures = 0;
+    return GW_MIN(GW_MAX(endpoint->ttl_ms, DP_ENDPOINT_TTL_MIN_MS), DP_ENDPOINT_TTL_MAX_MS);
+}
+
+/* The look-up has ended, and the next one is due after the wait. */
+static void conclude(struct dp_endpoint *endpoint, gw_msec wait)
+{
     struct dp_endpoints *endpoints = endpoint->endpoints;
-    gw_msec wait = learn(endpoint, resolution);
-    if (!resolution->cancelled)
-        atomic_store_explicit(&endpoint->settled, true, memory_order_release);
     endpoints->under_way--;
     pthread_mutex_lock(&endpoints->lock);
     dp_timer_arm(&endpoints->wheel, &endpoint->expiry, endpoints->loop->now_ms + wait);
@@ -210,6 +245,50 @@ static void on_resolved(void *arg, const struct dp_resolution *resolution)
     if (is_last)
         free_endpoint(endpoint);
     dp_loop_later(endpoints->loop, &endpoints->task);
+}
+
+static void on_answered(void *arg, enum dp_resolver_answer answer)
+{
+    struct dp_endpoint *endpoint = arg;
+    struct dp_address before[DP_ENDPOINT_ADDRESSES_MAX], left[DP_ENDPOINT_ADDRESSES_MAX];
+    unsigned count = dp_endpoint_addresses(endpoint, before);
+    gw_msec wait = answer == DP_RESOLVER_SOME ? DP_ENDPOINT_RETRY_MIN_MS : 0; /* all of it again */
+    if (answer == DP_RESOLVER_NONE) {
+        take(endpoint, left,
+             pick(before, count, !endpoint->lacks_v4, DP_ENDPOINT_ADDRESSES_MAX, left));
+        wait = after_success(endpoint);
+    } else if (answer == DP_RESOLVER_UNKNOWN) {
+        wait = after_failure(endpoint, endpoint->lacks_v4 ? "IPv6 alone was found, IPv4 failed"
+                                                          : "IPv4 alone was found, IPv6 failed");
+        wait = GW_MIN(wait, GW_MAX(endpoint->ttl_ms, DP_ENDPOINT_TTL_MIN_MS));
+    }
+    conclude(endpoint, wait);
+}
+
+static void on_resolved(void *arg, const struct dp_resolution *resolution)
+{
+    struct dp_endpoint *endpoint = arg;
+    struct dp_endpoints *endpoints = endpoint->endpoints;
+    struct dp_address merged[DP_ENDPOINT_ADDRESSES_MAX];
+    unsigned count;
+    if (resolution->cancelled) {
+        conclude(endpoint, 0);
+        return;
+    }
+    atomic_fetch_add_explicit(&endpoints->lookups, 1, memory_order_relaxed);
+    endpoint->ttl_ms = resolution->ttl_ms;
+    bool is_doubtful = !resolution->error && is_in_doubt(endpoint, resolution, merged, &count);
+    if (is_doubtful)
+        take(endpoint, merged, count);
+    else if (!resolution->error)
+        take(endpoint, resolution->addresses, resolution->count);
+    atomic_store_explicit(&endpoint->settled, true, memory_order_release);
+    if (is_doubtful)
+        dp_resolver_ask(endpoints->resolver, resolution->name, endpoint->lacks_v4, on_answered,
+                        endpoint);
+    else
+        conclude(endpoint, resolution->error ? after_failure(endpoint, resolution->error)
+                                             : after_success(endpoint));
 }
 
 /* The first that is due, with a reference; NULL: none, or enough are under way. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A host and port that requests are sent to, and its addresses. A literal address is known at once;
- * a name is resolved at once and again when its records expire; while that fails, the last good
- * addresses stay. */
+ * a name is resolved at once and again when its records expire; while that fails, also for one
+ * family (A or AAAA) alone, the last good addresses stay. */
 #ifndef DP_UPSTREAM_ENDPOINT_H
 #define DP_UPSTREAM_ENDPOINT_H
 

@@ -205,6 +205,65 @@ static void the_last_addresses_stay_while_nothing_better_is_known(void **state)
     assert_int_equal(stats.failing, 0);
 }
 
+static bool has_failed(const struct fixture *f)
+{
+    return !is_well(f);
+}
+
+static bool has_two(const struct fixture *f)
+{
+    return is_well(f) && count_of(f) == 2;
+}
+
+static void a_family_that_fails_keeps_its_addresses(void **state)
+{
+    struct fixture *f = *state;
+    struct dp_address addresses[DP_ENDPOINT_ADDRESSES_MAX];
+    static const int broken[] = {1, 28, -1};
+    f->dns.v6 = 1;
+    f->dns.ttl_s = 1;
+    get(f, "backend.test.");
+    run_until(f, is_settled);
+    assert_int_equal(count_of(f), 2);
+    for (size_t i = 0; i < GW_ARRAY_LEN(broken); i++) {
+        f->dns.broken = broken[i];
+        f->version = dp_endpoint_version(f->endpoint);
+        run_until(f, has_failed);
+        assert_int_equal(dp_endpoint_addresses(f->endpoint, addresses), 2);
+        assert_true(dp_address_is_v4(&addresses[0]) != dp_address_is_v4(&addresses[1]));
+        assert_int_equal(dp_endpoint_version(f->endpoint), f->version);
+        f->dns.broken = 0;
+        run_until(f, has_two);
+    }
+}
+
+static void a_family_without_addresses_goes(void **state)
+{
+    struct fixture *f = *state;
+    f->dns.v6 = 1;
+    f->dns.ttl_s = 1;
+    get(f, "backend.test.");
+    run_until(f, is_settled);
+    f->dns.v4 = 0;
+    f->version = dp_endpoint_version(f->endpoint);
+    run_until(f, is_new);
+    assert_int_equal(count_of(f), 1);
+    assert_null(dp_endpoint_error(f->endpoint));
+}
+
+static void a_family_that_was_never_known_is_asked_for_again_soon(void **state)
+{
+    struct fixture *f = *state;
+    f->dns.v6 = 1;
+    f->dns.broken = 1;
+    get(f, "backend.test."); /* good for a minute */
+    run_until(f, is_settled);
+    assert_int_equal(count_of(f), 1);
+    run_until(f, has_failed);
+    f->dns.broken = 0;
+    run_until(f, has_two);
+}
+
 static void names_that_nobody_uses_are_forgotten(void **state)
 {
     struct fixture *f = *state;
@@ -307,6 +366,9 @@ int main(void)
         TEST(a_name_that_is_none_settles_without_addresses),
         TEST(addresses_change_when_their_time_is_over),
         TEST(the_last_addresses_stay_while_nothing_better_is_known),
+        TEST(a_family_that_fails_keeps_its_addresses),
+        TEST(a_family_without_addresses_goes),
+        TEST(a_family_that_was_never_known_is_asked_for_again_soon),
         TEST(names_that_nobody_uses_are_forgotten),
         TEST(many_names_wait_for_their_turn),
         TEST(any_thread_may_get_and_let_go),

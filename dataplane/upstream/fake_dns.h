@@ -28,7 +28,8 @@ struct fake_dns {
     char address[32]; /* for --dns-servers */
     pthread_t thread;
     atomic_int mode, v4, v6, ttl_s, cname_ttl_s; /* cname_ttl_s -1: no CNAME */
-    atomic_int asked, asked_tcp, labels;         /* labels: of the last name */
+    atomic_int broken; /* questions of this type, 1 (A) or 28 (AAAA), fail; negative: unanswered */
+    atomic_int asked, asked_tcp, labels; /* labels: of the last name */
     atomic_bool stopping;
 };
 
@@ -85,11 +86,14 @@ static inline size_t dns_answer(struct fake_dns *dns, uint8_t *message, size_t l
     if (end > len)
         return 0;
     uint8_t type = message[end - 3];
+    if (dns->broken == -type)
+        return 0;
     int count = type == 1 ? dns->v4 : type == 28 ? dns->v6 : 0;
     bool has_cname = dns->cname_ttl_s >= 0;
     memset(message + 2, 0, 2);
     message[2] = 0x81; /* an answer, recursion was desired */
-    message[3] = dns->mode == DNS_NO_SUCH_NAME ? 0x83 : dns->mode == DNS_FAILS ? 0x82 : 0x80;
+    bool fails = dns->mode == DNS_FAILS || dns->broken == type;
+    message[3] = dns->mode == DNS_NO_SUCH_NAME ? 0x83 : fails ? 0x82 : 0x80;
     memset(message + 6, 0, 6); /* no records yet */
     if (dns->mode == DNS_GARBAGE) {
         message[7] = 9;
@@ -99,7 +103,7 @@ static inline size_t dns_answer(struct fake_dns *dns, uint8_t *message, size_t l
         message[2] |= 2;
         return end;
     }
-    if (dns->mode != DNS_ANSWERS && dns->mode != DNS_TRUNCATES)
+    if (fails || (dns->mode != DNS_ANSWERS && dns->mode != DNS_TRUNCATES))
         return end;
     uint8_t name = 12;
     if (has_cname && count > 0) {
@@ -147,7 +151,8 @@ static inline void *dns_run(void *arg)
             continue;
         dns->asked++;
         size_t len = dns_answer(dns, message, (size_t)n, false);
-        (void)sendto(dns->udp, message, len, 0, (void *)&peer, peer_len);
+        if (len > 0)
+            (void)sendto(dns->udp, message, len, 0, (void *)&peer, peer_len);
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 #include "dataplane/upstream/resolver.h"
 
 #include <ares.h>
+#include <arpa/nameser.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,14 +205,20 @@ static void take_addresses(struct dp_resolution *resolution, const struct ares_a
             resolution->addresses[resolution->count++] = address;
     }
     resolution->ttl_ms = least_ttl_ms(found);
+    if (found->name && resolution->ttl_ms > 0)
+        (void)snprintf(resolution->name, sizeof(resolution->name), "%s.", found->name);
+}
+
+static bool is_cancelled(int status)
+{
+    return status == ARES_EDESTRUCTION || status == ARES_ECANCELLED;
 }
 
 static void on_found(void *arg, int status, int timeouts, struct ares_addrinfo *found)
 {
-    (void)timeouts;
     struct question *question = arg;
-    struct dp_resolution resolution = {.cancelled = status == ARES_EDESTRUCTION ||
-                                                    status == ARES_ECANCELLED};
+    struct dp_resolution resolution = {.cancelled = is_cancelled(status),
+                                       .hesitated = timeouts > 0};
     if (status == ARES_SUCCESS)
         take_addresses(&resolution, found);
     if (resolution.count == 0)
@@ -230,5 +237,48 @@ void dp_resolver_look_up(struct dp_resolver *resolver, const char *host,
     *question = (struct question){done, arg};
     follow_resolv_conf(resolver);
     ares_getaddrinfo(resolver->channel, host, NULL, &hints, on_found, question);
+    arm(resolver);
+}
+
+struct asked {
+    void (*done)(void *arg, enum dp_resolver_answer answer);
+    void *arg;
+    bool v4;
+};
+
+/* An answer may be an alias of nothing. */
+static int count_addresses(const unsigned char *message, int len, bool v4, int *ret_count)
+{
+    struct ares_addrttl of_v4[DP_ENDPOINT_ADDRESSES_MAX];
+    struct ares_addr6ttl of_v6[DP_ENDPOINT_ADDRESSES_MAX];
+    *ret_count = DP_ENDPOINT_ADDRESSES_MAX;
+    return v4 ? ares_parse_a_reply(message, len, NULL, of_v4, ret_count)
+              : ares_parse_aaaa_reply(message, len, NULL, of_v6, ret_count);
+}
+
+static void on_asked(void *arg, int status, int timeouts, unsigned char *message, int len)
+{
+    (void)timeouts;
+    struct asked *asked = arg;
+    enum dp_resolver_answer answer = DP_RESOLVER_UNKNOWN;
+    int count = 0;
+    if (status == ARES_SUCCESS)
+        status = count_addresses(message, len, asked->v4, &count);
+    if (status == ARES_SUCCESS)
+        answer = count > 0 ? DP_RESOLVER_SOME : DP_RESOLVER_NONE;
+    else if (status == ARES_ENODATA || status == ARES_ENOTFOUND)
+        answer = DP_RESOLVER_NONE;
+    else if (is_cancelled(status))
+        answer = DP_RESOLVER_CANCELLED;
+    asked->done(asked->arg, answer);
+    free(asked);
+}
+
+void dp_resolver_ask(struct dp_resolver *resolver, const char *name, bool v4,
+                     void (*done)(void *arg, enum dp_resolver_answer answer), void *arg)
+{
+    struct asked *asked = gw_calloc(1, sizeof(*asked));
+    *asked = (struct asked){done, arg, v4};
+    ares_query(resolver->channel, name, ns_c_in, v4 ? ns_t_a : ns_t_aaaa, on_asked, asked);
     arm(resolver);
 }

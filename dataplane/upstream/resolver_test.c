@@ -91,6 +91,44 @@ static void both_families_are_asked_for(void **state)
     assert_first(f, "2001:db8::1");
 }
 
+static enum dp_resolver_answer answered;
+
+static void on_answer(void *arg, enum dp_resolver_answer answer)
+{
+    struct fixture *f = arg;
+    answered = answer;
+    f->done++;
+    dp_loop_stop(&f->loop);
+}
+
+static enum dp_resolver_answer ask(struct fixture *f, bool v4)
+{
+    f->done = 0;
+    dp_resolver_ask(f->resolver, f->found.name, v4, on_answer, f);
+    if (!f->done)
+        dp_loop_run(&f->loop);
+    assert_int_equal(f->done, 1);
+    return answered;
+}
+
+static void a_family_that_is_missing_can_be_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    look_up(f, "backend.test.");
+    assert_string_equal(f->found.name, "backend.test.");
+    assert_int_equal(ask(f, true), DP_RESOLVER_SOME);
+    assert_int_equal(ask(f, false), DP_RESOLVER_NONE);
+    f->dns.broken = 28;
+    assert_int_equal(ask(f, false), DP_RESOLVER_UNKNOWN);
+    look_up(f, "backend.test."); /* which does not say so */
+    assert_int_equal(f->found.count, 1);
+    assert_null(f->found.error);
+    dp_resolver_ask(f->resolver, f->found.name, false, on_answer, f);
+    dp_resolver_free(f->resolver);
+    f->resolver = NULL;
+    assert_int_equal(answered, DP_RESOLVER_CANCELLED);
+}
+
 static void a_name_with_too_many_addresses_gives_some_of_them(void **state)
 {
     struct fixture *f = *state;
@@ -190,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(addresses_come_with_the_time_that_they_are_good_for),
         TEST(both_families_are_asked_for),
+        TEST(a_family_that_is_missing_can_be_asked_for),
         TEST(a_name_with_too_many_addresses_gives_some_of_them),
         TEST(what_is_no_answer_is_an_error),
         TEST(the_hosts_file_is_read),
