@@ -37,11 +37,22 @@ class Relay(Peer):
 
     @staticmethod
     def does(work):
-        return not work.full and not work.routes and not work.log and not (work.h2)
+        return not work.h2
 
     def prepare(self, backend, work, certificate):
         tls = [certificate.cert, certificate.key] if work.tls else []
         return [BIN / "null-relay", self.port, backend.port, *tls]
+
+
+class SplicingRelay(Peer):
+    title = "splice relay"
+
+    @staticmethod
+    def does(work):
+        return work.body > 200 and not work.tls
+
+    def prepare(self, backend, work, certificate):
+        return [BIN / "null-relay", self.port, backend.port, "splice"]
 
 
 class NginxProxy(Peer):
@@ -188,4 +199,4 @@ class Caddy(Peer):
                 "--config", self.file("Caddyfile", text)]
 
 
-PEERS = [Relay, NginxProxy, HaproxyProxy, H2o, Caddy]
+PEERS = [Relay, SplicingRelay, NginxProxy, HaproxyProxy, H2o, Caddy]
