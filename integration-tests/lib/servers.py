@@ -5,6 +5,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 from .process import BIN, Process, free_port
@@ -197,6 +198,10 @@ class Echo:
         class Server(http.server.ThreadingHTTPServer):
             address_family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
             daemon_threads = True
+
+            def handle_error(self, *caller):
+                if not isinstance(sys.exc_info()[1], ConnectionError):  # those are what scenarios do to it
+                    super().handle_error(*caller)
 
         self.server = Server(listen, Handler)
         self.port = self.server.server_address[1]
