@@ -49,7 +49,7 @@ struct program {
     atomic_bool is_withheld;               /* the image: agents are turned away */
     /* The watcher's thread. */
     bool is_reachable, is_seeded, is_resealed;
-    gw_msec ticket_keys_due_ms; /* wall clock */
+    struct cp_ticket_turns ticket_turns;
 };
 
 /* ---- readiness */
@@ -100,11 +100,11 @@ static void turn_ticket_keys(struct program *program)
 {
     struct gw_error err = GW_ERROR_NONE;
     gw_msec now_ms = gw_clock_wall_ms();
-    if (!program->seal || now_ms < program->ticket_keys_due_ms)
+    if (!program->seal || now_ms < program->ticket_turns.due_ms)
         return;
     static struct gw_log_limit limit;
     unsigned dropped;
-    if (cp_ticket_keys_turn(&program->services, now_ms, &program->ticket_keys_due_ms, &err) &&
+    if (cp_ticket_keys_turn(&program->services, now_ms, &program->ticket_turns, &err) &&
         gw_log_allow(&limit, 1, &dropped))
         gw_log(GW_LOG_WARN, COMPONENT, "cannot turn the ticket keys, trying again",
                gw_kv_error(&err), gw_kv_int("dropped", dropped));

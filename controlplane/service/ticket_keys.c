@@ -15,7 +15,7 @@ _Static_assert((CP_TICKET_KEYS_MAX - FIRST_RETIRED) * CP_TICKET_KEY_ROTATION_FUL
 
 struct turn {
     gw_msec now_ms;
-    gw_msec due_ms;
+    struct cp_ticket_turns *turns;
 };
 
 static gw_str bytes_of(ProtobufCBinaryData data)
@@ -101,19 +101,30 @@ static bool are_ours(const struct cp_call *call, const cp_ticket_key_set *set)
            strcmp(why.reason, CP_SEAL_NO_KEY) != 0;
 }
 
+static gw_msec due_ms(const struct cp_call *call, const cp_ticket_key_set *set,
+                      const struct turn *turn)
+{
+    struct cp_ticket_turns *turns = turn->turns;
+    if (turns->turned_ms != set->turned_ms) {
+        turns->turned_ms = set->turned_ms;
+        turns->seen_ms = turn->now_ms;
+    }
+    gw_msec rotation_ms = call->services->ticket_key_rotation_ms;
+    return GW_MIN(turns->turned_ms, turns->seen_ms) + rotation_ms * (are_ours(call, set) ? 1 : 2);
+}
+
 static int attempt_turn(const struct cp_call *call, struct cp_change *change, void *arg,
                         struct gw_error *err)
 {
     struct cp_stored stored;
-    struct turn *turn = arg;
-    gw_msec rotation_ms = call->services->ticket_key_rotation_ms;
+    const struct turn *turn = arg;
     if (cp_find(call, CP_KIND_TICKET_KEYS, CP_TICKET_KEYS_NAME, &stored, err) < 0)
         return -1;
     cp_ticket_key_set *set = (cp_ticket_key_set *)stored.message;
-    turn->due_ms = set ? set->turned_ms + rotation_ms * (are_ours(call, set) ? 1 : 2) : 0;
-    if (turn->now_ms < turn->due_ms)
+    turn->turns->due_ms = set ? due_ms(call, set, turn) : 0;
+    if (turn->now_ms < turn->turns->due_ms)
         return 0;
-    turn->due_ms = turn->now_ms + rotation_ms;
+    turn->turns->due_ms = turn->now_ms + call->services->ticket_key_rotation_ms;
     int failed =
         set ? turn_set(call, set, turn->now_ms, err) : make_set(call, turn->now_ms, &set, err);
     if (failed)
@@ -124,15 +135,16 @@ static int attempt_turn(const struct cp_call *call, struct cp_change *change, vo
     return 0;
 }
 
-int cp_ticket_keys_turn(struct cp_services *services, gw_msec now_ms, gw_msec *ret_due_ms,
+int cp_ticket_keys_turn(struct cp_services *services, gw_msec now_ms, struct cp_ticket_turns *turns,
                         struct gw_error *err)
 {
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
-    struct turn turn = {.now_ms = now_ms};
+    struct cp_ticket_turns next = *turns;
+    struct turn turn = {.now_ms = now_ms, .turns = &next};
     struct cp_call call = {.services = services, .arena = &arena, .deadline_ms = INT64_MAX};
     if (cp_write(&call, false, attempt_turn, &turn, NULL, err) < 0)
-        return -1;
-    *ret_due_ms = turn.due_ms;
+        return -1; /* still due */
+    *turns = next;
     return 0;
 }
 

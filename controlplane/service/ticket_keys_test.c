@@ -15,10 +15,10 @@
 
 static gw_msec turn(struct fixture *f, gw_msec now_ms)
 {
-    gw_msec due_ms = 0;
-    if (cp_ticket_keys_turn(&f->services, now_ms, &due_ms, &f->err))
+    struct cp_ticket_turns turns = {0};
+    if (cp_ticket_keys_turn(&f->services, now_ms, &turns, &f->err))
         fail_msg("%s", f->err.message);
-    return due_ms;
+    return turns.due_ms;
 }
 
 static const cp_ticket_key_set *stored_set(void)
@@ -107,6 +107,23 @@ static void of_two_replicas_one_turns_them(void **state)
     assert_int_equal(strlen(names_seen()), 15);
 }
 
+static void a_clock_that_was_ahead_does_not_keep_them(void **state)
+{
+    struct fixture *f = *state;
+    struct cp_ticket_turns turns = {0};
+    const gw_msec year_ms = (gw_msec)365 * 24 * 3600 * 1000;
+    turn(f, NOW_MS + year_ms);
+    const char *before = stored();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cp_ticket_keys_turn(&f->services, NOW_MS + i, &turns, &f->err), 0);
+        assert_int_equal(turns.due_ms, NOW_MS + ROTATION_MS);
+        assert_string_equal(stored(), before);
+    }
+    assert_int_equal(cp_ticket_keys_turn(&f->services, NOW_MS + ROTATION_MS, &turns, &f->err), 0);
+    assert_int_equal(stored_set()->turned_ms, NOW_MS + ROTATION_MS);
+    assert_int_equal(strlen(names_seen()), 15);
+}
+
 static void they_lie_sealed_and_each_in_its_place(void **state)
 {
     struct fixture *f = *state;
@@ -133,11 +150,11 @@ static void they_lie_sealed_and_each_in_its_place(void **state)
 static void without_keys_for_secrets_there_are_none(void **state)
 {
     struct fixture *f = *state;
-    gw_msec due_ms;
+    struct cp_ticket_turns turns = {0};
     const struct cp_seal *seal = f->services.seal;
     f->services.seal = NULL;
     const char *before = stored();
-    assert_int_equal(cp_ticket_keys_turn(&f->services, NOW_MS, &due_ms, &f->err), -1);
+    assert_int_equal(cp_ticket_keys_turn(&f->services, NOW_MS, &turns, &f->err), -1);
     assert_int_equal(f->err.code, GW_FAILED_PRECONDITION);
     assert_string_equal(stored(), before);
     f->services.seal = seal;
@@ -229,12 +246,13 @@ static void what_does_not_open_stays_and_is_another_replicas_to_turn(void **stat
 static void every_call_of_the_store_may_fail(void **state)
 {
     struct fixture *f = *state;
-    gw_msec due_ms;
+    struct cp_ticket_turns turns = {0};
     backstage.calls = 0;
     for (int at = 1; at <= 2; at++) {
         backstage.calls = 0;
         backstage.fail_at = at;
-        assert_int_equal(cp_ticket_keys_turn(&f->services, NOW_MS, &due_ms, &f->err), -1);
+        assert_int_equal(cp_ticket_keys_turn(&f->services, NOW_MS, &turns, &f->err), -1);
+        assert_int_equal(turns.due_ms, 0); /* to be tried again */
         assert_int_equal(f->err.code, GW_UNAVAILABLE);
     }
     backstage.fail_at = 0;
@@ -261,6 +279,7 @@ int main(void)
         STAGED(they_go_a_day_after_they_sealed),
         STAGED(there_are_never_more_than_agents_take),
         STAGED(of_two_replicas_one_turns_them),
+        STAGED(a_clock_that_was_ahead_does_not_keep_them),
         STAGED(they_lie_sealed_and_each_in_its_place),
         STAGED(without_keys_for_secrets_there_are_none),
         STAGED(all_is_sealed_again_under_the_first_key),
