@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A backend's side of a session of HTTP/2 over a real socket: whatever it says, each call ends
  * once, is told nothing afterwards, and nothing of the connection is left. Input: flags (1: without
- * our SETTINGS, 2: the answers are not read, 4: the connection is reset at the end), cut (two
- * bytes), then frames; requests are on streams 1 and 3. */
+ * our SETTINGS, 2: the answers are not read, 4: the connection is reset at the end, 8: the first
+ * call asks for a tunnel), cut (two bytes), then frames; requests are on streams 1 and 3. */
 #include "dataplane/upstream/endpoint.h"
 #include "dataplane/upstream/upstream.h"
 
@@ -17,7 +17,8 @@
 #define TURNS_MAX 50
 #define CALLS 2
 #define BODY_BYTES 1000
-#define GREETING "\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0"
+/* SETTINGS, with ENABLE_CONNECT_PROTOCOL, and the acknowledgement of its own. */
+#define GREETING "\0\0\6\4\0\0\0\0\0\0\10\0\0\0\1\0\0\0\4\1\0\0\0\0"
 
 struct caller {
     struct dp_upstream_call call;
@@ -79,7 +80,7 @@ static void on_body(struct dp_upstream_call *call, gw_str data, bool last)
 {
     struct caller *caller = caller_of(call);
     expect(caller->has_head && (last || data.len > 0), "a body behind its head");
-    caller->ended = last;
+    caller->ended = last && !dp_upstream_is_half_open(call);
 }
 
 static void on_failed(struct dp_upstream_call *call, enum dp_upstream_failure failure)
@@ -88,8 +89,18 @@ static void on_failed(struct dp_upstream_call *call, enum dp_upstream_failure fa
     caller_of(call)->ended = true;
 }
 
-static const struct dp_upstream_events events = {
-    .want_body = on_want, .head = on_head, .body = on_body, .failed = on_failed};
+static void on_closed(struct dp_upstream_call *call)
+{
+    struct caller *caller = caller_of(call);
+    expect(caller->has_head && dp_upstream_is_half_open(call), "half a tunnel");
+    caller->ended = true;
+}
+
+static const struct dp_upstream_events events = {.want_body = on_want,
+                                                 .head = on_head,
+                                                 .body = on_body,
+                                                 .failed = on_failed,
+                                                 .closed = on_closed};
 
 static void set_up(void)
 {
@@ -113,20 +124,21 @@ static void set_up(void)
     member.weight = 1;
 }
 
-static void start(struct caller *caller, unsigned index, bool reads)
+static void start(struct caller *caller, unsigned index, unsigned flags)
 {
     enum dp_method method = index == 0 ? DP_METHOD_GET : DP_METHOD_POST;
     memset(caller, 0, sizeof(*caller));
     gw_arena_init(&caller->arena, 0);
     dp_headers_init(&caller->headers, &caller->arena);
-    caller->reads = reads;
+    caller->reads = !(flags & 2);
     caller->request = (struct dp_upstream_request){
         .channel = &channel,
         .http2 = true,
         .method = method,
         .line = {.method = dp_method_name(method), .target = GW_STR("/")},
         .headers = &caller->headers,
-        .framing = {.kind = index == 0 ? DP_BODY_NONE : DP_BODY_CHUNKED},
+        .framing = {.kind = index == 0 ? DP_BODY_NONE : DP_BODY_CHUNKED,
+                    .upgrade = index == 0 && (flags & 8)},
         .timeout_ms = 60000,
     };
     dp_upstream_start(upstreams, &caller->call, &caller->request, &events, &caller->arena);
@@ -203,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     const char *bytes = (const char *)input + 3;
     size_t len = size - 3, cut = (size_t)(input[1] << 8 | input[2]) % (len + 1);
     for (unsigned i = 0; i < CALLS; i++)
-        start(&callers[i], i, !(input[0] & 2));
+        start(&callers[i], i, input[0]);
     dp_loop_settle(&loop);
     int fd = accept(listener, NULL, NULL);
     expect(fd >= 0, "a connection");

@@ -156,11 +156,13 @@ static enum dp_upstream_failure failure_of(const struct dp_uh2_stream *stream, u
     switch (error_code) {
     case NGHTTP2_REFUSED_STREAM: /* also those above the last one of a GOAWAY */
         return DP_FAILURE_REFUSED;
+    case NGHTTP2_HTTP_1_1_REQUIRED:
+        return stream->base.call->request->framing.upgrade ? DP_FAILURE_NO_TUNNEL
+                                                           : DP_FAILURE_PROTOCOL;
     case NGHTTP2_PROTOCOL_ERROR: /* ours to the peer, or the other way round */
     case NGHTTP2_FLOW_CONTROL_ERROR:
     case NGHTTP2_FRAME_SIZE_ERROR:
     case NGHTTP2_COMPRESSION_ERROR:
-    case NGHTTP2_HTTP_1_1_REQUIRED:
         return DP_FAILURE_PROTOCOL;
     default:
         return stream->reset ? DP_FAILURE_RESET : DP_FAILURE_PROTOCOL;

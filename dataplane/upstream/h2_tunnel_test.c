@@ -395,6 +395,29 @@ static void who_takes_no_tunnels_is_not_asked(void **state)
     assert_int_equal(atomic_load(&b.requests), 1);
 }
 
+static void ask_for_http1(struct backend *b)
+{
+    h2_reset(b, accept_tunnel(b), NGHTTP2_HTTP_1_1_REQUIRED);
+    h2_read_end(b);
+}
+
+static void who_asks_for_http1_takes_no_tunnels(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct backend b;
+    struct caller c;
+    run_with(&bench, &b, ask_for_http1);
+    ask(&c, &bench);
+    caller_run(&c);
+    assert_int_equal(c.failure, DP_FAILURE_NO_TUNNEL);
+    assert_int_equal(c.heads, 0);
+    caller_done(&c);
+    bench_done(&bench);
+    backend_join(&b);
+    backend_done(&b);
+}
+
 static void answer_no_ping(struct backend *b)
 {
     open_tunnel(b, accept_tunnel(b));
@@ -528,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_caller_that_does_not_read_holds_the_backend_back),
         cmocka_unit_test(another_answer_is_an_ordinary_one_and_no_reset_follows),
         cmocka_unit_test(who_takes_no_tunnels_is_not_asked),
+        cmocka_unit_test(who_asks_for_http1_takes_no_tunnels),
         cmocka_unit_test(a_dead_session_is_no_silence_of_the_tunnel),
         cmocka_unit_test(over_tls_http1_is_tried_instead),
         cmocka_unit_test(and_may_be_refused),

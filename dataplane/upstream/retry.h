@@ -19,7 +19,7 @@ enum dp_upstream_failure {
     DP_FAILURE_PROTOCOL,  /* what came is no HTTP answer */
     DP_FAILURE_STATUS,    /* it is one: 502, 503 or 504 */
     DP_FAILURE_REFUSED,   /* HTTP/2: the backend says that it has not processed the request */
-    DP_FAILURE_NO_TUNNEL, /* HTTP/2: it takes no CONNECT to WebSocket: nothing was sent */
+    DP_FAILURE_NO_TUNNEL, /* HTTP/2: it says that it takes no CONNECT to WebSocket */
     DP_FAILURE_COUNT
 };
 

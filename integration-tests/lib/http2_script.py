@@ -11,7 +11,8 @@ class Peer(Frames):
 
     def __init__(self, opened, settings):
         super().__init__(opened)
-        assert self.file.read(len(PREFACE)) == PREFACE
+        if self.file.read(len(PREFACE)) != PREFACE:
+            raise ConnectionError("no HTTP/2")
         self.send(settings_frame(settings))
         self.settings = dict(struct.iter_unpack(">HI", self.until(SETTINGS).payload))
         self.send(frame(SETTINGS, ACK, 0))
