@@ -14,7 +14,6 @@ from lib.gateway import Gateway
 from lib.http1 import Connection, request
 from lib.load import Load
 from lib.process import PATIENCE
-from lib.script import Script
 from lib.servers import Agent
 from lib.wait import until
 
@@ -23,13 +22,6 @@ GET = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
 POST = f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HERD = 100  # of each kind
-
-
-@pytest.fixture
-def script():
-    backend = Script()
-    yield backend
-    backend.stop()
 
 
 def publish(gateway, script, timeout="5s"):

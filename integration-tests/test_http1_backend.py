@@ -8,20 +8,12 @@ import pytest
 from lib import http2
 from lib.http1 import Connection, request
 from lib.process import PATIENCE
-from lib.script import Script
 from lib.wait import until
 
 HOST = "g.example.com"
 GET = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.fixture
-def script():
-    backend = Script()
-    yield backend
-    backend.stop()
 
 
 @pytest.fixture

@@ -8,18 +8,10 @@ import threading
 import pytest
 
 from lib.http1 import Connection
-from lib.script import Script
 from lib.wait import until
 
 SIZES = {"small": 200, "edge": 32 * 1024, "odd": 100_003, "large": 10 * 1024 * 1024 + 1}
 BODIES = {name: random.Random(name).randbytes(size) for name, size in SIZES.items()}
-
-
-@pytest.fixture
-def script():
-    backend = Script()
-    yield backend
-    backend.stop()
 
 
 def serve(connection, head, _rest):
