@@ -33,7 +33,8 @@ struct agent {
     struct gw_metric_cells *cells;    /* of this thread */
     struct dp_access_log *access_log; /* NULL: off */
     struct dp_compile_env env;
-    struct dp_ticket_seed ticket_seed;
+    struct dp_ticket_chain ticket_keys; /* for the process that follows */
+    struct dp_timer key_timer;
     struct dp_worker_shared shared;
     struct dp_worker *workers[DP_WORKERS_MAX];
     unsigned worker_count;
@@ -213,6 +214,7 @@ static void start_upgrade(struct agent *agent)
         .fds = fds,
         .fd_count = count,
         .timeout_ms = agent->settings.upgrade_timeout_ms,
+        .keys = gw_str_n((const char *)&agent->ticket_keys, DP_TICKET_CHAIN_BYTES),
     };
     if (dp_upgrade_start(&agent->upgrade, &plan, &err) < 0)
         on_upgrade_failed(agent, &err);
@@ -370,6 +372,26 @@ static int resolve_names(struct agent *agent, struct gw_error *err)
     return dp_endpoints_resolve(agent->env.endpoints, &options, err);
 }
 
+/* Here, too, what is over cannot be had back. */
+static void on_key_timer(struct dp_timer *timer)
+{
+    struct agent *agent = gw_container_of(timer, struct agent, key_timer);
+    dp_ticket_chain_advance(&agent->ticket_keys, agent->loop.now_ms);
+    dp_loop_arm(&agent->loop, timer, agent->ticket_keys.next_ms - agent->loop.now_ms);
+}
+
+/* Sessions go on where another process has begun them. */
+static void take_ticket_keys(struct agent *agent)
+{
+    struct dp_successor *successor = &agent->successor;
+    gw_str given = gw_str_n(successor->keys, successor->keys_len);
+    if (dp_ticket_chain_take(&agent->ticket_keys, given, agent->loop.now_ms) < 0)
+        dp_ticket_chain_make(&agent->ticket_keys, agent->loop.now_ms);
+    explicit_bzero(successor->keys, sizeof(successor->keys));
+    dp_timer_init(&agent->key_timer, on_key_timer);
+    on_key_timer(&agent->key_timer);
+}
+
 static int open_parts(struct agent *agent, struct gw_error *err)
 {
     const struct dp_settings *settings = &agent->settings;
@@ -394,9 +416,9 @@ static int open_parts(struct agent *agent, struct gw_error *err)
         .metrics = agent->metrics,
         .access_log = agent->access_log,
         .inherited = &agent->successor.inherited,
-        .ticket_seed = &agent->ticket_seed,
+        .ticket_keys = &agent->ticket_keys,
     };
-    dp_ticket_seed_make(&agent->ticket_seed);
+    take_ticket_keys(agent);
     while (agent->worker_count < worker_count) {
         struct dp_worker *worker = dp_worker_new(&agent->shared, agent->worker_count, err);
         if (!worker)
@@ -458,6 +480,7 @@ static void close_parts(struct agent *agent)
 {
     if (agent->has_joiner)
         pthread_join(agent->joiner, NULL);
+    dp_timer_stop(&agent->key_timer);
     dp_ops_close(agent->ops);
     dp_sync_stop(agent->sync);
     for (unsigned i = 0; i < agent->worker_count; i++)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/successor.h"
 
-#include "dataplane/upgrade.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,6 +8,17 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* The first packet of an old process that knows of them; it is there already. */
+static void take_keys(struct dp_successor *successor)
+{
+    const size_t skip = strlen(DP_UPGRADE_KEYS);
+    ssize_t n = recv(successor->fd, successor->keys, sizeof(successor->keys), MSG_DONTWAIT);
+    if (n < (ssize_t)skip || memcmp(successor->keys, DP_UPGRADE_KEYS, skip) != 0)
+        return;
+    successor->keys_len = (size_t)n - skip;
+    memmove(successor->keys, successor->keys + skip, successor->keys_len);
+}
 
 int dp_successor_init(struct dp_successor *successor, struct gw_error *err)
 {
@@ -26,6 +35,7 @@ int dp_successor_init(struct dp_successor *successor, struct gw_error *err)
     if (dp_inherited_parse(&successor->inherited, list, err) < 0)
         return -1;
     successor->fd = (int)fd;
+    take_keys(successor);
     unsetenv(DP_UPGRADE_SOCKET_ENV);
     unsetenv(DP_UPGRADE_LISTEN_ENV);
     return 0;

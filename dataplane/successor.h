@@ -7,10 +7,13 @@
 #include "common/error.h"
 #include "dataplane/net/inherited.h"
 #include "dataplane/net/loop.h"
+#include "dataplane/upgrade.h"
 
 struct dp_successor {
     struct dp_inherited inherited;
-    int fd;               /* to the old process; -1: there is none (any more) */
+    int fd;          /* to the old process; -1: there is none (any more) */
+    size_t keys_len; /* 0: it gave none */
+    char keys[DP_UPGRADE_PACKET_MAX];
     struct dp_loop *loop; /* borrowed; NULL: not watched */
     ev_io io;
     void (*go)(void *arg);

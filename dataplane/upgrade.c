@@ -166,6 +166,17 @@ static int spawn(const struct dp_upgrade_plan *plan, int socket, pid_t *ret_pid)
     return result;
 }
 
+/* A new process of a version that expects none takes it for a word that it does not know. */
+static void give_keys(int socket, gw_str keys)
+{
+    char packet[DP_UPGRADE_PACKET_MAX] = DP_UPGRADE_KEYS;
+    size_t len = strlen(packet);
+    assert(len + keys.len <= sizeof(packet));
+    memcpy(packet + len, keys.ptr, keys.len);
+    (void)send(socket, packet, len + keys.len, MSG_NOSIGNAL); /* without, sessions begin anew */
+    explicit_bzero(packet, sizeof(packet));
+}
+
 int dp_upgrade_start(struct dp_upgrade *upgrade, const struct dp_upgrade_plan *plan,
                      struct gw_error *err)
 {
@@ -174,6 +185,8 @@ int dp_upgrade_start(struct dp_upgrade *upgrade, const struct dp_upgrade_plan *p
     assert(upgrade->pid == 0);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return gw_fail(err, GW_RESOURCE_EXHAUSTED, "socketpair: %s", strerror(errno));
+    if (plan->keys.len > 0)
+        give_keys(ends[0], plan->keys);
     int result = spawn(plan, ends[1], &pid);
     close(ends[1]);
     if (result != 0) {

@@ -3,11 +3,12 @@
  * it serves. Until it does, nothing changes for callers; if it never does, it is ended and nothing
  * has happened. Main thread.
  *
- * The two talk over a socket, one packet of text at a time; both outlive versions:
- *   new  ready CLUSTER REVISION   it could serve this; again with each newer revision
- *   old  go                       it is no older than what callers get now: accept
- *   new  serving                  the old one drains
- * When the old one ends before "go", the new one has nobody to wait for and serves. */
+ * The two talk over a socket, one packet at a time, of text but for the first; all outlive
+ * versions, and what one of them does not know it passes over: old  keys BYTES               of
+ * session tickets, there before the new one starts new  ready CLUSTER REVISION   it could serve
+ * this; again with each newer revision old  go                       it is no older than what
+ * callers get now: accept new  serving                  the old one drains When the old one ends
+ * before "go", the new one has nobody to wait for and serves. */
 #ifndef DP_UPGRADE_H
 #define DP_UPGRADE_H
 
@@ -20,6 +21,7 @@
 #define DP_UPGRADE_LISTEN_ENV "PENSTOCK_LISTEN_FDS" /* "7,8,12" */
 #define DP_UPGRADE_SOCKET_ENV "PENSTOCK_UPGRADE_FD"
 #define DP_UPGRADE_PACKET_MAX 256
+#define DP_UPGRADE_KEYS "keys "
 
 struct dp_upgrade_events {
     /* The new process could serve this revision. False: not yet. */
@@ -49,6 +51,7 @@ struct dp_upgrade_plan {
     const int *fds; /* that the new process gets, under the same numbers */
     size_t fd_count;
     gw_msec timeout_ms; /* from the start to "serving" */
+    gw_str keys;
 };
 /* -1: it could not even be started; no event follows. */
 GW_MUST_CHECK int dp_upgrade_start(struct dp_upgrade *upgrade, const struct dp_upgrade_plan *plan,

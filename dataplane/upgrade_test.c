@@ -130,13 +130,16 @@ static void on_go(void *arg)
     dp_successor_serving(&successor);
 }
 
-/* A listening socket, and one of the other process: the environment of a successor. */
-static void be_successor(int *ret_old)
+/* A listening socket, and one of the other process, which has said something already or NULL: the
+ * environment of a successor. */
+static void be_successor_told(const char *first, int *ret_old)
 {
     int ends[2], listener = socket(AF_INET, SOCK_STREAM, 0);
     char text[32];
     assert_int_equal(listen(listener, 1), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    if (first)
+        assert_int_equal(send(ends[0], first, strlen(first), 0), strlen(first));
     snprintf(text, sizeof(text), "%d", listener);
     setenv(DP_UPGRADE_LISTEN_ENV, text, 1);
     snprintf(text, sizeof(text), "%d", ends[1]);
@@ -146,6 +149,29 @@ static void be_successor(int *ret_old)
     assert_null(getenv(DP_UPGRADE_SOCKET_ENV));
     dp_successor_watch(&successor, &loop, on_go, NULL);
     *ret_old = ends[0];
+}
+
+static void be_successor(int *ret_old)
+{
+    be_successor_told(NULL, ret_old);
+}
+
+static void it_takes_the_keys_that_are_there_when_it_starts(void **state)
+{
+    (void)state;
+    int old;
+    be_successor(&old);
+    assert_int_equal(successor.keys_len, 0);
+    dp_successor_done(&successor);
+    close(old);
+    be_successor_told("of a later version", &old);
+    assert_int_equal(successor.keys_len, 0);
+    dp_successor_done(&successor);
+    close(old);
+    be_successor_told("keys abc", &old);
+    assert_str(gw_str_n(successor.keys, successor.keys_len), "abc");
+    dp_successor_done(&successor);
+    close(old);
 }
 
 static void it_goes_when_it_is_told_that_what_it_has_is_new_enough(void **state)
@@ -213,6 +239,7 @@ int main(void)
         TEST(one_that_takes_too_long_is_ended),
         TEST(what_is_no_program_cannot_start),
         TEST(it_finds_its_descriptors_in_the_environment),
+        TEST(it_takes_the_keys_that_are_there_when_it_starts),
         TEST(it_goes_when_it_is_told_that_what_it_has_is_new_enough),
         TEST(it_goes_when_the_old_process_has_died),
         TEST(without_the_environment_it_is_the_first),

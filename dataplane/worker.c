@@ -233,7 +233,7 @@ static int open_tls(struct dp_worker *worker, struct gw_error *err)
 {
     struct dp_tls_front_options options = {
         .loop = &worker->loop,
-        .seed = worker->shared->ticket_seed,
+        .keys = worker->shared->ticket_keys,
         .handshakes_max = share_of(worker, worker->shared->settings->tls_handshakes_max),
         .h2 = worker->server.limits.h2_streams_max > 0,
     };

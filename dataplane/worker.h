@@ -12,7 +12,7 @@
 struct dp_access_log;
 struct dp_inherited;
 struct dp_settings;
-struct dp_ticket_seed;
+struct dp_ticket_chain;
 
 /* What all workers of a process share; borrowed, outlives them. */
 struct dp_worker_shared {
@@ -20,7 +20,7 @@ struct dp_worker_shared {
     struct gw_metrics *metrics;
     struct dp_access_log *access_log; /* NULL: off */
     struct dp_inherited *inherited;   /* NULL: none; taken from while workers are made */
-    const struct dp_ticket_seed *ticket_seed;
+    const struct dp_ticket_chain *ticket_keys;
 };
 
 struct dp_worker;

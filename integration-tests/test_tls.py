@@ -288,15 +288,15 @@ def test_a_session_is_resumed_by_another_agent(front, feeder, certificates, tmp_
     assert is_resumed(front, context, resumable(other, context))
 
 
-def resumable(agent, context):
-    with connect(agent.tls_port, context) as connection:
-        ask(connection)
+def resumable(agent, context, host=HOST):
+    with connect(agent.tls_port, context, host) as connection:
+        ask(connection, host)
         return connection.session
 
 
-def is_resumed(agent, context, session):
-    with connect(agent.tls_port, context, session=session) as connection:
-        assert ask(connection)[0] == 200
+def is_resumed(agent, context, session, host=HOST):
+    with connect(agent.tls_port, context, host, session) as connection:
+        assert ask(connection, host)[0] == 200
         return connection.session_reused
 
 

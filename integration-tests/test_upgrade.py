@@ -16,6 +16,7 @@ from lib.process import BIN, free_port
 from lib.upgrade import Callers, ReplaceableAgent
 from lib.wait import until
 from lib.websocket import Client, EchoServer
+from test_tls import is_resumed, resumable
 
 CONNECTED = "penstock_agent_controlplane_connected"
 FAILED = "penstock_agent_upgrades_failed_total"
@@ -75,9 +76,11 @@ def test_callers_over_tls_notice_nothing_either(start, stubs, tmp_path, certific
     agent.command[agent.command.index("--listen") + 1] += f", 127.0.0.1:{port} tls"
     gateway = Gateway(None, start(agent), None)
     gateway.host = host
-    callers = Callers(gateway, tls=(port, ssl.create_default_context(cafile=certificates.ca)))
+    context, agent.tls_port = ssl.create_default_context(cafile=certificates.ca), port
+    callers, session = Callers(gateway, tls=(port, context)), resumable(agent, context, host)
     for _ in range(2):
         agent.upgrade()
+        assert is_resumed(agent, context, session, host)  # its key is one that the first process has made
     callers.end()
     feeder.stop()
 

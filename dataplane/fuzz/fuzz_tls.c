@@ -106,13 +106,13 @@ static void make_snapshot(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    static struct dp_ticket_seed seed;
+    static struct dp_ticket_chain keys;
     struct gw_error err = GW_ERROR_NONE;
     (void)signal(SIGPIPE, SIG_IGN);
     expect(dp_loop_init(&loop) == 0, "there is a loop");
-    dp_ticket_seed_make(&seed);
+    dp_ticket_chain_make(&keys, loop.now_ms);
     make_snapshot();
-    struct dp_tls_front_options options = {.loop = &loop, .seed = &seed, .h2 = true};
+    struct dp_tls_front_options options = {.loop = &loop, .keys = &keys, .h2 = true};
     expect(dp_tls_front_new(&options, &front, &err) == 0, "there is a front");
     dp_tls_front_update(front, snapshot);
     return 0;

@@ -172,7 +172,7 @@ SSL *dp_tls_front_accept(struct dp_tls_front *front)
         front->stats.failures[DP_TLS_TOO_MANY]++;
         return NULL;
     }
-    dp_tickets_advance(&front->tickets, front->options.loop->now_ms);
+    dp_ticket_chain_advance(&front->tickets.own, front->options.loop->now_ms);
     SSL *ssl = SSL_new(front->base);
     if (!ssl || dp_tls_caller_attach(ssl, &front->stats) < 0) {
         ERR_clear_error();
@@ -197,7 +197,7 @@ static int set_up(struct dp_tls_front *front, struct gw_error *err)
     SSL_CTX_set_client_hello_cb(front->base, on_client_hello, front);
     SSL_CTX_set_tlsext_servername_callback(front->base, on_server_name);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(front->base, on_ticket);
-    return dp_tickets_init(&front->tickets, front->library, front->options.seed, err);
+    return dp_tickets_init(&front->tickets, front->library, front->options.keys, err);
 }
 
 int dp_tls_front_new(const struct dp_tls_front_options *options, struct dp_tls_front **ret_front,

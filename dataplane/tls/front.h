@@ -38,10 +38,10 @@ struct dp_tls_stats {
 };
 
 struct dp_tls_front_options {
-    const struct dp_loop *loop;        /* borrowed: the time */
-    const struct dp_ticket_seed *seed; /* borrowed for the call */
-    unsigned handshakes_max;           /* at once; 0: any number */
-    bool h2;                           /* HTTP/2 is offered */
+    const struct dp_loop *loop;         /* borrowed: the time */
+    const struct dp_ticket_chain *keys; /* borrowed for the call */
+    unsigned handshakes_max;            /* at once; 0: any number */
+    bool h2;                            /* HTTP/2 is offered */
 };
 
 GW_MUST_CHECK int dp_tls_front_new(const struct dp_tls_front_options *options,

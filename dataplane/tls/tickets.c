@@ -9,52 +9,64 @@
 
 _Static_assert(DP_SHA256_BYTES == DP_TICKET_KEY_BYTES, "a digest is a key");
 
-void dp_ticket_seed_make(struct dp_ticket_seed *seed)
-{
-    if (RAND_priv_bytes(seed->bytes, sizeof(seed->bytes)) != 1)
-        gw_panic("no random numbers");
-    seed->born_ms = gw_clock_monotonic_ms();
-}
-
 /* ---- keys of the process */
 
-static void draw(const struct dp_tickets *tickets, const char purpose[4], uint8_t ret[32])
+static void draw(const struct dp_ticket_chain *chain, const char purpose[4], uint8_t ret[32])
 {
-    char text[sizeof(tickets->seed) + 4];
-    memcpy(text, tickets->seed, sizeof(tickets->seed));
-    memcpy(text + sizeof(tickets->seed), purpose, 4);
+    char text[sizeof(chain->seed) + 4];
+    memcpy(text, chain->seed, sizeof(chain->seed));
+    memcpy(text + sizeof(chain->seed), purpose, 4);
     dp_sha256(gw_str_n(text, sizeof(text)), ret);
     OPENSSL_cleanse(text, sizeof(text));
 }
 
 /* The key before the last one is gone, and the seed that it came of too. */
-static void draw_next(struct dp_tickets *tickets)
+static void draw_next(struct dp_ticket_chain *chain)
 {
     uint8_t name[DP_SHA256_BYTES];
-    tickets->own[1] = tickets->own[0];
-    draw(tickets, "name", name);
-    memcpy(tickets->own[0].name, name, sizeof(tickets->own[0].name));
-    draw(tickets, "seal", tickets->own[0].aes);
-    draw(tickets, "sign", tickets->own[0].hmac);
-    draw(tickets, "next", tickets->seed);
-    tickets->next_ms += DP_TICKET_LIFE_MS;
+    chain->keys[1] = chain->keys[0];
+    draw(chain, "name", name);
+    memcpy(chain->keys[0].name, name, sizeof(chain->keys[0].name));
+    draw(chain, "seal", chain->keys[0].aes);
+    draw(chain, "sign", chain->keys[0].hmac);
+    draw(chain, "next", chain->seed);
+    chain->next_ms += DP_TICKET_LIFE_MS;
 }
 
-void dp_tickets_advance(struct dp_tickets *tickets, gw_msec now_ms)
+/* There are always two. */
+void dp_ticket_chain_make(struct dp_ticket_chain *chain, gw_msec now_ms)
 {
-    while (gw_unlikely(now_ms >= tickets->next_ms))
-        draw_next(tickets);
+    if (RAND_priv_bytes(chain->seed, sizeof(chain->seed)) != 1)
+        gw_panic("no random numbers");
+    chain->next_ms = now_ms - DP_TICKET_LIFE_MS;
+    draw_next(chain);
+    draw_next(chain);
+}
+
+void dp_ticket_chain_advance(struct dp_ticket_chain *chain, gw_msec now_ms)
+{
+    while (gw_unlikely(now_ms >= chain->next_ms))
+        draw_next(chain);
+}
+
+int dp_ticket_chain_take(struct dp_ticket_chain *chain, gw_str bytes, gw_msec now_ms)
+{
+    if (bytes.len != sizeof(*chain))
+        return -1;
+    memcpy(chain, bytes.ptr, sizeof(*chain));
+    if (chain->next_ms < now_ms - DP_TICKET_LIFE_MS || chain->next_ms > now_ms + DP_TICKET_LIFE_MS)
+        return -1;
+    dp_ticket_chain_advance(chain, now_ms);
+    return 0;
 }
 
 int dp_tickets_init(struct dp_tickets *tickets, OSSL_LIB_CTX *library,
-                    const struct dp_ticket_seed *seed, struct gw_error *err)
+                    const struct dp_ticket_chain *own, struct gw_error *err)
 {
-    *tickets = (struct dp_tickets){.next_ms = seed->born_ms};
-    memcpy(tickets->seed, seed->bytes, sizeof(tickets->seed));
+    *tickets = (struct dp_tickets){.own = *own};
     tickets->cipher = EVP_CIPHER_fetch(library, "AES-256-CBC", NULL);
     if (!tickets->cipher)
         return gw_fail(err, GW_INTERNAL, "OpenSSL has no AES-256-CBC");
-    draw_next(tickets); /* there are always two */
     return 0;
 }
 
@@ -68,7 +80,7 @@ void dp_tickets_done(struct dp_tickets *tickets)
 
 static const struct dp_ticket_key *sealing_key(const struct dp_tickets *tickets)
 {
-    return tickets->given.count > 0 ? &tickets->given.items[0] : &tickets->own[0];
+    return tickets->given.count > 0 ? &tickets->given.items[0] : &tickets->own.keys[0];
 }
 
 static const struct dp_ticket_key *find(const struct dp_tickets *tickets, const unsigned char *name)
@@ -76,9 +88,9 @@ static const struct dp_ticket_key *find(const struct dp_tickets *tickets, const 
     for (unsigned i = 0; i < tickets->given.count; i++)
         if (memcmp(tickets->given.items[i].name, name, DP_TICKET_NAME_BYTES) == 0)
             return &tickets->given.items[i];
-    for (unsigned i = 0; i < GW_ARRAY_LEN(tickets->own); i++)
-        if (memcmp(tickets->own[i].name, name, DP_TICKET_NAME_BYTES) == 0)
-            return &tickets->own[i];
+    for (unsigned i = 0; i < GW_ARRAY_LEN(tickets->own.keys); i++)
+        if (memcmp(tickets->own.keys[i].name, name, DP_TICKET_NAME_BYTES) == 0)
+            return &tickets->own.keys[i];
     return NULL;
 }
 

@@ -15,16 +15,21 @@ struct side {
     EVP_MAC_CTX *mac;
 };
 
-static const struct dp_ticket_seed seed = {.bytes = "the same for all", .born_ms = 1000};
+static struct dp_ticket_chain chain; /* of the process */
 
-static void begin(struct side *side)
+static void begin_with(struct side *side, const struct dp_ticket_chain *own)
 {
     struct gw_error err = GW_ERROR_NONE;
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    assert_int_equal(dp_tickets_init(&side->tickets, NULL, &seed, &err), 0);
+    assert_int_equal(dp_tickets_init(&side->tickets, NULL, own, &err), 0);
     side->cipher = EVP_CIPHER_CTX_new();
     side->mac = EVP_MAC_CTX_new(mac);
     EVP_MAC_free(mac);
+}
+
+static void begin(struct side *side)
+{
+    begin_with(side, &chain);
 }
 
 static void end(struct side *side)
@@ -72,7 +77,11 @@ static void workers_draw_the_same_keys(void **state)
     (void)state;
     struct side one, two;
     begin(&one), begin(&two);
-    dp_tickets_advance(&two.tickets, 1000);
+    for (gw_msec hour = 0; hour < 3; hour++) {
+        dp_ticket_chain_advance(&two.tickets.own, 1000 + hour * DP_TICKET_LIFE_MS);
+        dp_ticket_chain_advance(&one.tickets.own, 1000 + hour * DP_TICKET_LIFE_MS);
+        assert_int_equal(open_ticket(&two, seal(&one)), 1);
+    }
     assert_int_equal(open_ticket(&two, seal(&one)), 1);
     end(&one), end(&two);
 }
@@ -83,13 +92,13 @@ static void a_key_of_the_process_opens_for_an_hour_more(void **state)
     struct side side;
     gw_msec now = 1000;
     begin(&side);
-    dp_tickets_advance(&side.tickets, now);
+    dp_ticket_chain_advance(&side.tickets.own, now);
     struct ticket ticket = seal(&side);
-    dp_tickets_advance(&side.tickets, now += DP_TICKET_LIFE_MS - 1);
+    dp_ticket_chain_advance(&side.tickets.own, now += DP_TICKET_LIFE_MS - 1);
     assert_int_equal(open_ticket(&side, ticket), 1);
-    dp_tickets_advance(&side.tickets, now += 1);
+    dp_ticket_chain_advance(&side.tickets.own, now += 1);
     assert_int_equal(open_ticket(&side, ticket), 2);
-    dp_tickets_advance(&side.tickets, now += DP_TICKET_LIFE_MS);
+    dp_ticket_chain_advance(&side.tickets.own, now += DP_TICKET_LIFE_MS);
     assert_int_equal(open_ticket(&side, ticket), 0);
     end(&side);
 }
@@ -113,10 +122,44 @@ static void keys_of_the_control_plane_come_first(void **state)
     end(&side);
 }
 
+static void another_process_goes_on_with_the_keys(void **state)
+{
+    (void)state;
+    struct side before, after;
+    struct dp_ticket_chain taken;
+    gw_msec now = 1000 + DP_TICKET_LIFE_MS / 2;
+    begin(&before);
+    struct ticket ticket = seal(&before);
+    gw_str bytes = gw_str_n((const char *)&before.tickets.own, DP_TICKET_CHAIN_BYTES);
+    assert_int_equal(dp_ticket_chain_take(&taken, bytes, now), 0);
+    begin_with(&after, &taken);
+    assert_int_equal(open_ticket(&after, ticket), 1);
+    dp_ticket_chain_advance(&before.tickets.own, now += DP_TICKET_LIFE_MS);
+    dp_ticket_chain_advance(&after.tickets.own, now);
+    assert_int_equal(open_ticket(&after, ticket), 2);
+    assert_int_equal(open_ticket(&before, seal(&after)), 1);
+    end(&before), end(&after);
+}
+
+static void what_are_no_keys_is_not_taken(void **state)
+{
+    (void)state;
+    struct dp_ticket_chain taken;
+    gw_str bytes = gw_str_n((const char *)&chain, DP_TICKET_CHAIN_BYTES);
+    assert_int_equal(dp_ticket_chain_take(&taken, GW_STR_NONE, 1000), -1);
+    assert_int_equal(dp_ticket_chain_take(&taken, gw_str_n(bytes.ptr, bytes.len - 1), 1000), -1);
+    assert_int_equal(dp_ticket_chain_take(&taken, bytes, 1000 - 1), -1); /* of another clock */
+    assert_int_equal(dp_ticket_chain_take(&taken, bytes, 1001 + 2 * DP_TICKET_LIFE_MS), -1);
+    assert_int_equal(dp_ticket_chain_take(&taken, bytes, 1000), 0);
+}
+
 int main(void)
 {
+    dp_ticket_chain_make(&chain, 1000);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_draw_the_same_keys),
+        cmocka_unit_test(another_process_goes_on_with_the_keys),
+        cmocka_unit_test(what_are_no_keys_is_not_taken),
         cmocka_unit_test(a_key_of_the_process_opens_for_an_hour_more),
         cmocka_unit_test(keys_of_the_control_plane_come_first),
     };
