@@ -92,17 +92,20 @@ static uint32_t crc32c(const uint8_t *bytes, size_t len, size_t sum_at)
     return ~crc;
 }
 
-/* Type, length, value: all within the header; only the checksum is looked into. */
+/* Type, length, value: all within the header; only the checksum is looked into, of which there may
+ * be one: summing up costs more than a header is worth. */
 static bool check_extras(const uint8_t *header, size_t at, size_t len)
 {
+    bool is_summed = false;
     while (at < len) {
         if (len - at < 3 || len - at - 3 < u16(header + at + 1))
             return false;
         const uint8_t *value = header + at + 3;
         size_t size = u16(header + at + 1);
         if (header[at] == TLV_CRC32C) {
-            if (size != 4)
+            if (size != 4 || is_summed)
                 return false;
+            is_summed = true;
             uint32_t want = (uint32_t)u16(value) << 16 | u16(value + 2);
             if (crc32c(header, len, at + 3) != want)
                 return false;

@@ -144,6 +144,32 @@ static void a_checksum_must_fit(void **state)
     assert_header(BYTES(SUMMED("\xdb\xb8\x6b\x3f")), "192.0.2.7", 4660, 443);
     assert_refused(BYTES(SUMMED("\x00\x00\x00\x01")));
     assert_refused(BYTES(V2 "\x21\x11\0\x12" V4_PAIR "\x03\0\3abc"));
+    /* Two that both fit: as many passes over the header as it has room for. */
+    assert_refused(BYTES(V2 "\x21\x11\0\x1a" V4_PAIR "\x03\0\4"
+                            "\x37\x0e\x6c\xae"
+                            "\x03\0\4"
+                            "\xa2\x4e\xab\xc0"));
+}
+
+/* A header as long as may be, full of what is skipped. */
+static void all_that_follows_is_skipped_by_its_length(void **state)
+{
+    (void)state;
+    char longest[DP_PROXY_BYTES_MAX] = V2 "\x21\x11\x07\xf0" V4_PAIR;
+    size_t at = 16 + 12, left = sizeof(longest) - at;
+    /* SSL: client, verify, and within it a version; then nothing but names without a value. */
+    static const char ssl[] = "\x20\0\x0f\1\0\0\0\0\x21\0\7TLSv1.3";
+    memcpy(longest + at, ssl, sizeof(ssl) - 1);
+    for (size_t i = sizeof(ssl) - 1; i < left; i++)
+        longest[at + i] = i % 3 == 0 ? '\x04' : 0;
+    assert_int_equal((left - (sizeof(ssl) - 1)) % 3, 1);
+    assert_refused(gw_str_n(longest, sizeof(longest))); /* a byte too many */
+    longest[15] = '\xef';
+    assert_header(gw_str_n(longest, sizeof(longest) - 1), "192.0.2.7", 4660, 443);
+    /* What is within the value of SSL is not looked at, and not beyond it. */
+    longest[at + 2] = '\xff';
+    longest[at + 1] = '\x07';
+    assert_refused(gw_str_n(longest, sizeof(longest) - 1));
 }
 
 int main(void)
@@ -155,6 +181,7 @@ int main(void)
         cmocka_unit_test(headers_of_version_2_that_are_none),
         cmocka_unit_test(what_follows_the_addresses_stays_within_the_header),
         cmocka_unit_test(a_checksum_must_fit),
+        cmocka_unit_test(all_that_follows_is_skipped_by_its_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
