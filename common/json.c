@@ -316,6 +316,19 @@ void gw_json_write(struct gw_buf *out, const ProtobufCMessage *message, enum gw_
     put_message(&w, message);
 }
 
+void gw_json_write_field(struct gw_buf *out, const ProtobufCMessage *message,
+                         const ProtobufCFieldDescriptor *field)
+{
+    assert(out->limit_bytes == 0);
+    struct writer w = {out, false, 0};
+    if (!is_written(message, field))
+        return;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        put_repeated(&w, message, field);
+    else
+        put_value(&w, field, gw_message_at(message, field));
+}
+
 gw_str gw_json_timestamp(struct gw_arena *arena, int64_t seconds, int32_t nanos)
 {
     char text[GW_JSON_TIME_MAX];

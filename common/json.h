@@ -19,6 +19,10 @@ enum gw_json_style { GW_JSON_COMPACT, GW_JSON_PRETTY };
  * declaration, so the text is stable (golden files). */
 void gw_json_write(struct gw_buf *out, const ProtobufCMessage *message, enum gw_json_style style);
 
+/* Appends the value of one field, compact; nothing where gw_json_write leaves the field out. */
+void gw_json_write_field(struct gw_buf *out, const ProtobufCMessage *message,
+                         const ProtobufCFieldDescriptor *field);
+
 /* Parses a whole message out of `text` into the arena. Unknown names, wrong types, numbers out of
  * range, two members of a oneof and more than GW_JSON_DEPTH_MAX levels fail with the path of the
  * field ("members[2].weight") as a violation; what is not JSON (invalid UTF-8 and names that come

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* publish, unpublish, history, rollback: an API's life in environments. */
+#include "controlplane/ctl/lifecycle.h"
 #include "controlplane/ctl/command.h"
 #include "controlplane/ctl/print.h"
 
@@ -8,15 +9,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static int api_name(struct cp_session *session, gw_str *ret_name, struct gw_error *err)
+int cp_api_name(struct cp_session *session, const char *typed, gw_str *ret_name,
+                struct gw_error *err)
 {
-    int result = cp_kind_name(cp_kind_find(GW_STR("api")), gw_str_from(session->options->args[0]),
-                              &session->arena, ret_name, err);
+    int result = cp_kind_name(cp_kind_find(GW_STR("api")), gw_str_from(typed), &session->arena,
+                              ret_name, err);
     return result < 0 ? cp_usage(err) : 0;
 }
 
-/* "environments/X" for what was typed, RELEASE by default. */
-static char *environment_name(struct cp_session *session, const char *fallback)
+static int api_name(struct cp_session *session, gw_str *ret_name, struct gw_error *err)
+{
+    return cp_api_name(session, session->options->args[0], ret_name, err);
+}
+
+char *cp_environment_name(struct cp_session *session, const char *fallback)
 {
     const char *typed = session->options->environment ? session->options->environment : fallback;
     if (!typed)
@@ -39,7 +45,7 @@ static Google__Protobuf__Duration *wait_of(struct cp_session *session)
     return wait;
 }
 
-static int call(struct cp_session *session, const char *method, const ProtobufCMessage *request,
+int cp_call_api(struct cp_session *session, const char *method, const ProtobufCMessage *request,
                 ProtobufCMessage **ret_reply, struct gw_error *err)
 {
     const ProtobufCServiceDescriptor *service = &penstock__admin__v1__api_service__descriptor;
@@ -88,12 +94,12 @@ int cp_command_publish(struct cp_session *session, struct gw_error *err)
     if (api_name(session, &name, err) < 0)
         return -1;
     request.name = (char *)(uintptr_t)name.ptr;
-    request.environment = environment_name(session, "RELEASE");
+    request.environment = cp_environment_name(session, "RELEASE");
     request.description = (char *)(uintptr_t)(session->options->description);
     request.etag = (char *)(uintptr_t)(session->options->etag);
     request.wait = wait_of(session);
     request.validate_only = session->options->dry_run;
-    if (call(session, "PublishApi", &request.base, &reply, err) < 0)
+    if (cp_call_api(session, "PublishApi", &request.base, &reply, err) < 0)
         return -1;
     const Penstock__Admin__V1__PublishApiResponse *answer = (const void *)reply;
     return print_release(session, answer->release, answer->rollout, "published");
@@ -108,10 +114,10 @@ int cp_command_unpublish(struct cp_session *session, struct gw_error *err)
     if (api_name(session, &name, err) < 0)
         return -1;
     request.name = (char *)(uintptr_t)name.ptr;
-    request.environment = environment_name(session, "RELEASE");
+    request.environment = cp_environment_name(session, "RELEASE");
     request.wait = wait_of(session);
     request.validate_only = session->options->dry_run;
-    if (call(session, "UnpublishApi", &request.base, &reply, err) < 0)
+    if (cp_call_api(session, "UnpublishApi", &request.base, &reply, err) < 0)
         return -1;
     printf("%s unpublished from %s%s\n", request.name, request.environment,
            session->options->dry_run ? " (dry run)" : "");
@@ -126,13 +132,21 @@ int cp_command_history(struct cp_session *session, struct gw_error *err)
     if (api_name(session, &name, err) < 0)
         return -1;
     cp_print_begin(&printer, kind, session->options->output, true, &session->arena);
-    int result = cp_list(session, kind, name, environment_name(session, NULL), cp_print_resource,
+    int result = cp_list(session, kind, name, cp_environment_name(session, NULL), cp_print_resource,
                          &printer, err);
     if (result < 0)
         cp_print_abort(&printer);
     else
         cp_print_end(&printer);
     return result;
+}
+
+gw_str cp_release_of(struct cp_session *session, gw_str api, int64_t number)
+{
+    gw_str parent, environment;
+    cp_kind_split(gw_str_from(cp_environment_name(session, "RELEASE")), &parent, &environment);
+    return gw_arena_printf(&session->arena, "%.*s/releases/%.*s-%" PRId64, GW_STR_ARG(api),
+                           GW_STR_ARG(environment), number);
 }
 
 /* A whole release name, or an API with --to and --env. */
@@ -150,10 +164,7 @@ static int release_name(struct cp_session *session, gw_str *ret_name, struct gw_
     }
     if (api_name(session, &api, err) < 0)
         return -1;
-    gw_str parent, environment;
-    cp_kind_split(gw_str_from(environment_name(session, "RELEASE")), &parent, &environment);
-    *ret_name = gw_arena_printf(&session->arena, "%.*s/releases/%.*s-%" PRId64, GW_STR_ARG(api),
-                                GW_STR_ARG(environment), options->to);
+    *ret_name = cp_release_of(session, api, options->to);
     return 0;
 }
 
@@ -168,7 +179,7 @@ int cp_command_rollback(struct cp_session *session, struct gw_error *err)
     request.release = (char *)(uintptr_t)name.ptr;
     request.wait = wait_of(session);
     request.validate_only = session->options->dry_run;
-    if (call(session, "RollbackApi", &request.base, &reply, err) < 0)
+    if (cp_call_api(session, "RollbackApi", &request.base, &reply, err) < 0)
         return -1;
     const Penstock__Admin__V1__RollbackApiResponse *answer = (const void *)reply;
     return print_release(session, answer->release, answer->rollout, "is effective");

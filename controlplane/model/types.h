@@ -41,6 +41,7 @@ typedef Penstock__Admin__V1__HttpHeader cp_http_header;
 
 typedef Penstock__Admin__V1__Release cp_release;
 typedef Penstock__Admin__V1__Publication cp_publication;
+typedef Penstock__Admin__V1__FieldChange cp_field_change;
 typedef Penstock__Admin__V1__Rollout cp_rollout;
 typedef Penstock__Admin__V1__Refusal cp_refusal;
 

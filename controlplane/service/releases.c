@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The history of APIs, and ReleaseService. */
 #include "common/message.h"
+#include "controlplane/model/diff.h"
+#include "controlplane/service/fields.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
@@ -137,9 +139,81 @@ static int list_releases(const struct cp_call *call, const ProtobufCMessage *req
     return 0;
 }
 
+/* ---- what is different */
+
+typedef Penstock__Admin__V1__DiffReleasesRequest diff_request;
+typedef Penstock__Admin__V1__DiffReleasesResponse diff_reply;
+
+static bool check_side(const char *name, const char *field, struct gw_error *err)
+{
+    if (cp_name_is(CP_KIND_API, name) || cp_name_is(CP_KIND_RELEASE, name))
+        return true;
+    (void)gw_fail_field(err, field, "must be %s (its draft) or %s",
+                        cp_kind_get(CP_KIND_API)->pattern, cp_kind_get(CP_KIND_RELEASE)->pattern);
+    return false;
+}
+
+static gw_str api_of(const char *side)
+{
+    return cp_name_is(CP_KIND_API, side) ? gw_str_from(side) : cp_name_parent(gw_str_from(side));
+}
+
+/* What a release can hold of an API, also of what cannot be published yet. */
+static int read_side(const struct cp_call *call, const char *name, cp_api **ret_definition,
+                     struct gw_error *err)
+{
+    static const char *const not_versioned[] = {"name", "labels", "publications", NULL};
+    struct cp_stored stored;
+    bool is_draft = cp_name_is(CP_KIND_API, name);
+    if (cp_get(call, is_draft ? CP_KIND_API : CP_KIND_RELEASE, name, &stored, err) < 0)
+        return -1;
+    if (!is_draft)
+        return cp_thaw_release(call->arena, (const cp_release *)stored.message, ret_definition,
+                               err);
+    cp_clear_output_only(stored.message, not_versioned);
+    *ret_definition = (cp_api *)stored.message;
+    return 0;
+}
+
+static void show_changes(struct gw_arena *arena, diff_reply *reply,
+                         const struct cp_difference *differences, size_t count)
+{
+    reply->text = (char *)(uintptr_t)cp_diff_text(arena, differences, count).ptr;
+    reply->changes = GW_ARENA_ARRAY(arena, cp_field_change *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        cp_field_change *change = (cp_field_change *)gw_message_new(arena, CP_TYPE(field_change));
+        change->path = (char *)(uintptr_t)differences[i].path;
+        change->old_value = (char *)(uintptr_t)gw_arena_dup(arena, differences[i].before).ptr;
+        change->new_value = (char *)(uintptr_t)gw_arena_dup(arena, differences[i].after).ptr;
+        reply->changes[reply->n_changes++] = change;
+    }
+}
+
+static int diff_releases(const struct cp_call *call, const ProtobufCMessage *request,
+                         ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    const diff_request *asked = (const diff_request *)request;
+    cp_api *source, *target;
+    bool is_good = check_side(asked->source, "source", err);
+    if (!check_side(asked->target, "target", err) || !is_good)
+        return -1;
+    if (!gw_str_eq(api_of(asked->source), api_of(asked->target)))
+        return gw_fail_field(err, "target", "must be of the same API as source");
+    if (read_side(call, asked->source, &source, err) < 0 ||
+        read_side(call, asked->target, &target, err) < 0)
+        return -1;
+    struct cp_difference *differences;
+    size_t count = cp_diff(call->arena, &source->base, &target->base, &differences);
+    diff_reply *reply = (diff_reply *)gw_message_new(call->arena, CP_TYPE(diff_releases_response));
+    show_changes(call->arena, reply, differences, count);
+    *ret_reply = &reply->base;
+    return 0;
+}
+
 static const struct cp_method methods[] = {
     {"GetRelease", CP_ROLE_VIEWER, get_release},
     {"ListReleases", CP_ROLE_VIEWER, list_releases},
+    {"DiffReleases", CP_ROLE_VIEWER, diff_releases},
 };
 const struct cp_service cp_release_service = {&penstock__admin__v1__release_service__descriptor,
                                               methods, GW_ARRAY_LEN(methods)};
