@@ -13,6 +13,7 @@ from lib.http2 import CANCEL, DATA, ENABLE_CONNECT_PROTOCOL, END_STREAM, GOAWAY,
 from lib.http2_script import Http2Script
 from lib.node import NodeServer, node
 from lib.process import PATIENCE
+from lib.proxies import HaproxyProxy
 from lib.servers import Agent
 from lib.upgrade import ReplaceableAgent
 from lib.wait import until
@@ -124,6 +125,15 @@ def test_a_node_client_and_a_node_server(gateway, start, tmp_path, scheme):
     assert line["status"] == (101 if scheme == "ws" else 200) and line["method"] == "GET" and "reason" not in line
     counts(gateway, "penstock_agent_upstream_http2_streams_total", 1)
     assert open_now(gateway) == 0
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+def test_a_proxy_of_http2_before_a_python_server(gateway, start, echo_server, tmp_path, scheme):
+    publish(gateway, start(HaproxyProxy(tmp_path, echo_server, "proto h2", 20000)), **HTTP2)
+    got = node("websocket_client.js", f"{scheme}://127.0.0.1:{gateway.agent.port}/", HOST)
+    assert got["echoes"] == ECHOES and got["close"] == [4321, "bye"]
+    assert got.get("extensions", "permessage-deflate") == "permessage-deflate"
+    assert "reason" not in line_of(gateway)
 
 
 def secure(start, controlplane, echo, certificates, tmp_path, **options):

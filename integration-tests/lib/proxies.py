@@ -34,8 +34,10 @@ class NginxProxy(Proxy):
 
 
 class HaproxyProxy(Proxy):
-    def __init__(self, folder, backend):
+    def __init__(self, folder, backend, bind="", patience_ms=PATIENCE_MS):
+        """bind: what its address is followed by, such as "proto h2"."""
         self.port, config = free_port(), folder / "haproxy.cfg"
+        self.address = f"127.0.0.1:{self.port}"
         config.write_text(f"""
             global
               maxconn 256
@@ -43,11 +45,11 @@ class HaproxyProxy(Proxy):
               mode http
               timeout connect 5s
               timeout server 5s
-              timeout client {PATIENCE_MS}ms
-              timeout http-request {PATIENCE_MS}ms
+              timeout client {patience_ms}ms
+              timeout http-request {patience_ms}ms
               http-reuse always
             listen gateway
-              bind 127.0.0.1:{self.port}
+              bind 127.0.0.1:{self.port} {bind}
               server backend {backend.address}\n""")
         super().__init__("haproxy", ["/usr/sbin/haproxy", "-db", "-f", config], folder)
 
