@@ -152,11 +152,23 @@ static void on_answer(struct dp_upstream_call *call)
         answer_instead(flow, DP_REFUSE_BACKEND_PROTOCOL);
 }
 
+/* For the log and the metrics. It is in the trailers, or in a head that is all there is. */
+static void note_grpc_status(struct dp_flow *flow, const struct dp_headers *headers)
+{
+    const struct dp_header *status = dp_headers_get(headers, DP_HEADER_GRPC_STATUS);
+    if (!status || !flow->x.request.grpc)
+        return;
+    flow->has_grpc_status = true;
+    flow->grpc_status = dp_grpc_status_from(status->value);
+}
+
 static void on_answer_body(struct dp_upstream_call *call, gw_str data, bool last)
 {
     struct dp_flow *flow = gw_container_of(call, struct dp_flow, call);
     dp_encode_send(flow, data, last);
     if (last) {
+        note_grpc_status(flow, &call->head.headers);
+        note_grpc_status(flow, dp_upstream_trailers(call));
         if (!dp_upstream_is_half_open(call))
             forget_call(flow);
         dp_downstream_send_end(flow->downstream, dp_upstream_trailers(call));
@@ -195,6 +207,7 @@ static void end_at_deadline(struct dp_flow *flow)
     dp_grpc_put_status(&trailers, DP_GRPC_DEADLINE_EXCEEDED,
                        dp_grpc_message(&x->arena, DP_REFUSE_DEADLINE, x->request.request_id));
     flow->fault = dp_refusal_row(DP_REFUSE_DEADLINE)->reason;
+    note_grpc_status(flow, &trailers);
     dp_downstream_send_end(flow->downstream, &trailers);
 }
 
@@ -259,6 +272,7 @@ static void send_local(struct dp_flow *flow)
     if (x->request.grpc && response->refusal) { /* the log has the status that it stands for */
         dp_grpc_refuse(&grpc_head, &x->arena, response->refusal, x->request.request_id);
         response->body = GW_STR_NONE;
+        note_grpc_status(flow, &grpc_head.headers);
         answer.head = &grpc_head;
         answer.length = 0;
     }
@@ -376,6 +390,7 @@ static void clear(struct dp_flow *flow)
     flow->call.head_ns = 0;
     flow->body_bytes = 0;
     flow->fault = GW_STR_NONE;
+    flow->has_grpc_status = false;
 }
 
 static void *on_begin(struct dp_downstream *downstream, struct dp_request_head **ret_head,
@@ -493,6 +508,8 @@ static void observe(struct dp_flow *flow)
         .bytes_in = dp_downstream_bytes_in(flow->downstream),
         .bytes_out = dp_downstream_bytes_out(flow->downstream),
         .duration_ns = x->worker->loop.now_ns - flow->started_ns,
+        .has_grpc_status = flow->has_grpc_status,
+        .grpc_status = flow->grpc_status,
         .gzip_limited = flow->encode.limited,
         .gzip_in = flow->encode.bytes_in,
         .gzip_out = flow->encode.bytes_out,

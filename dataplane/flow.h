@@ -46,6 +46,8 @@ struct dp_flow {
     gw_nsec started_ns;
     uint64_t body_bytes; /* of the request so far */
     gw_str fault;        /* reason word when no refusal says it; empty: none */
+    bool has_grpc_status;
+    int grpc_status;     /* of a call of gRPC, as the caller hears it; -1: it is no number */
     struct gw_list node; /* of the worker's free flows */
 };
 

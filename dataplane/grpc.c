@@ -97,6 +97,12 @@ enum dp_grpc_status dp_grpc_status_of(unsigned http_status)
     return DP_GRPC_UNKNOWN;
 }
 
+int dp_grpc_status_from(gw_str text)
+{
+    uint64_t status;
+    return gw_str_to_u64(text, INT32_MAX, &status) == 0 ? (int)status : -1;
+}
+
 static bool is_plain(char c)
 {
     return c >= 0x20 && c <= 0x7e && c != '%';

@@ -33,6 +33,8 @@ gw_str dp_grpc_timeout_to(struct gw_arena *arena, gw_msec ms);
 
 /* What a refusal's HTTP status is as a status of gRPC: the one table. */
 enum dp_grpc_status dp_grpc_status_of(unsigned http_status);
+/* The number of a grpc-status, of any size; -1: it is none. */
+int dp_grpc_status_from(gw_str text);
 /* Adds grpc-status and grpc-message, escaped, to a head alone or to trailers. */
 void dp_grpc_put_status(struct dp_headers *headers, enum dp_grpc_status status, gw_str message);
 /* "APIG.0308: The throttling threshold has been reached. (request 0123...)" */

@@ -95,6 +95,17 @@ static void every_refusal_has_a_status(void **state)
     assert_int_equal(dp_grpc_status_of(299), 2);
 }
 
+static void a_status_is_a_number(void **state)
+{
+    (void)state;
+    assert_int_equal(dp_grpc_status_from(GW_STR("0")), 0);
+    assert_int_equal(dp_grpc_status_from(GW_STR("16")), 16);
+    assert_int_equal(dp_grpc_status_from(GW_STR("2147483647")), INT32_MAX);
+    static const char *const bad[] = {"", "-1", "2147483648", "1 ", "OK"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(bad); i++)
+        assert_int_equal(dp_grpc_status_from(gw_str_from(bad[i])), -1);
+}
+
 static void a_refusal_is_a_head_alone(void **state)
 {
     (void)state;
@@ -129,6 +140,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_left_is_written_so_that_it_can_be_read, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(every_refusal_has_a_status, setup, teardown),
+        cmocka_unit_test(a_status_is_a_number),
         cmocka_unit_test_setup_teardown(a_refusal_is_a_head_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(messages_are_escaped, setup, teardown),
     };

@@ -1,4 +1,5 @@
 """gRPC through the agent: a real client on one side, a real server on the other, and what the gateway says itself."""
+import json
 import threading
 import time
 
@@ -156,6 +157,20 @@ def test_a_status_of_the_backend_arrives_whole(client):
     assert error.details() == "not so: 50% \u00e9"
     assert dict(error.trailing_metadata())["grpc-status-details-bin"] == b"\0details"
     assert error_of(lambda: client.none(b"")).code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_each_status_is_in_the_log_and_counted(rpc, client, peer):
+    def counted(status):
+        return rpc.agent.metric(f'penstock_agent_grpc_calls_total{{status="{status}"}}')
+    client.unary(b"")
+    error_of(lambda: client.fail(b""))
+    error_of(lambda: client.none(b""))  # in a head that is all there is
+    peer.stop()
+    error_of(lambda: client.unary(b""))
+    until(lambda: [counted(status) for status in (0, 9, 12, 14)] == [1] * 4, "the counts")
+    until(lambda: rpc.agent.access_log.read_text().count("\n") == 4, "four lines of the access log")
+    lines = map(json.loads, rpc.agent.access_log.read_text().splitlines())
+    assert [(line["status"], line["grpc_status"]) for line in lines] == [(200, 0), (200, 9), (200, 12), (502, 14)]
 
 
 def test_a_deadline_is_passed_on_and_kept(client, peer):

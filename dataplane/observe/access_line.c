@@ -6,7 +6,7 @@
 #define ESCAPE_MAX 6       /* bytes that one byte can become */
 #define FIELD_FRAME_MAX 32 /* comma, key, quotes, the mark of a cut */
 #define TEXTS 21           /* fields of DP_LINE_TEXT_MAX */
-#define NUMBERS 12
+#define NUMBERS 13
 #define SLACK sizeof(gw_lanes) /* written behind a text, and overwritten */
 
 _Static_assert(ESCAPE_MAX *(DP_LINE_PATH_MAX + TEXTS * DP_LINE_TEXT_MAX) +
@@ -171,6 +171,8 @@ static char *put_answer(char *at, const struct dp_exchange *x, const struct dp_o
     static const gw_str origins[] = {
         [DP_ORIGIN_LOCAL] = {"local", 5}, [DP_ORIGIN_UPSTREAM] = {"upstream", 8}};
     at = NUMBER(at, "status", outcome->status);
+    if (outcome->has_grpc_status && outcome->grpc_status >= 0)
+        at = NUMBER(at, "grpc_status", (uint64_t)outcome->grpc_status);
     if (x->response.origin != DP_ORIGIN_NONE)
         at = WORD(at, "answered_by", origins[x->response.origin]);
     if (x->response.refusal)

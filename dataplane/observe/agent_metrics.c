@@ -18,6 +18,10 @@ static const char *const classes[DP_CLASS_COUNT] = {"1xx", "2xx", "3xx", "4xx", 
 static const char *const timeouts[DP_TIMEOUT_COUNT] = {"idle", "head", "body", "write",
                                                        "handshake"};
 
+static const char *const grpc_statuses[DP_METRIC_GRPC_OTHER + 1] = {
+    "0", "1",  "2",  "3",  "4",  "5",  "6",  "7",  "8",
+    "9", "10", "11", "12", "13", "14", "15", "16", "other"};
+
 static const char *const tls_versions[] = {"TLSv1.1", "TLSv1.2", "TLSv1.3"};
 
 static const char *const tls_failures[] = {
@@ -67,6 +71,11 @@ const struct gw_metric dp_agent_metrics[DP_METRIC_COUNT] = {
                             .help = "Bytes of requests, heads and framing included."},
     [DP_METRIC_BYTES_OUT] = {"penstock_agent_response_bytes_total", COUNTER,
                              .help = "Bytes of answers, heads and framing included."},
+    [DP_METRIC_GRPC_STATUSES] = {"penstock_agent_grpc_calls_total", COUNTER,
+                                 .help = "Calls of gRPC that ended with a status, the backend's "
+                                         "or the agent's own, by its number; those that were cut, "
+                                         "or answered otherwise, have none.",
+                                 LABEL("status", grpc_statuses)},
     [DP_METRIC_GZIP_ANSWERS] = {"penstock_agent_gzip_answers_total", COUNTER,
                                 .help = "Answers that were compressed."},
     [DP_METRIC_GZIP_BYTES_IN] = {"penstock_agent_gzip_bytes_in_total", COUNTER,

@@ -7,6 +7,8 @@
 #include "common/metrics.h"
 
 /* Rows of the table; written by each worker's observer unless said otherwise. */
+#define DP_METRIC_GRPC_OTHER 17
+
 enum dp_metric {
     DP_METRIC_BUILD_INFO,      /* main */
     DP_METRIC_UPGRADES_FAILED, /* main */
@@ -17,6 +19,7 @@ enum dp_metric {
     DP_METRIC_UPSTREAM_DURATION, /* ns */
     DP_METRIC_BYTES_IN,
     DP_METRIC_BYTES_OUT,
+    DP_METRIC_GRPC_STATUSES, /* by number, those of DP_METRIC_GRPC_OTHER and beyond together */
     DP_METRIC_GZIP_ANSWERS,
     DP_METRIC_GZIP_BYTES_IN,
     DP_METRIC_GZIP_BYTES_OUT,

@@ -73,6 +73,9 @@ static void count(struct dp_observer *observer, const struct dp_exchange *x,
         gw_metric_add(cells, DP_METRIC_GZIP_BYTES_IN, 0, (int64_t)outcome->gzip_in);
         gw_metric_add(cells, DP_METRIC_GZIP_BYTES_OUT, 0, (int64_t)outcome->gzip_out);
     }
+    if (outcome->has_grpc_status)
+        gw_metric_add(cells, DP_METRIC_GRPC_STATUSES,
+                      GW_MIN((unsigned)outcome->grpc_status, DP_METRIC_GRPC_OTHER), 1);
     if (outcome->upstream_ns > 0)
         gw_metric_observe(cells, DP_METRIC_UPSTREAM_DURATION, 0, outcome->upstream_ns);
     gw_metric_add(cells, DP_METRIC_BYTES_IN, 0, (int64_t)outcome->bytes_in);

@@ -27,10 +27,12 @@ struct dp_outcome {
     bool cut;                     /* the answer did not leave whole */
     bool tunnel;                  /* dp_observe_tunnel was called for it */
     uint64_t bytes_in, bytes_out; /* of the caller's connection, heads and framing included */
-    bool gzip_limited;            /* it would have been compressed: too many were */
-    uint64_t gzip_in, gzip_out;   /* of its body before and after; 0: as it is */
-    gw_nsec duration_ns;          /* first byte of the head to last byte of the answer */
-    gw_nsec upstream_ns;          /* from the start of the call to the answer's head; 0: none */
+    bool has_grpc_status;
+    int grpc_status;            /* of a call of gRPC; -1: it is no number */
+    bool gzip_limited;          /* it would have been compressed: too many were */
+    uint64_t gzip_in, gzip_out; /* of its body before and after; 0: as it is */
+    gw_nsec duration_ns;        /* first byte of the head to last byte of the answer */
+    gw_nsec upstream_ns;        /* from the start of the call to the answer's head; 0: none */
     /* Of the caller's connection; empty in the clear. */
     gw_str tls_version, tls_cipher;
     gw_str server_name;    /* SNI; empty: none */

@@ -215,6 +215,8 @@ static void long_texts_are_cut_and_the_worst_line_fits(void **state)
     outcome.bytes_in = outcome.bytes_out = UINT64_MAX;
     outcome.duration_ns = outcome.upstream_ns = INT64_MAX;
     outcome.attempts = UINT32_MAX;
+    outcome.has_grpc_status = true;
+    outcome.grpc_status = INT32_MAX;
     outcome.cut = outcome.reused = true;
     x.request.head.headers.count = 0;
     dp_headers_append(&x.request.head.headers, GW_STR("User-Agent"), text);
@@ -274,6 +276,29 @@ static void refusals_are_counted_by_reason(void **state)
     assert_int_equal(totals.errors_4xx + totals.errors_5xx, DP_REFUSAL_COUNT - 1);
     assert_int_equal(METRIC(UPSTREAM_DURATION, 0), 0);
     gw_buf_done(&text);
+}
+
+static void calls_of_grpc_have_a_status(void **state)
+{
+    (void)state;
+    static const int statuses[] = {0, 5, 16, 17, INT32_MAX, -1};
+    written();
+    assert_null(strstr(line, "grpc_status"));
+    dp_observe_exchange(observer, &x, &outcome);
+    outcome.has_grpc_status = true;
+    for (size_t i = 0; i < GW_ARRAY_LEN(statuses); i++) {
+        outcome.grpc_status = statuses[i];
+        dp_observe_exchange(observer, &x, &outcome);
+    }
+    assert_int_equal(METRIC(GRPC_STATUSES, 0), 1);
+    assert_int_equal(METRIC(GRPC_STATUSES, 5), 1);
+    assert_int_equal(METRIC(GRPC_STATUSES, 16), 1);
+    assert_int_equal(METRIC(GRPC_STATUSES, DP_METRIC_GRPC_OTHER), 3);
+    written();
+    assert_null(strstr(line, "grpc_status")); /* -1 */
+    outcome.grpc_status = 5;
+    written();
+    assert_has("\"status\":200,\"grpc_status\":5,");
 }
 
 static void callers_that_left_are_apart_from_a_backends_499(void **state)
@@ -373,6 +398,7 @@ int main(void)
         CASE(long_texts_are_cut_and_the_worst_line_fits),
         CASE(an_exchange_is_counted_once_everywhere),
         CASE(refusals_are_counted_by_reason),
+        CASE(calls_of_grpc_have_a_status),
         CASE(callers_that_left_are_apart_from_a_backends_499),
         CASE(every_row_has_a_name_and_a_help_text),
         CASE(connections_are_taken_as_they_stand),
