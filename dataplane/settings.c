@@ -53,7 +53,9 @@ static const struct gw_setting rows[] = {
     ROW("labels", TEXT, labels, "", 0, 0, "What else to tell the control plane: \"zone=a,rack=7\""),
     ROW("cache-dir", TEXT, cache_dir, "", 0, 0,
         "Directory where the last good configuration is kept, to start from while the control "
-        "plane is away; made when it is not there; without: nowhere"),
+        "plane is away, with the private keys of domains in the clear (0600); made (0700) when it "
+        "is "
+        "not there; without: nowhere"),
     ROW("access-log", TEXT, access_log, "-", 0, 0,
         "Where the access log goes: \"-\" (stdout), a path, or \"off\""),
     ROW("log-level", TEXT, given_log_level, "info", 0, 0,
