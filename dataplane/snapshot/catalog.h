@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the catalog; private to entry.c (what is known of each resource), branch.c (trees) and
- * compile.c (the steps of an update). Sync thread. */
+/* Inside of the catalog; private to entry.c (what is known of each resource), claims.c (what
+ * belongs to one of them), branch.c (trees), assemble.c (snapshots) and compile.c (the steps of an
+ * update). Sync thread. */
 #ifndef DP_SNAPSHOT_CATALOG_H
 #define DP_SNAPSHOT_CATALOG_H
 
@@ -98,6 +99,13 @@ void dp_entry_accept(struct dp_entry *entry);
 /* No form is left. */
 void dp_entry_clear(struct dp_entry *entry);
 
+/* ---- claims.c */
+
+void dp_claims_release(struct dp_catalog *catalog, struct dp_entry *entry);
+GW_MUST_CHECK int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit,
+                                  Penstock__Agent__V1__Kind kind, struct gw_error *err);
+void dp_claims_take(struct dp_catalog *catalog, struct dp_entry *entry); /* what nobody has */
+
 /* ---- branch.c */
 
 /* Puts a route with a candidate where its name says, and marks that branch. */
@@ -106,5 +114,7 @@ void dp_branch_leave(struct dp_catalog *catalog, struct dp_entry *route);
 /* Builds the trees of marked branches: candidates come into force, or are refused. */
 void dp_branches_grow(struct dp_catalog *catalog);
 void dp_branch_free(struct dp_branch *branch);
+
+struct dp_snapshot *dp_snapshot_assemble(struct dp_catalog *catalog); /* assemble.c */
 
 #endif

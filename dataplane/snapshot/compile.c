@@ -80,65 +80,6 @@ int64_t dp_catalog_revision(const struct dp_catalog *catalog)
     return catalog->revision;
 }
 
-/* ---- hosts and AppCodes belong to one group, one app */
-
-static void release(struct dp_catalog *catalog, struct dp_entry *entry)
-{
-    if (entry->kind == KIND(GROUP) && entry->unit) {
-        const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
-        for (unsigned i = 0; i < group->host_count; i++) {
-            if (gw_map_get(&catalog->hosts, group->hosts[i]) == entry)
-                (void)gw_map_take(&catalog->hosts, group->hosts[i]); /* it is entry */
-        }
-    }
-    if (entry->kind == KIND(APP) && entry->unit) {
-        const struct dp_app_unit *app = (const struct dp_app_unit *)entry->unit;
-        for (unsigned i = 0; i < app->digest_count; i++) {
-            if (dp_code_map_get(catalog->codes, app->digests[i]) == app)
-                catalog->codes = dp_code_map_remove(catalog->codes, app->digests[i]);
-        }
-    }
-}
-
-static int check_claims(const struct dp_catalog *catalog, const struct dp_unit *unit,
-                        Penstock__Agent__V1__Kind kind, struct gw_error *err)
-{
-    const struct dp_group_unit *group = (const struct dp_group_unit *)unit;
-    for (unsigned i = 0; kind == KIND(GROUP) && i < group->host_count; i++) {
-        const struct dp_entry *owner = gw_map_get(&catalog->hosts, group->hosts[i]);
-        if (owner)
-            return gw_fail_field(err, "domains", "%.*s belongs to %s", GW_STR_ARG(group->hosts[i]),
-                                 owner->name.ptr);
-    }
-    const struct dp_app_unit *app = (const struct dp_app_unit *)unit;
-    for (unsigned i = 0; kind == KIND(APP) && i < app->digest_count; i++) {
-        const struct dp_app_unit *owner = dp_code_map_get(catalog->codes, app->digests[i]);
-        if (owner)
-            return gw_fail_field(err, "app_code_digests", "[%u] belongs to %.*s", i,
-                                 GW_STR_ARG(owner->app.name));
-    }
-    return 0;
-}
-
-/* What nobody has. */
-static void claim(struct dp_catalog *catalog, struct dp_entry *entry)
-{
-    if (entry->kind == KIND(GROUP) && entry->unit) {
-        const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
-        for (unsigned i = 0; i < group->host_count; i++) {
-            if (!gw_map_get(&catalog->hosts, group->hosts[i]))
-                (void)gw_map_put(&catalog->hosts, group->hosts[i], entry); /* there was none */
-        }
-    }
-    if (entry->kind == KIND(APP) && entry->unit) {
-        struct dp_app_unit *app = (struct dp_app_unit *)entry->unit;
-        for (unsigned i = 0; i < app->digest_count; i++) {
-            if (!dp_code_map_get(catalog->codes, app->digests[i]))
-                catalog->codes = dp_code_map_put(catalog->codes, app->digests[i], app);
-        }
-    }
-}
-
 /* ---- take in */
 
 static Penstock__Agent__V1__Kind kind_of(const resource *message, const char **ret_name)
@@ -203,7 +144,7 @@ static void remove_entry(struct dp_catalog *catalog, struct dp_entry *entry)
 {
     if (!entry->good && !entry->next)
         return;
-    release(catalog, entry);
+    dp_claims_release(catalog, entry);
     catalog->app_count -= entry->kind == KIND(APP) && entry->unit;
     catalog->is_routing_stale |= entry->kind == KIND(GROUP);
     gw_list_remove(&entry->in_dirty);
@@ -361,14 +302,14 @@ static void prepare(struct dp_catalog *catalog, struct dp_entry *entry)
 {
     make_candidate(catalog, entry);
     if (entry->candidate)
-        release(catalog, entry);
+        dp_claims_release(catalog, entry);
 }
 
 static void decide(struct dp_catalog *catalog, struct dp_entry *entry)
 {
     struct gw_error err = GW_ERROR_NONE;
     bool was_there = entry->unit != NULL;
-    if (check_claims(catalog, entry->candidate, entry->kind, &err) == 0) {
+    if (dp_claims_check(catalog, entry->candidate, entry->kind, &err) == 0) {
         dp_entry_accept(entry);
         catalog->app_count += entry->kind == KIND(APP) && !was_there;
         if (entry->kind != KIND(GROUP) || !was_there)
@@ -378,7 +319,7 @@ static void decide(struct dp_catalog *catalog, struct dp_entry *entry)
         dp_entry_refuse(catalog, entry, &err);
         entry->conflicts = true;
     }
-    claim(catalog, entry);
+    dp_claims_take(catalog, entry);
 }
 
 /* All that changes gives up what it has before anyone takes: domains and codes may be swapped. */
@@ -422,86 +363,7 @@ static void compile_routes(struct dp_catalog *catalog)
     }
 }
 
-/* ---- put together */
-
-static void free_router(void *router)
-{
-    dp_router_free(router);
-}
-
-static void add_group(const struct dp_catalog *catalog, struct dp_routing_unit *routing,
-                      const struct dp_entry *entry)
-{
-    const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
-    struct dp_router_group *target = dp_router_add_group(routing->router, group->name, NULL);
-    dp_unit_keep(&routing->unit, entry->unit);
-    for (unsigned i = 0; i < group->host_count; i++) {
-        const struct dp_domain_tls *tls = group->values[i]->tls;
-        if (gw_map_get(&catalog->hosts, group->hosts[i]) != entry)
-            continue;
-        if (tls && tls->certificate_count > 0 &&
-            (!routing->default_tls || gw_str_cmp(tls->host, routing->default_tls->host) < 0))
-            routing->default_tls = tls;
-        /* A domain that the group names twice is there already. */
-        (void)!dp_router_add_host(routing->router, group->hosts[i], target, group->values[i]);
-    }
-}
-
-static void add_tree(const struct dp_catalog *catalog, struct dp_routing_unit *routing,
-                     struct dp_tree_unit *tree, size_t *first)
-{
-    const struct dp_entry *group = dp_entry_find(catalog, KIND(GROUP), tree->group);
-    size_t index = routing->tree_count++;
-    first[index] = routing->route_count;
-    routing->route_count += tree->route_count;
-    ((const struct dp_tree_unit **)(uintptr_t)routing->trees)[index] = tree;
-    dp_unit_keep(&routing->unit, &tree->unit);
-    if (!group || !group->unit) /* no host leads there any more */
-        return;
-    struct dp_router_group *target = dp_router_add_group(routing->router, tree->group, NULL);
-    if (dp_router_add_tree(target, tree->environment, tree->tree) < 0)
-        gw_panic("compile: two trees for %s", tree->group.ptr);
-}
-
-static struct dp_routing_unit *new_routing(const struct dp_catalog *catalog)
-{
-    struct dp_routing_unit *routing = dp_unit_new(sizeof *routing, 0);
-    struct gw_arena *arena = &routing->unit.arena;
-    size_t *first = GW_ARENA_ARRAY(arena, size_t, catalog->branches.count);
-    routing->first = first;
-    routing->trees = GW_ARENA_ARRAY(arena, const struct dp_tree_unit *, catalog->branches.count);
-    routing->router = dp_router_new();
-    gw_arena_defer(arena, free_router, routing->router);
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->entries[KIND(GROUP)], e));) {
-        if (((const struct dp_entry *)e->value)->unit)
-            add_group(catalog, routing, e->value);
-    }
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->branches, e));) {
-        struct dp_branch *branch = e->value;
-        if (branch->unit)
-            add_tree(catalog, routing, branch->unit, first);
-    }
-    return routing;
-}
-
-static struct dp_snapshot *new_snapshot(struct dp_catalog *catalog)
-{
-    if (catalog->is_routing_stale) {
-        if (catalog->routing)
-            dp_unit_unref(&catalog->routing->unit);
-        catalog->routing = new_routing(catalog);
-        catalog->is_routing_stale = false;
-    }
-    const struct dp_entry *tickets =
-        dp_entry_find(catalog, KIND(TICKET_KEYS), GW_STR(DP_COMPILE_TICKET_KEYS));
-    struct dp_snapshot_parts parts = {
-        .routing = catalog->routing,
-        .codes = catalog->codes,
-        .tickets = tickets ? (struct dp_tickets_unit *)tickets->unit : NULL,
-        .app_count = catalog->app_count,
-    };
-    return dp_snapshot_new(dp_catalog_cluster_id(catalog), catalog->revision, &parts);
-}
+/* ---- an update */
 
 static int by_kind_and_name(const void *a, const void *b)
 {
@@ -567,7 +429,7 @@ int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_update *update,
     free(catalog->cluster_id);
     catalog->cluster_id = cluster_id;
     catalog->revision = update->revision;
-    *ret_snapshot = new_snapshot(catalog);
+    *ret_snapshot = dp_snapshot_assemble(catalog);
     report(catalog, ret);
     gw_arena_reset(&catalog->scratch);
     return 0;

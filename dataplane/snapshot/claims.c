@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A host belongs to one group, an AppCode to one app. */
+#include "dataplane/snapshot/catalog.h"
+
+#define KIND(name) PENSTOCK__AGENT__V1__KIND__KIND_##name
+
+void dp_claims_release(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    if (entry->kind == KIND(GROUP) && entry->unit) {
+        const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
+        for (unsigned i = 0; i < group->host_count; i++) {
+            if (gw_map_get(&catalog->hosts, group->hosts[i]) == entry)
+                (void)gw_map_take(&catalog->hosts, group->hosts[i]); /* it is entry */
+        }
+    }
+    if (entry->kind == KIND(APP) && entry->unit) {
+        const struct dp_app_unit *app = (const struct dp_app_unit *)entry->unit;
+        for (unsigned i = 0; i < app->digest_count; i++) {
+            if (dp_code_map_get(catalog->codes, app->digests[i]) == app)
+                catalog->codes = dp_code_map_remove(catalog->codes, app->digests[i]);
+        }
+    }
+}
+
+int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit,
+                    Penstock__Agent__V1__Kind kind, struct gw_error *err)
+{
+    const struct dp_group_unit *group = (const struct dp_group_unit *)unit;
+    for (unsigned i = 0; kind == KIND(GROUP) && i < group->host_count; i++) {
+        const struct dp_entry *owner = gw_map_get(&catalog->hosts, group->hosts[i]);
+        if (owner)
+            return gw_fail_field(err, "domains", "%.*s belongs to %s", GW_STR_ARG(group->hosts[i]),
+                                 owner->name.ptr);
+    }
+    const struct dp_app_unit *app = (const struct dp_app_unit *)unit;
+    for (unsigned i = 0; kind == KIND(APP) && i < app->digest_count; i++) {
+        const struct dp_app_unit *owner = dp_code_map_get(catalog->codes, app->digests[i]);
+        if (owner)
+            return gw_fail_field(err, "app_code_digests", "[%u] belongs to %.*s", i,
+                                 GW_STR_ARG(owner->app.name));
+    }
+    return 0;
+}
+
+void dp_claims_take(struct dp_catalog *catalog, struct dp_entry *entry)
+{
+    if (entry->kind == KIND(GROUP) && entry->unit) {
+        const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
+        for (unsigned i = 0; i < group->host_count; i++) {
+            if (!gw_map_get(&catalog->hosts, group->hosts[i]))
+                (void)gw_map_put(&catalog->hosts, group->hosts[i], entry); /* there was none */
+        }
+    }
+    if (entry->kind == KIND(APP) && entry->unit) {
+        struct dp_app_unit *app = (struct dp_app_unit *)entry->unit;
+        for (unsigned i = 0; i < app->digest_count; i++) {
+            if (!dp_code_map_get(catalog->codes, app->digests[i]))
+                catalog->codes = dp_code_map_put(catalog->codes, app->digests[i], app);
+        }
+    }
+}
