@@ -1,4 +1,5 @@
 """Fixtures: every scenario gets real processes on free ports of loopback, stopped by pid afterwards."""
+import contextlib
 import pathlib
 import sys
 
@@ -15,17 +16,17 @@ from lib.websocket import EchoServer  # noqa: E402
 
 @pytest.fixture
 def start(tmp_path):
-    """start(process): started now, stopped at the end, which must be clean."""
-    started = []
-
-    def begin(process):
-        process.start()
-        started.append(process)
-        return process
-    yield begin
-    for process in reversed(started):
+    """start(process): started now, stopped at the end, which must be clean; one that is not keeps no other running."""
+    def end(process):
         if process.is_running():
             assert process.stop() == 0, f"{process.name} ended badly:\n{process.tail()}"
+
+    with contextlib.ExitStack() as ends:
+        def begin(process):
+            ends.callback(end, process)  # also when it runs and does not serve
+            process.start()
+            return process
+        yield begin
 
 
 @pytest.fixture
