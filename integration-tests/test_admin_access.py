@@ -63,7 +63,7 @@ def test_strangers_are_refused(guarded, tmp_path):
     for admin in (guarded.admin(), guarded.admin(token="made up"), guarded.admin(cert=guarded.authority.issue("bob", "DNS:bob")),
                   guarded.admin(cert=guarded.authority.issue("agent-1", "DNS:agent-1"))):
         assert admin.refused("ListApps").code == "UNAUTHENTICATED"
-        assert admin.refused("CloneApi").code == "UNAUTHENTICATED"
+        assert admin.refused("DebugApi").code == "UNAUTHENTICATED"
     other = Authority(tmp_path, "other")
     assert guarded.admin(cert=other.issue("alice", "DNS:alice")).refused("ListApps").code == "UNAVAILABLE"
     assert guarded.admin(TOKENS["viewer"], ca=other.ca).refused("ListApps").code == "UNAVAILABLE"

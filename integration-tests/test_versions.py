@@ -1,4 +1,4 @@
-"""Versions of an API: what is different between them."""
+"""Versions of an API, and copies: what is different between them."""
 import json
 import os
 import pty
@@ -85,3 +85,23 @@ def test_diff_for_programs(three, admin):
     assert shown["changes"] == [{"path": "description", "oldValue": '"number 1"', "newValue": '"number 2"'}]
     refused = admin.refused("DiffReleases", source="groups/g", target="groups/g/apis/a")
     assert refused.code == "INVALID_ARGUMENT" and list(refused.fields) == ["source"]
+
+
+# ---- clones
+
+
+def test_clone(plane, admin):
+    plane.apply({"kind": "ApiGroup", "name": "groups/h"})
+    draft(plane, description="text")
+    publish(plane)
+    assert plane.ctl("clone", "g/a", "b", "--path", "/b").stdout == "groups/g/apis/b created\n"
+    assert plane.ctl("clone", "g/a", "h/a", "--dry-run").stdout == "groups/h/apis/a created (dry run)\n"
+    assert json.loads(plane.ctl("clone", "g/a", "h/a", "-o", "json").stdout)["frontend"]["path"] == "/a"
+    made = admin.GetApi(name="groups/g/apis/b")
+    assert (made.description, made.frontend.path, list(made.publications)) == ("text", "/b", [])
+    same = plane.ctl("clone", "g/a", "c", "--path", "/a", check=False)
+    assert same.returncode == 4 and "APIG.3301" in same.stderr and "groups/g/apis/a has it already" in same.stderr
+    refused = admin.refused("CloneApi", name="groups/g/apis/a", api_id="b", path="/c")
+    assert (refused.code, refused.apig) == ("ALREADY_EXISTS", "APIG.3202")
+    assert admin.refused("CreateApi", parent="groups/g", api_id="b", api={
+        "frontend": {"method": "HTTP_METHOD_GET", "path": "/x"}, "backend": {"mock": {}}}).apig == "APIG.3202"

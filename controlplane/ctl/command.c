@@ -13,6 +13,8 @@ const struct cp_command cp_commands[] = {
      cp_command_apply, false},
     {"delete", "KIND NAME | -f FILE", "deletes a resource, or those of files, the last first", 0, 2,
      cp_command_delete, false},
+    {"clone", "API NEW --path PATH", "copies a draft; NEW is an id, or GROUP/ID", 2, 2,
+     cp_command_clone, false},
     {"publish", "API", "makes the draft what callers reach in an environment", 1, 1,
      cp_command_publish, false},
     {"unpublish", "API", "takes the API offline in an environment", 1, 1, cp_command_unpublish,

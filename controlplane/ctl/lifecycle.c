@@ -54,6 +54,39 @@ int cp_call_api(struct cp_session *session, const char *method, const ProtobufCM
                    ret_reply, err);
 }
 
+int cp_command_clone(struct cp_session *session, struct gw_error *err)
+{
+    Penstock__Admin__V1__CloneApiRequest request = PENSTOCK__ADMIN__V1__CLONE_API_REQUEST__INIT;
+    const struct cp_ctl_kind *kind = cp_kind_find(GW_STR("api"));
+    ProtobufCMessage *reply;
+    gw_str name, clone, parent, id;
+    const char *typed = session->options->args[1];
+    if (api_name(session, &name, err) < 0)
+        return -1;
+    cp_kind_split(name, &parent, &id);
+    clone = gw_arena_printf(&session->arena, "%.*s/apis/%s", GW_STR_ARG(parent), typed);
+    if (strchr(typed, '/') && cp_api_name(session, typed, &clone, err) < 0)
+        return -1;
+    cp_kind_split(clone, &parent, &id);
+    request.name = (char *)(uintptr_t)name.ptr;
+    request.parent = (char *)(uintptr_t)gw_arena_dup(&session->arena, parent).ptr;
+    request.api_id = (char *)(uintptr_t)gw_arena_dup(&session->arena, id).ptr;
+    request.path = (char *)(uintptr_t)(session->options->path);
+    request.validate_only = session->options->dry_run;
+    if (cp_call_api(session, "CloneApi", &request.base, &reply, err) < 0)
+        return -1;
+    if (session->options->output == CP_OUTPUT_TABLE) {
+        printf("%s created%s\n", gw_message_text(reply, "name"),
+               session->options->dry_run ? " (dry run)" : "");
+        return 0;
+    }
+    struct cp_printer printer;
+    cp_print_begin(&printer, kind, session->options->output, false, &session->arena);
+    cp_print_resource(&printer, reply);
+    cp_print_end(&printer);
+    return 0;
+}
+
 /* "N of N agents applied revision R in X ms", then who refused what. The exit status: 1 when not
  * all did. */
 static int print_rollout(const Penstock__Admin__V1__Rollout *rollout)

@@ -34,6 +34,7 @@ static const struct flag flags[] = {
     {'e', "env", "ENVIRONMENT", NULL, "environment (default RELEASE; history: all)"},
     {'m', "description", "TEXT", NULL, "shown in the history"},
     {0, "etag", "ETAG", NULL, "only if the resource is still at this etag"},
+    {0, "path", "PATH", NULL, "path of a clone"},
     {0, "to", "NUMBER", NULL, "release to roll back to"},
     {'w', "wait", "[=TIME]", NULL, "until the agents have applied it (10s when no time is given)"},
     {0, "dry-run", NULL, NULL, "check everything, write nothing"},
@@ -165,10 +166,15 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
     const struct {
         const char *name;
         const char **slot;
-    } texts[] = {{"server", &o->server},           {"ca", &o->ca_file},
-                 {"cert", &o->cert_file},          {"key", &o->key_file},
-                 {"server-name", &o->server_name}, {"env", &o->environment},
-                 {"description", &o->description}, {"etag", &o->etag}};
+    } texts[] = {{"server", &o->server},
+                 {"ca", &o->ca_file},
+                 {"cert", &o->cert_file},
+                 {"key", &o->key_file},
+                 {"server-name", &o->server_name},
+                 {"env", &o->environment},
+                 {"description", &o->description},
+                 {"etag", &o->etag},
+                 {"path", &o->path}};
     for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0)
             return set_text(texts[i].slot, value);

@@ -31,7 +31,7 @@ struct cp_method {
 };
 
 /* A service of the protos with the methods that work. Methods without a row answer UNIMPLEMENTED,
- * "CloneApi is not available in this version". A service file exports one:
+ * "DebugApi is not available in this version". A service file exports one:
  *     const struct cp_service cp_api_service = {&penstock__admin__v1__api_service__descriptor,
  *                                               methods, GW_ARRAY_LEN(methods)};
  * and for a service of which nothing works yet methods is NULL, count 0. */

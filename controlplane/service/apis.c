@@ -2,11 +2,15 @@
 /* Drafts of APIs, and ApiService. */
 #include "controlplane/service/apis.h"
 
+#include "common/message.h"
 #include "controlplane/model/check_api.h"
+#include "controlplane/model/check_path.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/publish.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
+
+#include <stdio.h>
 
 static int check(const ProtobufCMessage *message, const ProtobufCMessage *before,
                  struct gw_error *err)
@@ -39,8 +43,8 @@ static int present(const struct cp_call *call, ProtobufCMessage *message, struct
 static const char *const output_only[] = {"publications", NULL};
 #define RULES                                                                                      \
     .kind = CP_KIND_API, .field = "api", .list_field = "apis",                                     \
-    .list_reply = CP_TYPE(list_apis_response), .output_only = output_only, .check = check,         \
-    .fill = fill, .prepare = prepare
+    .list_reply = CP_TYPE(list_apis_response), .exists_apig = "APIG.3202",                         \
+    .output_only = output_only, .check = check, .fill = fill, .prepare = prepare
 static const struct cp_resource_rules rules = {RULES, .present = present};
 /* A list reads the publications of all its APIs at once. */
 static const struct cp_resource_rules list_rules = {RULES};
@@ -61,12 +65,88 @@ CP_RESOURCE_HANDLER(get, api, rules)
 CP_RESOURCE_HANDLER(create, api, rules)
 CP_RESOURCE_HANDLER(update, api, rules)
 
+/* ---- clone */
+
+typedef Penstock__Admin__V1__CloneApiRequest clone_request;
+typedef Penstock__Admin__V1__CreateApiRequest create_request;
+
+/* Both in one group cannot be published: said here, where the other path can still be chosen. */
+static int check_other_path(const struct cp_call *call, const cp_api *source, const char *path,
+                            struct gw_error *err)
+{
+    struct gw_error bad = GW_ERROR_NONE;
+    const cp_frontend *frontend = source->frontend;
+    bool is_prefix = frontend->match_mode == CP_ENUM(MATCH_MODE, PREFIX);
+    bool is_grpc = cp_protocol_is_grpc(frontend->protocol);
+    if (!*path)
+        return gw_fail_field(err, "path", "required in the same group");
+    if (!is_grpc && cp_path_check(path, is_prefix, "path", &bad) < 0)
+        return 0; /* said with all else that is wrong */
+    if (!gw_str_eq(cp_path_shape(call->arena, path, is_prefix),
+                   cp_path_shape(call->arena, frontend->path, is_prefix)))
+        return 0;
+    (void)gw_fail_field(err, "path", "must be another one in the same group: %s has it already",
+                        source->name);
+    err->code = GW_ALREADY_EXISTS;
+    (void)gw_error_apig(err, "APIG.3301");
+    return gw_error_reason(err, "NOT_UNIQUE");
+}
+
+/* What CreateApi gets. The source's draft is in the call's arena, and ours. */
+static void make_copy(create_request *create, cp_api *source, const clone_request *asked)
+{
+    static char nothing[] = "";
+    cp_frontend *frontend = source->frontend;
+    source->name = nothing;
+    source->display_name = nothing;
+    if (*asked->path) {
+        frontend->path = asked->path;
+        if (cp_protocol_is_grpc(frontend->protocol)) /* goes by the path */
+            frontend->match_mode = CP_ENUM(MATCH_MODE, UNSPECIFIED);
+    }
+    create->api = source;
+    create->api_id = asked->api_id;
+    create->validate_only = asked->validate_only;
+}
+
+/* In the words of the request. */
+static void rename_violation(struct gw_error *err)
+{
+    for (unsigned i = 0; i < err->violation_count; i++)
+        if (strcmp(err->violations[i].field, "frontend.path") == 0)
+            (void)snprintf(err->violations[i].field, sizeof err->violations[i].field, "path");
+}
+
+static int clone_api(const struct cp_call *call, const ProtobufCMessage *request,
+                     ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    const clone_request *asked = (const clone_request *)request;
+    create_request create = CP_INIT(CREATE_API_REQUEST);
+    struct cp_stored stored;
+    if (cp_name_check(CP_KIND_API, asked->name, "name", err) < 0 ||
+        cp_get(call, CP_KIND_API, asked->name, &stored, err) < 0)
+        return -1;
+    cp_api *source = (cp_api *)stored.message;
+    gw_str group = gw_arena_dup(call->arena, cp_name_parent(gw_str_from(asked->name)));
+    create.parent = *asked->parent ? asked->parent : (char *)(uintptr_t)group.ptr;
+    bool is_same_group = gw_str_eq(group, gw_str_from(create.parent));
+    if (is_same_group && check_other_path(call, source, asked->path, err) < 0)
+        return -1;
+    make_copy(&create, source, asked);
+    /* It has no publications yet that would have to be shown. */
+    if (cp_resource_create(call, &list_rules, &create.base, ret_reply, err) == 0)
+        return 0;
+    rename_violation(err);
+    return -1;
+}
+
 static const struct cp_method methods[] = {
     {"GetApi", CP_ROLE_VIEWER, get_api},
     {"ListApis", CP_ROLE_VIEWER, list_apis},
     {"CreateApi", CP_ROLE_OPERATOR, create_api},
     {"UpdateApi", CP_ROLE_OPERATOR, update_api},
     {"DeleteApi", CP_ROLE_OPERATOR, cp_delete_api},
+    {"CloneApi", CP_ROLE_OPERATOR, clone_api},
     {"PublishApi", CP_ROLE_OPERATOR, cp_publish_api},
     {"UnpublishApi", CP_ROLE_OPERATOR, cp_unpublish_api},
     {"RollbackApi", CP_ROLE_OPERATOR, cp_rollback_api},

@@ -19,6 +19,7 @@ struct cp_resource_rules {
     const ProtobufCMessageDescriptor *list_reply;
     const char *const *output_only; /* besides create_time, update_time and etag; ends with NULL */
     int64_t max;                    /* under one parent; 0: any number */
+    const char *exists_apig;        /* the catalogue's code of a create of what is there; or NULL */
     const char *in_use_apig; /* the catalogue's code of a delete that references refuse; or NULL */
 
     /* Each may be NULL. `before` is NULL at creation. */

@@ -99,8 +99,10 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
     }
     if (cp_find(call, rules->kind, job->name, &there, err) < 0)
         return -1;
-    if (there.message)
-        return gw_fail(err, GW_ALREADY_EXISTS, "%s exists", job->name);
+    if (there.message) {
+        (void)gw_fail(err, GW_ALREADY_EXISTS, "%s exists", job->name);
+        return rules->exists_apig ? gw_error_apig(err, rules->exists_apig) : -1;
+    }
     if (rules->max && cp_change_limit(call, change, rules->kind, job->parent, rules->max, err) < 0)
         return -1;
     job->result = gw_message_copy(call->arena, job->sent);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cloning: what comes along, what does not, and what is refused. */
+#include "controlplane/service/apis.h"
+
+#include "controlplane/service/test_apis.h"
+
+#define OTHER "groups/other/apis/"
+
+static const char *clone_as(struct fixture *f, const char *id, const char *more)
+{
+    return ok(f, &cp_api_service, "CloneApi",
+              format("{\"name\": \"" API "\", \"apiId\": \"%s\"%s}", id, more));
+}
+
+static void refuse(struct fixture *f, enum gw_code code, const char *more)
+{
+    refused(f, code, &cp_api_service, "CloneApi", format("{\"name\": \"" API "\"%s}", more));
+}
+
+/* An API with a bit of everything, published, and its policy. */
+static void make(struct fixture *f)
+{
+    ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\": \"other\"}");
+    ok(f, &cp_api_service, "CreateApi",
+       "{\"parent\": \"groups/DEFAULT\", \"apiId\": \"a\", \"api\": {\"displayName\": \"title\","
+       " \"description\": \"text\", \"labels\": {\"team\": \"x\"}, \"tags\": [\"t\"], \"frontend\":"
+       " {\"method\": \"HTTP_METHOD_POST\", \"path\": \"/a/{x}\"}, \"backend\": {\"http\":"
+       " {\"address\": \"b:1\", \"path\": \"/to/{x}\"}}}}");
+    publish(f, API);
+    ok(f, &cp_policy_service, "CreatePolicy",
+       "{\"policyId\": \"three\", \"policy\": {\"throttle\": {\"apiLimit\": 3}}}");
+    ok(f, &cp_policy_service, "CreatePolicyBinding",
+       "{\"parent\": \"policies/three\", \"binding\": {\"api\": \"" API "\"}}");
+}
+
+static void test_a_clone_is_a_draft_like_the_other(void **state)
+{
+    struct fixture *f = *state;
+    make(f);
+    const char *answer = clone_as(f, "b", ", \"path\": \"/b/{x}\"");
+    ASSERT_HAS(answer, "\"name\":\"groups/DEFAULT/apis/b\"");
+    ASSERT_HAS(answer, "\"displayName\":\"b\"");
+    ASSERT_HAS(answer, "\"description\":\"text\"");
+    ASSERT_HAS(answer, "\"labels\":{\"team\":\"x\"}");
+    ASSERT_HAS(answer, "\"tags\":[\"t\"]");
+    ASSERT_HAS(answer, "\"method\":\"HTTP_METHOD_POST\",\"path\":\"/b/{x}\"");
+    ASSERT_HAS(answer, "\"path\":\"/to/{x}\"");
+    ASSERT_HAS_NOT(answer, "publications");
+    assert_string_equal(agents_see("groups/DEFAULT/apis/b@RELEASE"), "");
+    publish(f, "groups/DEFAULT/apis/b");
+    ASSERT_HAS_NOT(agents_see("groups/DEFAULT/apis/b@RELEASE"), "throttle");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "/a/{x}");
+    ASSERT_HAS(get(f), "\"displayName\":\"title\"");
+}
+
+static void test_into_another_group(void **state)
+{
+    struct fixture *f = *state;
+    make(f);
+    ASSERT_HAS(clone_as(f, "a", ", \"parent\": \"groups/other\""), "\"name\":\"" OTHER "a\"");
+    ASSERT_HAS(clone_as(f, "b", ", \"parent\": \"groups/other\", \"path\": \"/b/{x}\""),
+               "\"path\":\"/b/{x}\"");
+    publish(f, OTHER "a");
+    ok(f, &cp_api_service, "DeleteApi", "{\"name\": \"" OTHER "b\"}");
+}
+
+static void test_channels_hold_their_clones(void **state)
+{
+    struct fixture *f = *state;
+    ok(f, &cp_channel_service, "CreateChannel",
+       "{\"channelId\": \"back\", \"channel\": {\"port\": 80}}");
+    ok(f, &cp_api_service, "CreateApi",
+       "{\"parent\": \"groups/DEFAULT\", \"apiId\": \"a\", \"api\": {\"frontend\": {\"method\":"
+       " \"HTTP_METHOD_GET\", \"path\": \"/a\"}, \"backend\": {\"http\": {\"channel\":"
+       " \"channels/back\"}}}}");
+    clone_as(f, "b", ", \"path\": \"/b\"");
+    ok(f, &cp_api_service, "DeleteApi", "{\"name\": \"" API "\"}");
+    refused(f, GW_FAILED_PRECONDITION, &cp_channel_service, "DeleteChannel",
+            "{\"name\": \"channels/back\"}");
+    ASSERT_HAS(f->err.message, "groups/DEFAULT/apis/b");
+}
+
+static void test_grpc_goes_by_the_path(void **state)
+{
+    struct fixture *f = *state;
+    ok(f, &cp_api_service, "CreateApi",
+       "{\"parent\": \"groups/DEFAULT\", \"apiId\": \"a\", \"api\": {\"frontend\": {\"protocol\":"
+       " \"PROTOCOL_GRPC\", \"path\": \"/shop.Orders/List\"}, \"backend\": {\"grpc\": {\"address\":"
+       " \"b:1\"}}}}");
+    ASSERT_HAS(clone_as(f, "b", ", \"path\": \"/shop.Orders\""), "MATCH_MODE_PREFIX");
+    refuse(f, GW_ALREADY_EXISTS, ", \"apiId\": \"c\", \"path\": \"/shop.Orders/List\"");
+}
+
+static void test_the_path_in_the_same_group(void **state)
+{
+    struct fixture *f = *state;
+    make(f);
+    refuse(f, GW_INVALID_ARGUMENT, ", \"apiId\": \"b\"");
+    assert_true(violates(f, "path"));
+    ASSERT_HAS(f->err.message, "required in the same group");
+    refuse(f, GW_ALREADY_EXISTS, ", \"apiId\": \"b\", \"path\": \"/a/{other}\"");
+    assert_true(violates(f, "path"));
+    assert_string_equal(f->err.apig, "APIG.3301");
+    assert_string_equal(f->err.reason, "NOT_UNIQUE");
+    ASSERT_HAS(f->err.message, API " has it already");
+    refuse(f, GW_INVALID_ARGUMENT, ", \"apiId\": \"b\", \"path\": \"no path\"");
+    assert_true(violates(f, "path"));
+    refuse(f, GW_INVALID_ARGUMENT, ", \"apiId\": \"b\", \"path\": \"/without-x\"");
+    assert_true(violates(f, "backend.http.path"));
+}
+
+static void test_names(void **state)
+{
+    struct fixture *f = *state;
+    make(f);
+    refuse(f, GW_ALREADY_EXISTS, ", \"apiId\": \"a\", \"path\": \"/b/{x}\"");
+    assert_string_equal(f->err.apig, "APIG.3202");
+    refuse(f, GW_INVALID_ARGUMENT, ", \"path\": \"/b/{x}\"");
+    assert_true(violates(f, "api_id"));
+    refuse(f, GW_INVALID_ARGUMENT, ", \"apiId\": \"b/c\", \"path\": \"/b/{x}\"");
+    assert_true(violates(f, "api_id"));
+    refuse(f, GW_INVALID_ARGUMENT, ", \"apiId\": \"b\", \"parent\": \"other\"");
+    assert_true(violates(f, "parent"));
+    refuse(f, GW_NOT_FOUND, ", \"apiId\": \"b\", \"parent\": \"groups/none\"");
+    refused(f, GW_NOT_FOUND, &cp_api_service, "CloneApi",
+            "{\"name\": \"groups/DEFAULT/apis/none\", \"apiId\": \"b\", \"path\": \"/b\"}");
+    refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "CloneApi", "{\"name\": \"a\"}");
+    assert_true(violates(f, "name"));
+}
+
+static void test_a_trial_and_a_store_that_fails(void **state)
+{
+    struct fixture *f = *state;
+    make(f);
+    const char *before = stored();
+    clone_as(f, "b", ", \"path\": \"/b/{x}\", \"validateOnly\": true");
+    assert_string_equal(stored(), before);
+    survives_the_store(f, &cp_api_service, "CloneApi",
+                       "{\"name\": \"" API "\", \"apiId\": \"b\", \"path\": \"/b/{x}\"}");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(test_a_clone_is_a_draft_like_the_other), STAGED(test_into_another_group),
+        STAGED(test_channels_hold_their_clones),        STAGED(test_grpc_goes_by_the_path),
+        STAGED(test_the_path_in_the_same_group),        STAGED(test_names),
+        STAGED(test_a_trial_and_a_store_that_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
