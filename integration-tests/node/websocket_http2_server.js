@@ -13,6 +13,10 @@ const server = options.cert
         cert: fs.readFileSync(options.cert), key: fs.readFileSync(options.key), allowHTTP1: options.http1 === true, settings,
     })
     : http2.createServer({ settings });
+if (options.cert && !options.http1) { // Node.js 18 accepts who speaks none of its protocols, 20 does not; in both this refuses
+    server.ALPNProtocols = undefined;
+    server.ALPNCallback = ({ protocols }) => (protocols.includes("h2") ? "h2" : undefined);
+}
 
 function talk(socket) {
     socket.on("message", (data, isBinary) => {
