@@ -108,6 +108,7 @@ def test_a_request_in_flight_ends_in_the_old_process(held):
     old = held.agent.pid
     held.agent.signal(signal.SIGUSR2)
     until(lambda: held.agent.pid != old, "the new process to serve")
+    held.agent.says("the new process serves, draining")
     assert held.call().body == b"one" and held.agent.exit_status(old) is None
     held.leave.set()
     caller.join(20)
