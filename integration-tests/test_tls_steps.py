@@ -2,12 +2,14 @@
 import contextlib
 import signal
 import socket
+import ssl
 import subprocess
 
 import pytest
 
 from lib import http2
 from lib.feeder import certificate
+from lib.script import Script
 from lib.tls import Steps
 from lib.wait import until
 from test_tls import HOST, Front, api, ask, client, domain, feeder, front, group, is_closed  # noqa: F401  feeder is what front stands on
@@ -91,3 +93,39 @@ def test_handshakes_at_once_have_a_limit(tmp_path, feeder, certificates, start):
             third.shake_hands()
             assert ask(third)[0] == 200
     until(lambda: front.metric("penstock_agent_tls_handshakes_in_progress") == 0, "none to be left")
+
+
+def strictly(front, certificates):
+    """A connection to whose caller an end that nobody announced is an error."""
+    context = client(certificates)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    raw = socket.create_connection(("127.0.0.1", front.tls_port), 20)
+    return context.wrap_socket(raw, server_hostname=HOST, suppress_ragged_eofs=False)
+
+
+@pytest.mark.parametrize("version,fields", [("1.0", ""), ("1.1", "Connection: close\r\n"), ("1.1", "")],
+                         ids=["HTTP/1.0", "asked for", "idle"])
+def test_an_end_is_announced(tmp_path, feeder, certificates, start, version, fields):
+    """Without a close_notify a caller cannot tell whether somebody else has cut the connection (RFC 9112 9.8)."""
+    feeder.prepare(certificate("a", certificates.issue(HOST, f"DNS:{HOST}")), group(domain(HOST, "a")), api())
+    front = start(Front(tmp_path, feeder, extra=["--idle-timeout", "300ms"]))
+    with strictly(front, certificates) as caller:
+        caller.sendall(f"GET / HTTP/{version}\r\nHost: {HOST}\r\n{fields}\r\n".encode())
+        data = b""
+        while piece := caller.recv(1000):  # an error, if nothing is announced
+            data += piece
+        assert data.endswith(b"\r\n\r\nhello")
+
+
+def test_a_cut_is_not_announced(front, feeder, certificates):
+    script = Script()
+    script.says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")  # and no end of it
+    cut = api()
+    cut["route"]["backend"] = {"http": {"host": "127.0.0.1", "port": script.port, "timeout_ms": 20000}}
+    feeder.tell(certificate("a", certificates.issue(HOST, f"DNS:{HOST}")), group(domain(HOST, "a")), cut)
+    with strictly(front, certificates) as caller:
+        caller.sendall(f"GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            while caller.recv(1000):
+                pass
+    script.stop()

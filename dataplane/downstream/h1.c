@@ -26,6 +26,13 @@ static void close_connection(struct dp_h1_connection *c)
     dp_connection_close(&c->base);
 }
 
+/* Nothing was cut; RFC 9112 9.8. */
+static void end_connection(struct dp_h1_connection *c)
+{
+    dp_conn_announce_end(&c->base.conn);
+    close_connection(c);
+}
+
 static void leave(struct dp_h1_connection *c)
 {
     void *request = c->request;
@@ -167,7 +174,7 @@ static void go_idle(struct dp_h1_connection *c)
     c->phase = DP_PHASE_IDLE;
     bool has_more = dp_input_view(&c->base.conn.input).len > 0;
     if (c->base.server->draining && !has_more) {
-        close_connection(c);
+        end_connection(c);
         return;
     }
     dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.idle_timeout_ms);
@@ -339,6 +346,8 @@ static void on_readable(struct dp_conn *conn)
         advance(c);
     else if (n == 0 && c->phase == DP_PHASE_REQUEST)
         hear_end(c);
+    else if (n == 0 && c->phase == DP_PHASE_IDLE)
+        end_connection(c);
     else if (n != -EAGAIN)
         leave(c);
 }
@@ -423,7 +432,7 @@ static void on_timeout(struct dp_timer *timer)
             c->base.server->stats.handshake_timeouts++;
         else
             c->base.server->stats.idle_timeouts++;
-        close_connection(c);
+        end_connection(c);
         break;
     default:
         close_connection(c);
@@ -468,7 +477,7 @@ static void close_idle(struct dp_connection *base)
     if (n > 0)
         dp_loop_later(c->base.server->loop, &c->task);
     else
-        close_connection(c);
+        end_connection(c);
 }
 
 static void drain(struct dp_connection *base)
@@ -554,7 +563,7 @@ void dp_h1_finish(struct dp_downstream *downstream)
         if (may_say_more(c))
             linger(c);
         else
-            close_connection(c);
+            end_connection(c);
         return;
     }
     if (c->body.done) {

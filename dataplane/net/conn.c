@@ -300,6 +300,12 @@ void dp_conn_close(struct dp_conn *conn)
     dp_loop_bury(conn->loop, &conn->flush);
 }
 
+void dp_conn_announce_end(struct dp_conn *conn)
+{
+    if (conn->fd >= 0 && conn->tls && !conn->error && !has_output(conn))
+        dp_tls_finish(conn->tls);
+}
+
 void dp_conn_shutdown(struct dp_conn *conn)
 {
     assert(!conn->output);

@@ -57,6 +57,8 @@ GW_MUST_CHECK int dp_conn_connect(struct dp_conn *conn, struct dp_loop *loop,
                                   const struct dp_address *address, uint16_t port);
 /* Watchers stop and the socket closes now, the memory goes when the event ends. Twice is once. */
 void dp_conn_close(struct dp_conn *conn);
+/* Before a close that cuts nothing: over TLS the peer is told so, if all output has left. */
+void dp_conn_announce_end(struct dp_conn *conn);
 /* Sends FIN (and TLS's own end) after all output; what still comes in can be read. */
 void dp_conn_shutdown(struct dp_conn *conn);
 
