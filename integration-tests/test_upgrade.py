@@ -11,6 +11,7 @@ import pytest
 from lib import http2
 from lib.feeder import Feeder
 from lib.gateway import Gateway
+from lib.http1 import Connection
 from lib.load import Load
 from lib.process import BIN, free_port
 from lib.upgrade import Callers, ReplaceableAgent
@@ -87,8 +88,8 @@ def test_callers_over_tls_notice_nothing_either(start, stubs, tmp_path, certific
 
 @pytest.fixture
 def held(upgradable, echo):
-    """A gateway with an API whose backend answers when `leave` is set."""
-    gateway = upgradable()
+    """A gateway of one worker with an API whose backend answers when `leave` is set."""
+    gateway = upgradable("--workers", "1")
     gateway.publish(gateway.api("g/slow", "/slow"))
     gateway.entered, gateway.leave = threading.Event(), threading.Event()
 
@@ -106,9 +107,11 @@ def test_a_request_in_flight_ends_in_the_old_process(held):
     caller.start()
     assert held.entered.wait(20)
     old = held.agent.pid
-    held.agent.signal(signal.SIGUSR2)
-    until(lambda: held.agent.pid != old, "the new process to serve")
-    held.agent.says("the new process serves, draining")
+    with Connection(held.agent.port, timeout=20) as idle:
+        assert idle.send(f"GET / HTTP/1.1\r\nHost: {held.host}\r\n\r\n").read().body == b"one"
+        held.agent.signal(signal.SIGUSR2)
+        assert idle.read() is None  # the old worker drains
+    assert held.agent.pid != old
     assert held.call().body == b"one" and held.agent.exit_status(old) is None
     held.leave.set()
     caller.join(20)
