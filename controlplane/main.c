@@ -317,6 +317,7 @@ static int make(struct program *program, struct gw_error *err)
         .ticket_key_rotation_ms = settings->ticket_key_rotation_ms,
         .releases_kept = (unsigned)settings->releases_kept,
         .channel_members_max = (unsigned)settings->channel_members_max,
+        .variables_max = (unsigned)settings->variables_max,
         .debug_domain_suffix = settings->debug_domain_suffix,
     };
     program->sessions = (struct cp_sessions){.registry = program->registry,

@@ -88,6 +88,8 @@ static const struct gw_setting rows[] = {
            "Agents connected at a time"),
     NUMBER("channel-members-max", channel_members_max, TEXT_OF(CP_CHANNEL_MEMBERS_MAX_DEFAULT), 1,
            CP_CHANNEL_MEMBERS_MAX, "Members of a load balance channel"),
+    NUMBER("variables-max", variables_max, TEXT_OF(CP_VARIABLES_MAX_DEFAULT), 1, 1000,
+           "Variables of a group in an environment"),
     TEXT("debug-domain-suffix", debug_domain_suffix, CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
          "What the debugging domains of new groups end in"),
 

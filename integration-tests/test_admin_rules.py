@@ -10,7 +10,7 @@ from lib.servers import ControlPlane
 READ = re.compile("Get|List|Diff")
 # Services of which nothing works in this version, and methods of the others that do not.
 NOT_YET = {"AccountService", "AlarmRuleService", "AuditEventService", "AuthorizerService", "GatewayResponseService",
-           "SettingsService", "SignatureKeyService", "VariableService"}
+           "SettingsService", "SignatureKeyService"}
 METHODS_NOT_YET = {"DebugApi", "ResetAppSecret"}
 
 MOCK = {"mock": {"status": 200}}
@@ -206,6 +206,7 @@ def test_a_trial_of_every_write_writes_nothing(shop, stubs, certificates):
     shop.CreateApp(app_id="idle")
     shop.CreatePolicy(policy_id="idle", policy={"throttle": {"api_limit": 3}})
     shop.CreateApiGroup(group_id="idle")
+    shop.CreateVariable(parent="groups/g", variable_id="RELEASE.host", variable={"value": "a"})
     trials = {
         "CreateApiGroup": {"group_id": "new"}, "UpdateApiGroup": {"group": {"name": "groups/g", "description": "new"}},
         "DeleteApiGroup": {"name": "groups/idle"},
@@ -224,6 +225,9 @@ def test_a_trial_of_every_write_writes_nothing(shop, stubs, certificates):
         "CreateEnvironment": {"environment_id": "new"},
         "UpdateEnvironment": {"environment": {"name": "environments/TEST", "description": "new"}},
         "DeleteEnvironment": {"name": "environments/TEST"},
+        "CreateVariable": {"parent": "groups/g", "variable_id": "RELEASE.port", "variable": {"value": "80"}},
+        "UpdateVariable": {"variable": {"name": "groups/g/variables/RELEASE.host", "value": "b"}},
+        "DeleteVariable": {"name": "groups/g/variables/RELEASE.host"},
         "CreateDomain": {"parent": "groups/g", "domain_id": "b.example.com"},
         "UpdateDomain": {"domain": {"name": "groups/g/domains/a.example.com", "display_name": "new name"}},
         "DeleteDomain": {"name": "groups/g/domains/a.example.com"},

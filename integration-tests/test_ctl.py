@@ -23,6 +23,10 @@ backend: {mock: {status: 200}}
 kind: Environment
 name: environments/TEST
 ---
+kind: Variable
+name: groups/orders/variables/TEST.host
+value: 127.0.0.1
+---
 kind: App
 name: apps/shop
 frozen: true
@@ -35,7 +39,7 @@ kind: PolicyBinding
 name: policies/three/bindings/b1
 api: groups/orders/apis/read
 """
-KINDS = ("group", "domain", "certificate", "api", "environment", "channel", "app", "code", "authorization", "policy",
+KINDS = ("group", "domain", "certificate", "api", "environment", "variable", "channel", "app", "code", "authorization", "policy",
          "binding", "agent")
 
 
@@ -63,10 +67,10 @@ def apply(ctl, text, *words):
 
 def test_apply_says_what_it_did_and_does_nothing_twice(ctl):
     status, said, _ = apply(ctl, ORDERS)
-    assert status == 0 and said.count(" created\n") == 6
+    assert status == 0 and said.count(" created\n") == 7
     before = ctl("get", "group", "orders", "-o", "json")[1]
     status, said, _ = apply(ctl, ORDERS)
-    assert status == 0 and said.count(" unchanged\n") == 6
+    assert status == 0 and said.count(" unchanged\n") == 7
     assert ctl("get", "group", "orders", "-o", "json")[1] == before
     assert "policies/three configured" in apply(ctl, ORDERS.replace("apiLimit: 3", "apiLimit: 4"))[1]
 
@@ -125,7 +129,7 @@ def test_delete_goes_backwards_through_files(orders, tmp_path):
     status, said, _ = orders("delete", "-f", tmp_path / "orders.yaml")
     assert status == 0
     assert said.splitlines() == [f"{name} deleted" for name in (
-        "policies/three/bindings/b1", "policies/three", "apps/shop", "environments/TEST", "groups/orders/apis/read",
+        "policies/three/bindings/b1", "policies/three", "apps/shop", "groups/orders/variables/TEST.host", "environments/TEST", "groups/orders/apis/read",
         "groups/orders")]
 
 

@@ -104,6 +104,13 @@ static void each_item(const ProtobufCMessage *reply, cp_list_fn *fn, void *arg)
     }
 }
 
+/* People type the id alone. */
+static char *environment_of(struct cp_session *session, const char *typed)
+{
+    const char *collection = strchr(typed, '/') ? "" : "environments/";
+    return (char *)(uintptr_t)gw_arena_printf(&session->arena, "%s%s", collection, typed).ptr;
+}
+
 int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str parent,
             const char *environment, cp_list_fn *fn, void *arg, struct gw_error *err)
 {
@@ -114,7 +121,7 @@ int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str p
     if (has_field(request, "parent"))
         gw_message_set_text(request, "parent", text_of(session, parent));
     if (environment && has_field(request, "environment"))
-        gw_message_set_text(request, "environment", text_of(session, gw_str_from(environment)));
+        gw_message_set_text(request, "environment", environment_of(session, environment));
     const ProtobufCFieldDescriptor *size =
         protobuf_c_message_descriptor_get_field_by_name(method->input, "page_size");
     *(int32_t *)(void *)((char *)request + size->offset) = PAGE_SIZE;

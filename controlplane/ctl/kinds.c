@@ -11,6 +11,7 @@
 #include "penstock/admin/v1/environment.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
+#include "penstock/admin/v1/variable.pb-c.h"
 
 #include <stdio.h>
 
@@ -61,6 +62,7 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
       {"MATCH", "frontend.match_mode"},
       {"AUTH", "authentication.type"},
       {"PUBLISHED", "publications.release"},
+      {"STALE", "publications.stale_variables"},
       {"REFUSED", "publications.refusals.reason"}}},
     {"Release",
      "Releases",
@@ -83,6 +85,17 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
      SERVICE(environment),
      MESSAGE(environment),
      {{"NAME", "name"}, {"DESCRIPTION", "description"}}},
+    {"Variable",
+     "Variables",
+     "variable",
+     "vars",
+     "groups/{group}/variables/{variable}",
+     SERVICE(variable),
+     MESSAGE(variable),
+     {{"NAME", "name"},
+      {"VALUE", "value"},
+      {"STALE APIS", "stale_apis"},
+      {"DESCRIPTION", "description"}}},
     {"Channel",
      "Channels",
      "channel",

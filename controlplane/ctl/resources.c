@@ -163,6 +163,16 @@ static void report(const struct cp_session *session, const struct cp_document *d
         printf("%.*s %s%s\n", GW_STR_ARG(document->name), what, dry);
 }
 
+/* Of a variable: the APIs of which the effective release holds another value. */
+static void print_stale(const ProtobufCMessage *resource)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(resource->descriptor, "stale_apis");
+    size_t count = field ? *(const size_t *)gw_message_quantifier(resource, field) : 0;
+    for (size_t i = 0; i < count; i++)
+        printf("  to be published again: %s\n", (*(char ***)gw_message_at(resource, field))[i]);
+}
+
 /* The only time that a code is shown: it must not be lost among "created" lines. */
 static void print_result(struct cp_session *session, const struct cp_document *document,
                          ProtobufCMessage *resource, const char *what)
@@ -170,6 +180,8 @@ static void print_result(struct cp_session *session, const struct cp_document *d
     struct cp_printer printer;
     enum cp_output output = session->options->output;
     report(session, document, what);
+    if (output == CP_OUTPUT_TABLE)
+        print_stale(resource);
     bool has_secret =
         strcmp(document->kind->word, "AppCode") == 0 && *gw_message_text(resource, "code");
     if (output == CP_OUTPUT_NAME || (output == CP_OUTPUT_TABLE && !has_secret))

@@ -4,6 +4,7 @@
 #include "controlplane/model/check.h"
 #include "controlplane/model/check_path.h"
 #include "controlplane/model/names.h"
+#include "controlplane/model/variables.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -90,6 +91,12 @@ static bool is_host(gw_str host)
     return cp_is_host(copy);
 }
 
+static bool is_authority_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-_.:[]", c));
+}
+
 bool cp_is_authority(gw_str text)
 {
     gw_str rest = text, host;
@@ -135,6 +142,34 @@ static void check_authority(const char *text, const char *field, struct gw_error
                             CP_BACKEND_ADDRESS_MAX);
 }
 
+/* With variables only what stands between them can be looked at: what it becomes is checked when it
+ * is published. */
+static void check_address(const char *text, const char *field, struct gw_error *err)
+{
+    gw_str rest = gw_str_from(text);
+    if (!strchr(text, '#')) {
+        check_authority(text, field, err);
+        return;
+    }
+    if (rest.len > CP_BACKEND_ADDRESS_MAX) {
+        (void)gw_fail_field(err, field, "must be at most %d bytes", CP_BACKEND_ADDRESS_MAX);
+        return;
+    }
+    if (cp_check_references(text, field, err) < 0)
+        return;
+    while (rest.len > 0) {
+        gw_str part;
+        if (cp_reference_take(&rest, &part))
+            continue;
+        for (size_t i = 0; i < part.len; i++)
+            if (!is_authority_byte(part.ptr[i])) {
+                (void)gw_fail_field(
+                    err, field, "must be \"host\" or \"host:port\" when the variables are put in");
+                return;
+            }
+    }
+}
+
 static void check_target(struct server *server, struct gw_error *err)
 {
     bool has_address = server->address[0] != '\0', has_channel = server->channel[0] != '\0';
@@ -143,7 +178,7 @@ static void check_target(struct server *server, struct gw_error *err)
     if (has_channel && !cp_name_is(CP_KIND_CHANNEL, server->channel))
         (void)gw_fail_field(err, of(server, "channel"), "must be \"channels/{channel}\"");
     if (has_address)
-        check_authority(server->address, of(server, "address"), err);
+        check_address(server->address, of(server, "address"), err);
     if (server->host_header[0])
         check_authority(server->host_header, of(server, "host_header"), err);
 }

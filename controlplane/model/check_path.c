@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/model/check_path.h"
 
+#include "controlplane/model/variables.h"
+
 /* ---- parameters ---- */
 
 static bool is_letter(char c)
@@ -87,7 +89,7 @@ static bool has_dot_segment(gw_str path)
 
 /* ---- the frontend ---- */
 
-static int check_start(const char *path, const char *field, struct gw_error *err)
+static int check_start(const char *path, const char *marks, const char *field, struct gw_error *err)
 {
     if (path[0] == '\0')
         return gw_fail_field(err, field, "required");
@@ -95,8 +97,9 @@ static int check_start(const char *path, const char *field, struct gw_error *err
         return gw_fail_field(err, field, "must start with \"/\"");
     if (strlen(path) > CP_PATH_MAX)
         return gw_fail_field(err, field, "must be at most %d bytes", CP_PATH_MAX);
-    if (strpbrk(path, "?#"))
-        return gw_fail_field(err, field, "is a path: without \"?\" and \"#\"");
+    for (; *marks; marks++)
+        if (strchr(path, *marks))
+            return gw_fail_field(err, field, "is a path: without \"%c\"", *marks);
     for (const char *c = path; *c; c++)
         if (is_control((unsigned char)*c))
             return gw_fail_field(err, field, "must not hold control characters");
@@ -127,7 +130,7 @@ static int check_segment(gw_str before, gw_str segment, bool is_last, const char
 
 int cp_path_check(const char *path, bool is_prefix, const char *field, struct gw_error *err)
 {
-    if (check_start(path, field, err))
+    if (check_start(path, "?#", field, err))
         return -1;
     if (strchr(path, '%'))
         return gw_fail_field(err, field, "is written unescaped: without \"%%\"");
@@ -227,7 +230,8 @@ void cp_path_check_backend(const char *path, const char *frontend_path, const ch
                            struct gw_error *err)
 {
     gw_str text = gw_str_from(path);
-    if (check_start(path, field, err) == 0 && check_escapes(text, field, err) == 0)
+    if (check_start(path, "?", field, err) == 0 && cp_check_references(path, field, err) == 0 &&
+        check_escapes(text, field, err) == 0)
         (void)check_inserts(text, frontend_path, field, err); /* the violation is in err */
 }
 

@@ -18,8 +18,8 @@ bool cp_param_name_is(gw_str name);
  * whole parameter. One violation of `field` at most. */
 GW_MUST_CHECK int cp_path_check(const char *path, bool is_prefix, const char *field,
                                 struct gw_error *err);
-/* A path toward the backend, in which "{x}" inserts a parameter of `frontend_path` (checked). One
- * violation of `field` at most. */
+/* A path toward the backend, in which "{x}" inserts a parameter of `frontend_path` (checked), and
+ * "#name#" a variable. One violation of `field` at most. */
 void cp_path_check_backend(const char *path, const char *frontend_path, const char *field,
                            struct gw_error *err);
 /* The template without the names of its parameters and with its match mode, from a checked path:

@@ -2,6 +2,7 @@
 #include "controlplane/model/names.h"
 
 #include "controlplane/model/types.h"
+#include "controlplane/model/variables.h"
 
 #include <inttypes.h>
 
@@ -34,6 +35,8 @@ static const struct cp_kind kinds[CP_KIND_COUNT] = {
      CP_TYPE(policy_binding), 1, 200, false, "-_."},
     {CP_KIND_CERTIFICATE, "certificates", "certificates/{certificate}", "certificate",
      CP_TYPE(certificate), 4, 50, true, "-_"},
+    {CP_KIND_VARIABLE, "variables", "groups/{group}/variables/{variable}", "variable",
+     CP_TYPE(variable), 7, 97, true, "-_."},
     {CP_KIND_TICKET_KEYS, "ticketKeys", "ticketKeys/{set}", "set of ticket keys",
      &penstock__store__v1__ticket_key_set__descriptor, 1, 63, true, "-_"},
 };
@@ -56,6 +59,7 @@ static const struct {
     [CP_KIND_POLICY] = {1, {CP_KIND_POLICY}},
     [CP_KIND_BINDING] = {2, {CP_KIND_POLICY, CP_KIND_BINDING}},
     [CP_KIND_CERTIFICATE] = {1, {CP_KIND_CERTIFICATE}},
+    [CP_KIND_VARIABLE] = {2, {CP_KIND_GROUP, CP_KIND_VARIABLE}},
     [CP_KIND_TICKET_KEYS] = {1, {CP_KIND_TICKET_KEYS}},
 };
 
@@ -148,12 +152,22 @@ bool cp_release_id_parse(gw_str id, gw_str *ret_environment, int64_t *ret_number
     return is_plain_id(&kinds[CP_KIND_ENVIRONMENT], *ret_environment);
 }
 
+bool cp_variable_id_parse(gw_str id, gw_str *ret_environment, gw_str *ret_variable)
+{
+    *ret_variable = id;
+    *ret_environment = gw_str_split(ret_variable, '.');
+    return ret_variable->ptr && cp_variable_name_is(*ret_variable) &&
+           is_plain_id(&kinds[CP_KIND_ENVIRONMENT], *ret_environment);
+}
+
 static bool is_id(enum cp_kind_id kind, gw_str id)
 {
-    gw_str environment;
+    gw_str environment, variable;
     int64_t number = 0;
     if (kind == CP_KIND_DOMAIN)
         return is_domain_id(id);
+    if (kind == CP_KIND_VARIABLE)
+        return cp_variable_id_parse(id, &environment, &variable);
     if (kind == CP_KIND_RELEASE && !cp_release_id_parse(id, &environment, &number))
         return false;
     return is_plain_id(&kinds[kind], id);
@@ -208,6 +222,12 @@ int cp_id_check(enum cp_kind_id kind, const char *id, const char *field, struct 
                              "must be a host name in lower case of at most %d bytes, \"*.\" in "
                              "front for all names below",
                              HOST_MAX);
+    if (kind == CP_KIND_VARIABLE)
+        return gw_fail_field(
+            err, field,
+            "must be \"{environment}.{variable}\": the environment's id, and %d to "
+            "%d letters, digits or \"-_\", a letter first",
+            CP_VARIABLE_NAME_MIN, CP_VARIABLE_NAME_MAX);
     return gw_fail_field(err, field, "must be %zu to %zu letters, digits or \"%s\", %s first",
                          k->id_min, k->id_max, k->id_marks,
                          k->letter_first ? "a letter" : "a letter or a digit");

@@ -33,6 +33,7 @@ enum cp_kind_id {
     CP_KIND_POLICY,
     CP_KIND_BINDING,
     CP_KIND_CERTIFICATE,
+    CP_KIND_VARIABLE,
     CP_KIND_TICKET_KEYS, /* no resource: the control plane's own */
     CP_KIND_COUNT,
 };
@@ -77,6 +78,8 @@ const char *cp_name_last(const char *name);
 gw_str cp_name_parent(gw_str name);
 /* The release's number and environment id out of "{environment}-{number}". */
 bool cp_release_id_parse(gw_str id, gw_str *ret_environment, int64_t *ret_number);
+/* The environment's id and the variable's own name out of "{environment}.{variable}". */
+bool cp_variable_id_parse(gw_str id, gw_str *ret_environment, gw_str *ret_variable);
 
 /* Key of a well-formed name (assert). */
 gw_str cp_key_of(struct gw_arena *arena, enum cp_kind_id kind, const char *name);

@@ -19,6 +19,7 @@
 #include "penstock/admin/v1/environment.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
+#include "penstock/admin/v1/variable.pb-c.h"
 #include "penstock/store/v1/ticket_keys.pb-c.h"
 
 typedef Google__Protobuf__Timestamp cp_timestamp;
@@ -29,6 +30,7 @@ typedef Penstock__Admin__V1__ApiGroup cp_api_group;
 typedef Penstock__Admin__V1__Domain cp_domain;
 typedef Penstock__Admin__V1__Environment cp_environment;
 typedef Penstock__Admin__V1__Certificate cp_certificate;
+typedef Penstock__Admin__V1__Variable cp_variable;
 
 typedef Penstock__Admin__V1__Api cp_api;
 typedef Penstock__Admin__V1__Frontend cp_frontend;
@@ -42,6 +44,7 @@ typedef Penstock__Admin__V1__HttpHeader cp_http_header;
 typedef Penstock__Admin__V1__Release cp_release;
 typedef Penstock__Admin__V1__Publication cp_publication;
 typedef Penstock__Admin__V1__FieldChange cp_field_change;
+typedef Penstock__Admin__V1__FrozenVariable cp_frozen_variable;
 typedef Penstock__Admin__V1__Rollout cp_rollout;
 typedef Penstock__Admin__V1__Refusal cp_refusal;
 

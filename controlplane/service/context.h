@@ -11,6 +11,7 @@
 #define CP_ENVIRONMENTS_MAX 10
 #define CP_DOMAINS_MAX 5 /* of a group */
 #define CP_CHANNEL_MEMBERS_MAX_DEFAULT 10
+#define CP_VARIABLES_MAX_DEFAULT 50
 #define CP_DEBUG_DOMAIN_SUFFIX_DEFAULT "debug.penstock.internal"
 
 struct cp_registry;
@@ -23,6 +24,7 @@ struct cp_services {
     gw_msec ticket_key_rotation_ms;
     unsigned releases_kept; /* of an API in an environment, the effective one included */
     unsigned channel_members_max;
+    unsigned variables_max;          /* of a group in an environment */
     const char *debug_domain_suffix; /* of the groups' debugging domains; borrowed */
 };
 

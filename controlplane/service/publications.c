@@ -5,6 +5,7 @@
 #include "controlplane/agents/registry.h"
 #include "controlplane/service/apis.h"
 #include "controlplane/service/history.h"
+#include "controlplane/service/variables.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ struct view {
     const struct cp_call *call;
     struct gw_map apis; /* by name -> cp_api, borrowed */
     gw_str first, last; /* prefixes */
+    struct cp_values values;
 };
 
 static void add_api(struct view *view, cp_api *api)
@@ -36,23 +38,23 @@ static void add_refusals(const struct cp_call *call, const cp_api *api, cp_publi
         cp_registry_refusals(call->services->registry, call->arena, route, &publication->refusals);
 }
 
-static void show(struct view *view, const struct cp_kv *kv)
+static int show(struct view *view, const struct cp_kv *kv, struct gw_error *err)
 {
     gw_str name;
     struct cp_stored stored;
     struct gw_arena *arena = view->call->arena;
     if (!cp_key_parse(arena, kv->key, &name))
-        return;
+        return 0;
     cp_api *api = gw_map_get(&view->apis, cp_name_parent(name));
     if (!api)
-        return;
+        return 0;
     struct gw_error why = GW_ERROR_NONE;
     bool is_whole = cp_unpack(view->call, CP_KIND_PUBLICATION, kv, &stored, &why) == 0;
     if (!is_whole) /* is shown by name, with the refusal that says so */
         stored.message = gw_message_new(arena, CP_TYPE(publication));
     cp_publication *publication = (cp_publication *)stored.message;
     if (is_whole && !*publication->release)
-        return; /* taken offline */
+        return 0; /* taken offline */
     if (!is_whole)
         publication->name = (char *)(uintptr_t)gw_arena_dup(arena, name).ptr;
     publication->revision = kv->mod_revision;
@@ -62,6 +64,7 @@ static void show(struct view *view, const struct cp_kv *kv)
         memcpy(all, api->publications, api->n_publications * sizeof *all);
     all[api->n_publications++] = publication;
     api->publications = all;
+    return cp_show_stale(&view->values, publication, err);
 }
 
 int cp_show_publications(const struct cp_call *call, const char *parent, cp_api **apis,
@@ -72,6 +75,7 @@ int cp_show_publications(const struct cp_call *call, const char *parent, cp_api 
     struct cp_range range = {.limit = PAGE};
     int result = 0;
     gw_map_init(&view.apis);
+    cp_values_init(&view.values, call);
     for (size_t i = 0; i < count; i++)
         add_api(&view, apis[i]);
     range.prefix = cp_key_children(call->arena, CP_KIND_PUBLICATION, gw_str_from(parent));
@@ -79,7 +83,7 @@ int cp_show_publications(const struct cp_call *call, const char *parent, cp_api 
     while (page.more && result == 0) {
         result = cp_store_list(call->services->store, &range, call->arena, &page, err);
         for (size_t i = 0; result == 0 && i < page.count; i++)
-            show(&view, &page.kvs[i]);
+            result = show(&view, &page.kvs[i], err);
         if (result < 0 || page.count == 0)
             break;
         range.at_revision = page.at.revision;
@@ -89,5 +93,6 @@ int cp_show_publications(const struct cp_call *call, const char *parent, cp_api 
             break;
     }
     gw_map_done(&view.apis);
+    cp_values_done(&view.values);
     return result;
 }

@@ -6,6 +6,7 @@
 #include "controlplane/model/check_api.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/resource.h"
+#include "controlplane/service/variables.h"
 
 #define DESCRIPTION_BYTES_MAX 255
 #define NANOS_PER_MS 1000000
@@ -104,6 +105,8 @@ static int make_effective(const struct cp_call *call, struct cp_change *change,
                     job->environment);
     cp_change_under(change, CP_KIND_API, job->api);
     publication->release = job->result->name;
+    publication->n_variables = job->result->n_variables;
+    publication->variables = job->result->variables;
     put_publication(change, publication);
     return 0;
 }
@@ -181,11 +184,16 @@ static int check_draft(const cp_api *draft, struct gw_error *err)
 }
 
 static void make_release(const struct cp_call *call, struct job *job, const struct cp_stored *draft,
-                         int64_t number)
+                         const struct cp_resolved *resolved, int64_t number)
 {
     struct gw_arena *arena = call->arena;
-    job->result =
-        cp_freeze_api(arena, (const cp_api *)draft->message, cp_etag(arena, draft->mod_revision));
+    const char *etag = cp_etag(arena, draft->mod_revision);
+    job->result = cp_freeze_api(arena, resolved->definition, etag);
+    job->result->n_variables = resolved->count;
+    job->result->variables = resolved->variables;
+    if (resolved->count > 0)
+        job->result->unresolved_definition =
+            cp_freeze_api(arena, (const cp_api *)draft->message, etag)->definition;
     job->result->name = cp_release_name(arena, job->api, job->environment, number);
     job->result->number = number;
     job->result->environment = gw_arena_strdup(arena, job->environment);
@@ -199,15 +207,18 @@ static int attempt_publish(const struct cp_call *call, struct cp_change *change,
 {
     struct job *job = arg;
     struct cp_stored draft, environment, before;
+    struct cp_resolved resolved;
     if (cp_get(call, CP_KIND_API, job->api, &draft, err) < 0 ||
         cp_check_etag(job->etag, draft.mod_revision, job->api, err) < 0 ||
         cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
         check_draft((const cp_api *)draft.message, err) < 0 ||
+        cp_resolve_api(call, change, (const cp_api *)draft.message, job->environment, &resolved,
+                       err) < 0 ||
         read_publication(call, job, change, &before, err) < 0)
         return -1;
     cp_change_expect(change, cp_key_of(change->arena, CP_KIND_API, job->api), draft.mod_revision);
     cp_publication *publication = (cp_publication *)before.message;
-    make_release(call, job, &draft, ++publication->last_number);
+    make_release(call, job, &draft, &resolved, ++publication->last_number);
     if (trim_history(call, change, job, err) < 0 ||
         make_effective(call, change, job, publication, err) < 0)
         return -1;
@@ -257,6 +268,7 @@ static int attempt_unpublish(const struct cp_call *call, struct cp_change *chang
     cp_change_unrefer(change, CP_KIND_PUBLICATION, publication->name, CP_KIND_ENVIRONMENT,
                       job->environment);
     publication->release = gw_arena_strdup(call->arena, "");
+    publication->n_variables = 0;
     put_publication(change, publication);
     return 0;
 }

@@ -116,7 +116,7 @@ static int read_page(const struct cp_call *call, struct listing *listing, list_r
             return -1;
         cp_release *release = (cp_release *)stored.message;
         reply->releases[reply->n_releases++] = release;
-        bytes += release->definition.len;
+        bytes += release->definition.len + release->unresolved_definition.len;
     }
     return 0;
 }

@@ -160,7 +160,8 @@ static int read_request(const struct cp_call *call, const struct cp_resource_rul
     if (size < 0)
         return gw_fail_field(err, "page_size", "must not be negative");
     ret->page_size = size ? (size_t)GW_MIN(size, CP_PAGE_SIZE_MAX) : CP_PAGE_SIZE_DEFAULT;
-    if (find_prefix(call, rules->kind, request, &ret->range.prefix, err) < 0)
+    if (find_prefix(call, rules->kind, request, &ret->range.prefix, err) < 0 ||
+        (rules->narrow && rules->narrow(call, request, &ret->range.prefix, err) < 0))
         return -1;
     ret->prefix_hash = gw_str_hash(ret->range.prefix);
     ret->range.limit = ret->page_size;

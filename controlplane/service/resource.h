@@ -42,6 +42,9 @@ struct cp_resource_rules {
     /* Refuses, or adds what goes with it. References to it have refused the delete before. */
     int (*prepare_delete)(const struct cp_call *call, struct cp_change *change,
                           const ProtobufCMessage *before, struct gw_error *err);
+    /* Of a List, what else the request asks for narrows the prefix of the keys. */
+    int (*narrow)(const struct cp_call *call, const ProtobufCMessage *request, gw_str *prefix,
+                  struct gw_error *err);
     /* Before it is shown: adds what is not stored, removes what must not be seen. */
     int (*present)(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err);
 };

@@ -114,6 +114,7 @@ static inline int set_up(void **state)
         .ticket_key_rotation_ms = 1000,
         .releases_kept = CP_RELEASES_KEPT_DEFAULT,
         .channel_members_max = CP_CHANNEL_MEMBERS_MAX_DEFAULT,
+        .variables_max = CP_VARIABLES_MAX_DEFAULT,
         .debug_domain_suffix = CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
         .seal = cp_seal_new_random(),
     };

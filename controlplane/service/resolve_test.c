@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Variables at a publish, and what becomes stale afterwards. */
+#include "controlplane/service/variables.h"
+
+#include "controlplane/service/test_variables.h"
+
+/* ---- publishing */
+
+static void test_a_release_holds_the_values_of_its_environment(void **state)
+{
+    struct fixture *f = *state;
+    create_environment(f, "TEST");
+    create_variable(f, "RELEASE.host", "a.net");
+    create_variable(f, "RELEASE.Path", "/Stage/prod");
+    create_variable(f, "TEST.host", "b.net");
+    create_variable(f, "TEST.Path", "/Stage/test");
+    create_api(f, "a", "#host#:8080", "/#Path#");
+    const char *answer = publish(f, API);
+    ASSERT_HAS(answer, "{\"name\":\"" PATH "\",\"value\":\"/Stage/prod\"},{\"name\":\"" HOST
+                       "\",\"value\":\"a.net\"}");
+    ASSERT_HAS(answer, "\"unresolvedDefinition\"");
+    ASSERT_HAS(publish_into(f, "TEST"), "\"value\":\"b.net\"");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "\"path\":\"/Stage/prod\"");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "a.net");
+    ASSERT_HAS(agents_see(API "@TEST"), "\"path\":\"/Stage/test\"");
+    ASSERT_HAS(agents_see(API "@TEST"), "b.net");
+    ASSERT_HAS(get(f), "#host#:8080"); /* the draft stays as it is */
+}
+
+static void test_what_refers_to_nothing_keeps_no_more_than_before(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "a", "GET", "/a");
+    const char *answer = publish(f, API);
+    ASSERT_HAS_NOT(answer, "variables");
+    ASSERT_HAS_NOT(answer, "unresolvedDefinition");
+}
+
+static void test_publish_names_what_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    create_environment(f, "TEST");
+    create_variable(f, "RELEASE.host", "a.net");
+    create_variable(f, "TEST.port", "80");
+    create_api(f, "a", "#host#:#port#", "/#Path#/#host#");
+    const char *before = stored();
+    refuse_publish(f, "TEST");
+    assert_string_equal(f->err.message,
+                        "groups/DEFAULT has no value in environments/TEST for #Path#, #host#");
+    assert_string_equal(f->err.reason, "VARIABLES_MISSING");
+    assert_true(violates(f, "backend.http.address") && violates(f, "backend.http.path"));
+    assert_string_equal(f->err.violations[0].rule, "#host#: not in environments/TEST");
+    assert_string_equal(f->err.violations[1].rule, "#Path#, #host#: not in environments/TEST");
+    refuse_publish(f, "RELEASE");
+    ASSERT_HAS(f->err.message, "environments/RELEASE for #Path#, #port#");
+    assert_string_equal(stored(), before);
+    create_variable(f, "TEST.host", "b.net");
+    create_variable(f, "TEST.path", "/x"); /* case-sensitive */
+    refuse_publish(f, "TEST");
+    ASSERT_HAS(f->err.message, "for #Path#");
+    create_variable(f, "TEST.Path", "/x");
+    publish_into(f, "TEST");
+}
+
+static void test_many_missing_ones_are_all_named(void **state)
+{
+    struct fixture *f = *state;
+    char path[512] = "";
+    for (int i = 0; i < 60; i++)
+        (void)snprintf(path + strlen(path), sizeof path - strlen(path), "/#v%02d#", i);
+    create_api(f, "a", "a.net", path);
+    refuse_publish(f, "RELEASE");
+    ASSERT_HAS(f->err.message, " and ");
+    for (int i = 0; i < 60; i++) {
+        bool is_named = false;
+        for (unsigned k = 0; k < f->err.violation_count; k++)
+            is_named |= strstr(f->err.violations[k].rule, format("#v%02d#", i)) != NULL;
+        assert_true(is_named);
+    }
+}
+
+static void test_publish_refuses_what_does_not_become_good(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *value, *address, *path, *field;
+    } cases[] = {
+        {"/x", "#bad#", "/", "backend.http.address"},
+        {"a:b", "#bad#", "/", "backend.http.address"},
+        {"70000", "a.net:#bad#", "/", "backend.http.address"},
+        {"1.2.3", "#bad#", "/", "backend.http.address"},
+        {"..", "a.net", "/#bad#/x", "backend.http.path"},
+        {"/../x", "a.net", "/#bad#", "backend.http.path"},
+        {".", "a.net", "/.#bad#", "backend.http.path"},
+    };
+    create_variable(f, "RELEASE.bad", "x");
+    for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
+        create_api(f, "a", cases[i].address, cases[i].path);
+        set_value(f, "groups/DEFAULT/variables/RELEASE.bad", cases[i].value);
+        refuse_publish(f, "RELEASE");
+        assert_string_equal(f->err.reason, "VARIABLES_WRONG");
+        assert_int_equal(f->err.violation_count, 1);
+        assert_string_equal(f->err.violations[0].field, cases[i].field);
+        ASSERT_HAS(f->err.message, cases[i].value);
+        ASSERT_HAS(f->err.message, "environments/RELEASE");
+        ok(f, &cp_api_service, "DeleteApi", "{\"name\": \"" API "\"}");
+    }
+}
+
+static void test_what_becomes_too_long_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char value[251];
+    memset(value, 'x', sizeof value);
+    value[250] = '\0';
+    create_variable(f, "RELEASE.long", value);
+    create_api(f, "a", "a.net", "/#long##long##long#");
+    refuse_publish(f, "RELEASE");
+    assert_true(violates(f, "backend.http.path"));
+    ASSERT_HAS(f->err.message, "at most 512 bytes");
+}
+
+static void test_drafts_are_checked_when_they_are_written(void **state)
+{
+    struct fixture *f = *state;
+    refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "CreateApi",
+            "{\"parent\": \"groups/DEFAULT\", \"apiId\": \"a\", \"api\": {\"frontend\":"
+            " {\"method\": \"HTTP_METHOD_GET\", \"path\": \"/#ab#\"}, \"backend\": {\"http\":"
+            " {\"address\": \"#host\", \"path\": \"/#a b#\", \"hostHeader\": \"#host#\"}}}}");
+    assert_true(violates(f, "backend.http.address") && violates(f, "backend.http.host_header") &&
+                violates(f, "frontend.path"));
+}
+
+static void test_a_rollback_brings_the_values_of_then(void **state)
+{
+    struct fixture *f = *state;
+    create_variable(f, "RELEASE.host", "a.net");
+    create_api(f, "a", "#host#", "/");
+    publish(f, API);
+    ASSERT_HAS(set_value(f, HOST, "b.net"), "\"staleApis\":[\"" API "\"]");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "a.net"); /* frozen */
+    publish(f, API);
+    ASSERT_HAS(agents_see(API "@RELEASE"), "b.net");
+    rollback(f, API "/releases/RELEASE-1");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "a.net");
+    ASSERT_HAS(get(f), "\"staleVariables\":[\"" HOST "\"]");
+    delete_variable(f, HOST);
+    refuse_publish(f, "RELEASE");
+    rollback(f, API "/releases/RELEASE-2");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "b.net");
+}
+
+/* ---- what becomes stale */
+
+static void test_an_edit_makes_stale_and_a_publish_fresh(void **state)
+{
+    struct fixture *f = *state;
+    create_variable(f, "RELEASE.host", "a.net");
+    create_variable(f, "RELEASE.unused", "a.net");
+    create_api(f, "a", "#host#", "/");
+    ASSERT_HAS_NOT(set_value(f, HOST, "c.net"), "staleApis"); /* it is published nowhere */
+    publish(f, API);
+    ASSERT_HAS_NOT(get(f), "staleVariables");
+    ASSERT_HAS_NOT(set_value(f, "groups/DEFAULT/variables/RELEASE.unused", "b.net"), "staleApis");
+    ASSERT_HAS(set_value(f, HOST, "b.net"), "\"staleApis\":[\"" API "\"]");
+    ASSERT_HAS(get(f), "\"staleVariables\":[\"" HOST "\"]");
+    ASSERT_HAS(ok(f, &cp_api_service, "ListApis", "{\"parent\": \"groups/-\"}"),
+               "\"staleVariables\":[\"" HOST "\"]");
+    ASSERT_HAS(ok(f, &cp_variable_service, "ListVariables", "{\"parent\": \"groups/-\"}"),
+               "\"staleApis\":[\"" API "\"]");
+    ASSERT_HAS(ok(f, &cp_variable_service, "GetVariable", "{\"name\": \"" HOST "\"}"),
+               "\"staleApis\":[\"" API "\"]");
+    ASSERT_HAS_NOT(set_value(f, HOST, "c.net"), "staleApis"); /* as it was */
+    ASSERT_HAS_NOT(get(f), "staleVariables");
+    set_value(f, HOST, "b.net");
+    publish(f, API);
+    ASSERT_HAS_NOT(get(f), "staleVariables");
+}
+
+static void test_only_the_environment_of_the_edit_is_stale(void **state)
+{
+    struct fixture *f = *state;
+    create_environment(f, "TEST");
+    create_variable(f, "RELEASE.host", "a.net");
+    create_variable(f, "TEST.host", "b.net");
+    create_api(f, "a", "#host#", "/");
+    publish(f, API);
+    publish_into(f, "TEST");
+    set_value(f, "groups/DEFAULT/variables/TEST.host", "c.net");
+    assert_int_equal(count(get(f), "staleVariables"), 1);
+    ASSERT_HAS(get(f), "\"staleVariables\":[\"groups/DEFAULT/variables/TEST.host\"]");
+}
+
+static void test_a_deleted_variable_makes_stale(void **state)
+{
+    struct fixture *f = *state;
+    create_variable(f, "RELEASE.host", "a.net");
+    create_api(f, "a", "#host#", "/");
+    publish(f, API);
+    delete_variable(f, HOST);
+    ASSERT_HAS(get(f), "\"staleVariables\":[\"" HOST "\"]");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "a.net");
+    create_variable(f, "RELEASE.host", "a.net");
+    ASSERT_HAS_NOT(get(f), "staleVariables");
+    delete_variable(f, HOST);
+    unpublish(f, API); /* what nobody reaches is not stale */
+    ASSERT_HAS_NOT(get(f), "staleVariables");
+    create_variable(f, "RELEASE.host", "b.net");
+    ASSERT_HAS_NOT(ok(f, &cp_variable_service, "GetVariable", "{\"name\": \"" HOST "\"}"),
+                   "staleApis");
+}
+
+/* ---- races, and a store that fails */
+
+static void edit_host(struct fixture *other)
+{
+    set_value(other, HOST, "b.net");
+}
+
+static void drop_host(struct fixture *other)
+{
+    delete_variable(other, HOST);
+}
+
+static void test_a_publish_takes_no_value_that_has_just_changed(void **state)
+{
+    struct fixture *f = *state;
+    create_variable(f, "RELEASE.host", "a.net");
+    create_api(f, "a", "#host#", "/");
+    backstage.before_txn = edit_host;
+    ASSERT_HAS(publish(f, API), "\"value\":\"b.net\"");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "b.net");
+    ASSERT_HAS_NOT(get(f), "staleVariables");
+    backstage.before_txn = drop_host;
+    refuse_publish(f, "RELEASE");
+    assert_string_equal(f->err.reason, "VARIABLES_MISSING");
+    ASSERT_HAS(agents_see(API "@RELEASE"), "\"releaseNumber\":\"1\"");
+}
+
+static void test_the_store_fails(void **state)
+{
+    struct fixture *f = *state;
+    create_api(f, "a", "#host#", "/#host#");
+    survives_the_store(f, &cp_variable_service, "CreateVariable",
+                       "{\"parent\": \"groups/DEFAULT\", \"variableId\": \"RELEASE.host\","
+                       " \"variable\": {\"value\": \"a.net\"}}");
+    survives_the_store(f, &cp_api_service, "PublishApi", "{\"name\": \"" API "\"}");
+    survives_the_store(f, &cp_variable_service, "UpdateVariable",
+                       "{\"variable\": {\"name\": \"" HOST "\", \"value\": \"b\"}}");
+    survives_the_store(f, &cp_variable_service, "GetVariable", "{\"name\": \"" HOST "\"}");
+    survives_the_store(f, &cp_api_service, "GetApi", "{\"name\": \"" API "\"}");
+    survives_the_store(f, &cp_variable_service, "ListVariables", "{\"parent\": \"groups/-\"}");
+    survives_the_store(f, &cp_variable_service, "DeleteVariable", "{\"name\": \"" HOST "\"}");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STAGED(test_a_release_holds_the_values_of_its_environment),
+        STAGED(test_what_refers_to_nothing_keeps_no_more_than_before),
+        STAGED(test_publish_names_what_is_missing),
+        STAGED(test_many_missing_ones_are_all_named),
+        STAGED(test_publish_refuses_what_does_not_become_good),
+        STAGED(test_what_becomes_too_long_is_refused),
+        STAGED(test_drafts_are_checked_when_they_are_written),
+        STAGED(test_a_rollback_brings_the_values_of_then),
+        STAGED(test_an_edit_makes_stale_and_a_publish_fresh),
+        STAGED(test_only_the_environment_of_the_edit_is_stale),
+        STAGED(test_a_deleted_variable_makes_stale),
+        STAGED(test_a_publish_takes_no_value_that_has_just_changed),
+        STAGED(test_the_store_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
