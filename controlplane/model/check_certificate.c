@@ -12,6 +12,8 @@
 #include <time.h>
 
 #define RSA_BITS_MIN 2048
+#define RSA_BITS_MAX                                                                               \
+    4096 /* each handshake signs with it: 16,384 bits would hold a worker for 0.1 s */
 #define SECURITY_BITS_MIN 112 /* RSA of 2048 bits and SHA-224 have 112, SHA-1 has 63 */
 #define CLOCKS_APART_S 300    /* an authority's may be ahead of ours */
 
@@ -28,10 +30,11 @@ static bool is_explicit(const EVP_PKEY *key)
 static Penstock__Admin__V1__KeyAlgorithm algorithm_of(const EVP_PKEY *key)
 {
     char group[32];
+    int bits = key ? EVP_PKEY_get_bits(key) : 0;
     switch (key ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE) {
     case EVP_PKEY_RSA:
-        return EVP_PKEY_get_bits(key) >= RSA_BITS_MIN ? CP_ENUM(KEY_ALGORITHM, RSA)
-                                                      : CP_ENUM(KEY_ALGORITHM, UNSPECIFIED);
+        return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX ? CP_ENUM(KEY_ALGORITHM, RSA)
+                                                            : CP_ENUM(KEY_ALGORITHM, UNSPECIFIED);
     case EVP_PKEY_EC:
         if (!is_explicit(key) && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
             (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0 ||
@@ -127,9 +130,9 @@ static void check_leaf(X509 *leaf, const char *field, struct gw_error *err)
 {
     if (algorithm_of(X509_get0_pubkey(leaf)) == CP_ENUM(KEY_ALGORITHM, UNSPECIFIED))
         (void)gw_fail_field(err, field,
-                            "must have an RSA key of %d bits or more, or an ECDSA key on P-256, "
+                            "must have an RSA key of %d to %d bits, or an ECDSA key on P-256, "
                             "P-384 or P-521 by its name",
-                            RSA_BITS_MIN);
+                            RSA_BITS_MIN, RSA_BITS_MAX);
     else if (!cp_chain_has_names(leaf))
         (void)gw_fail_field(err, field, "must have a subject alternative name");
     else if (!has_usage(leaf))

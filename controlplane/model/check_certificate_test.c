@@ -133,7 +133,8 @@ static void what_is_no_pem_of_certificates_is_refused(void **state)
 static void weak_and_short_lived_ones_are_refused(void **state)
 {
     (void)state;
-    BAD_WISH("2048 bits or more", .rsa_bits = 1024, .names = "DNS:a.example.com");
+    BAD_WISH("2048 to 4096 bits", .rsa_bits = 1024, .names = "DNS:a.example.com");
+    BAD_WISH("2048 to 4096 bits", .rsa_bits = 4104, .names = "DNS:a.example.com");
     BAD_WISH("P-256", .group = "secp256k1", .names = "DNS:a.example.com");
     BAD_WISH("P-521 by its name", .curve = "explicit", .names = "DNS:a.example.com");
     BAD_WISH("subject alternative name", .rsa_bits = 0);
