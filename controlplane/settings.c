@@ -82,8 +82,9 @@ static const struct gw_setting rows[] = {
         "Needs keys for secrets"),
 
     GW_SETTINGS_HEADING("Limits"),
-    NUMBER("releases-kept", releases_kept, TEXT_OF(CP_RELEASES_KEPT_DEFAULT), 1, 100,
-           "Releases kept of an API in an environment; the effective one is never dropped"),
+    NUMBER("releases-kept", releases_kept, TEXT_OF(CP_RELEASES_KEPT_DEFAULT), 0, 1000000,
+           "Releases kept of an API in an environment; the effective one is never dropped. 0: all "
+           "of them"),
     NUMBER("agents-max", agents_max, TEXT_OF(CP_AGENTS_MAX_DEFAULT), 1, 15000,
            "Agents connected at a time"),
     NUMBER("channel-members-max", channel_members_max, TEXT_OF(CP_CHANNEL_MEMBERS_MAX_DEFAULT), 1,

@@ -53,6 +53,8 @@ static void every_kind_of_value(void **state)
     assert_int_equal(LOAD(), 0);
     unsetenv("PENSTOCK_RELEASES_KEPT");
     assert_int_equal(got.releases_kept, 3);
+    assert_int_equal(LOAD("--releases-kept", "0"), 0);
+    assert_int_equal(got.releases_kept, 0);
 }
 
 static void what_is_wrong_is_named(void **state)

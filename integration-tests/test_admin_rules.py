@@ -212,6 +212,8 @@ def test_a_trial_of_every_write_writes_nothing(shop, stubs, certificates):
         "DeleteApiGroup": {"name": "groups/idle"},
         "CreateApi": {"parent": "groups/g", "api_id": "new", "api": api()},
         "UpdateApi": {"api": {"name": "groups/g/apis/open", "description": "new"}},
+        "PromoteApi": {"release": "groups/g/apis/open/releases/RELEASE-1", "environment": "environments/TEST"},
+        "PublishApis": {"parent": "groups/g"}, "UnpublishApis": {"names": ["groups/g/apis/open"]},
         "CloneApi": {"name": "groups/g/apis/open", "api_id": "new", "path": "/new"},
         "DeleteApi": {"name": "groups/g/apis/guarded"}, "PublishApi": {"name": "groups/g/apis/open"},
         "UnpublishApi": {"name": "groups/g/apis/open"}, "RollbackApi": {"release": "groups/g/apis/open/releases/RELEASE-1"},

@@ -105,3 +105,95 @@ def test_clone(plane, admin):
     assert (refused.code, refused.apig) == ("ALREADY_EXISTS", "APIG.3202")
     assert admin.refused("CreateApi", parent="groups/g", api_id="b", api={
         "frontend": {"method": "HTTP_METHOD_GET", "path": "/x"}, "backend": {"mock": {}}}).apig == "APIG.3202"
+
+
+# ---- promotion
+
+
+def test_what_was_tested_goes_live(gateway):
+    gateway.group("g")
+    gateway.controlplane.apply({"kind": "Environment", "name": "environments/TEST"},
+                               {"kind": "Variable", "name": "groups/g/variables/TEST.path", "value": "tested"},
+                               {"kind": "Variable", "name": "groups/g/variables/RELEASE.path", "value": "live"})
+    to_backend = {"http": {"address": gateway.backend.address, "path": "/#path#"}}
+    gateway.publish(gateway.api("g/a", backend=to_backend), "TEST")
+    gateway.api("g/a", backend={"mock": {}})  # a draft that nobody has tested
+    said = gateway.controlplane.ctl("promote", "g/a", "--from", "TEST", "--env", "RELEASE", "--wait").stdout
+    assert "groups/g/apis/a/releases/RELEASE-1 published\n1 of 1 agents applied" in said
+    assert gateway.call().status == 200 and gateway.backend.requests[-1]["path"] == "/live"
+    assert gateway.call(headers=[("X-Stage", "TEST")]).status == 200 and gateway.backend.requests[-1]["path"] == "/tested"
+    made = gateway.controlplane.get("release", "g/a/RELEASE-1")
+    assert made["promotedFrom"] == "groups/g/apis/a/releases/TEST-1" and made["description"] == "promoted from TEST-1"
+
+
+def test_promote_says_what_is_wrong(plane, admin):
+    plane.apply({"kind": "Environment", "name": "environments/TEST"})
+    draft(plane)
+    publish(plane)
+    for words, status in ((["g/a/RELEASE-1"], 2), (["g/a", "--env", "TEST"], 2), (["g/a/RELEASE-2", "--env", "TEST"], 3),
+                          (["g/a", "--from", "TEST", "--env", "RELEASE"], 4), (["g/a/RELEASE-1", "--env", "RELEASE"], 1)):
+        assert plane.ctl("promote", *words, check=False).returncode == status, words
+    refused = admin.refused("PromoteApi", release="groups/g/apis/a/releases/RELEASE-1")
+    assert (refused.code, list(refused.fields)) == ("INVALID_ARGUMENT", ["environment"])
+    plane.ctl("promote", "g/a/RELEASE-1", "--env", "TEST", "--dry-run")
+    assert len(plane.list("release", "g/a")) == 1
+
+
+# ---- many at once
+
+
+def many(plane, count):
+    plane.apply(*({"kind": "Api", "name": f"groups/g/apis/n{number}", "backend": {"mock": {}},
+                   "frontend": {"method": "HTTP_METHOD_GET", "path": f"/{number}", "protocol": "PROTOCOL_HTTP"}}
+                  for number in range(count)))
+
+
+def test_many_are_published_in_one_call(gateway):
+    plane = gateway.controlplane
+    gateway.group("g")
+    many(plane, 130)
+    said = plane.ctl("publish", "--group", "g", "--wait", "-m", "together").stdout.splitlines()
+    assert len(said) == 131 and "1 of 1 agents applied revision" in said[-1]
+    assert "groups/g/apis/n0/releases/RELEASE-1 published" in said
+    assert gateway.call("/0").status == 200 and gateway.call("/129").status == 200
+    assert plane.ctl("unpublish", "g/n0", "g/n129", "--wait").stdout.startswith(
+        "groups/g/apis/n0 unpublished from environments/RELEASE\n")
+    assert gateway.call("/0").status == 404 and gateway.call("/1").status == 200
+    assert len(plane.ctl("unpublish", "--group", "g", "-o", "name").stdout.split()) == 128
+
+
+def test_some_of_many_may_fail(plane, admin):
+    many(plane, 2)
+    draft(plane, "same", frontend={"method": "HTTP_METHOD_GET", "path": "/0"})
+    done = plane.ctl("publish", "g/n0", "g/same", "g/none", "g/n1", check=False)
+    assert done.returncode == 1
+    assert done.stdout == "groups/g/apis/n0/releases/RELEASE-1 published\ngroups/g/apis/n1/releases/RELEASE-1 published\n"
+    assert "groups/g/apis/n0 has it already (ALREADY_EXISTS, APIG.3301)" in done.stderr
+    assert "groups/g/apis/none does not exist (NOT_FOUND)\n2 of 4 failed." in done.stderr
+    answer = admin.UnpublishApis(names=["groups/g/apis/n0", "groups/g/apis/same"])
+    assert (answer.succeeded, answer.failed) == (1, 1)
+    assert [(outcome.name, outcome.failure.code) for outcome in answer.outcomes] == [
+        ("groups/g/apis/n0", ""), ("groups/g/apis/same", "FAILED_PRECONDITION")]
+    shown = json.loads(plane.ctl("publish", "g/n0", "g/none", "-o", "json", check=False).stdout)
+    assert [outcome.get("failure", {}).get("code") for outcome in shown] == [None, "NOT_FOUND"]
+
+
+def test_what_many_may_not_be(plane, admin):
+    for words in ([], ["g/a", "--group", "g"], ["g/a", "g/b", "--etag", "1"], ["g/a", "g/b", "-o", "yaml"]):
+        assert plane.ctl("publish", *words, check=False).returncode == 2, words
+    for method in ("PublishApis", "UnpublishApis"):
+        refused = admin.refused(method, names=[f"groups/g/apis/{number}" for number in range(1001)])
+        assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", {"names": "must be at most 1000"})
+        refused = admin.refused(method, names=["groups/g/apis/a", "groups/g/apis/a", "a"])
+        assert list(refused.fields) == ["names[1]", "names[2]"]
+
+
+def test_progress_is_shown_on_a_terminal_only(plane):
+    many(plane, 101)
+    master, terminal = pty.openpty()
+    subprocess.run([BIN / "penstockctl", "--server", plane.address, "publish", "--group", "g"], stderr=terminal, check=True,
+                   stdout=subprocess.DEVNULL)
+    os.close(terminal)
+    assert "publish: 100 of 101" in os.read(master, 65536).decode()
+    os.close(master)
+    assert plane.ctl("publish", "--group", "g").stderr == ""

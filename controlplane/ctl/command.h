@@ -7,6 +7,8 @@
 
 typedef int cp_command_fn(struct cp_session *session, struct gw_error *err);
 
+#define CP_ARGS_MANY 100000
+
 struct cp_command {
     const char *name;
     const char *arguments; /* for the help: "KIND [NAME]" */
@@ -22,7 +24,7 @@ const struct cp_command *cp_command_find(const char *name); /* NULL: none */
 
 cp_command_fn cp_command_get, cp_command_create, cp_command_apply, cp_command_delete;
 cp_command_fn cp_command_publish, cp_command_unpublish, cp_command_rollback, cp_command_history;
-cp_command_fn cp_command_diff, cp_command_clone;
+cp_command_fn cp_command_diff, cp_command_clone, cp_command_promote;
 cp_command_fn cp_command_agents, cp_command_completion, cp_command_version;
 
 #endif

@@ -6,7 +6,7 @@
 #include "controlplane/ctl/lifecycle.h"
 #include "controlplane/ctl/print.h"
 
-#include "penstock/admin/v1/api.pb-c.h"
+#include "penstock/admin/v1/release.pb-c.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,27 +33,6 @@ static int side_name(struct cp_session *session, const char *typed, gw_str api, 
     return cp_api_name(session, typed, ret_name, err);
 }
 
-/* The one that callers reach. */
-static int effective_release(struct cp_session *session, gw_str api, gw_str *ret_name,
-                             struct gw_error *err)
-{
-    ProtobufCMessage *reply;
-    const char *environment = cp_environment_name(session, "RELEASE");
-    if (cp_get(session, cp_kind_find(GW_STR("api")), api, &reply, err) < 0)
-        return -1;
-    const Penstock__Admin__V1__Api *found = (const void *)reply;
-    for (size_t i = 0; i < found->n_publications; i++) {
-        gw_str parent, id;
-        cp_kind_split(gw_str_from(found->publications[i]->name), &parent, &id);
-        if (gw_str_eq(id, gw_str_from(environment + strlen("environments/")))) {
-            *ret_name = gw_str_from(found->publications[i]->release);
-            return 0;
-        }
-    }
-    return gw_fail(err, GW_FAILED_PRECONDITION, "%.*s is not published in %s", GW_STR_ARG(api),
-                   environment);
-}
-
 static bool is_release(gw_str name)
 {
     const struct cp_ctl_kind *kind = cp_kind_of_name(name);
@@ -75,7 +54,8 @@ static int find_sides(struct cp_session *session, gw_str *ret_source, gw_str *re
         cp_kind_split(first, &api, &id);
         *ret_source = first;
     } else if (at == count) {
-        if (effective_release(session, api, ret_source, err) < 0)
+        if (cp_effective_release(session, api, cp_environment_name(session, "RELEASE"), ret_source,
+                                 err) < 0)
             return -1;
     } else if (side_name(session, args[at++], api, ret_source, err) < 0) {
         return -1;

@@ -33,7 +33,7 @@ char *cp_environment_name(struct cp_session *session, const char *fallback)
         .ptr;
 }
 
-static Google__Protobuf__Duration *wait_of(struct cp_session *session)
+Google__Protobuf__Duration *cp_wait(struct cp_session *session)
 {
     gw_msec ms = session->options->wait_ms;
     if (ms == 0)
@@ -87,9 +87,14 @@ int cp_command_clone(struct cp_session *session, struct gw_error *err)
     return 0;
 }
 
-/* "N of N agents applied revision R in X ms", then who refused what. The exit status: 1 when not
- * all did. */
-static int print_rollout(const Penstock__Admin__V1__Rollout *rollout)
+void cp_print_refusals(const Penstock__Admin__V1__Rollout *rollout)
+{
+    for (size_t i = 0; rollout && i < rollout->n_refusals; i++)
+        printf("%s refused %s: %s\n", rollout->refusals[i]->agent, rollout->refusals[i]->resource,
+               rollout->refusals[i]->reason);
+}
+
+int cp_print_rollout(const Penstock__Admin__V1__Rollout *rollout)
 {
     if (!rollout)
         return 0;
@@ -98,9 +103,7 @@ static int print_rollout(const Penstock__Admin__V1__Rollout *rollout)
                                   : 0;
     printf("%d of %d agents applied revision %" PRId64 " in %.*f ms\n", rollout->applied,
            rollout->agents, rollout->revision, ms < 10, ms);
-    for (size_t i = 0; i < rollout->n_refusals; i++)
-        printf("%s refused %s: %s\n", rollout->refusals[i]->agent, rollout->refusals[i]->resource,
-               rollout->refusals[i]->reason);
+    cp_print_refusals(rollout);
     return rollout->applied < rollout->agents || rollout->n_refusals > 0;
 }
 
@@ -110,7 +113,7 @@ static int print_release(struct cp_session *session, Penstock__Admin__V1__Releas
     struct cp_printer printer;
     if (session->options->output == CP_OUTPUT_TABLE) {
         printf("%s %s%s\n", release->name, what, session->options->dry_run ? " (dry run)" : "");
-        return print_rollout(rollout);
+        return cp_print_rollout(rollout);
     }
     cp_print_begin(&printer, cp_kind_find(GW_STR("release")), session->options->output, false,
                    &session->arena);
@@ -124,13 +127,15 @@ int cp_command_publish(struct cp_session *session, struct gw_error *err)
     Penstock__Admin__V1__PublishApiRequest request = PENSTOCK__ADMIN__V1__PUBLISH_API_REQUEST__INIT;
     ProtobufCMessage *reply;
     gw_str name;
+    if (session->options->group || session->options->arg_count != 1)
+        return cp_command_bulk(session, false, err);
     if (api_name(session, &name, err) < 0)
         return -1;
     request.name = (char *)(uintptr_t)name.ptr;
     request.environment = cp_environment_name(session, "RELEASE");
     request.description = (char *)(uintptr_t)(session->options->description);
     request.etag = (char *)(uintptr_t)(session->options->etag);
-    request.wait = wait_of(session);
+    request.wait = cp_wait(session);
     request.validate_only = session->options->dry_run;
     if (cp_call_api(session, "PublishApi", &request.base, &reply, err) < 0)
         return -1;
@@ -144,17 +149,19 @@ int cp_command_unpublish(struct cp_session *session, struct gw_error *err)
         PENSTOCK__ADMIN__V1__UNPUBLISH_API_REQUEST__INIT;
     ProtobufCMessage *reply;
     gw_str name;
+    if (session->options->group || session->options->arg_count != 1)
+        return cp_command_bulk(session, true, err);
     if (api_name(session, &name, err) < 0)
         return -1;
     request.name = (char *)(uintptr_t)name.ptr;
     request.environment = cp_environment_name(session, "RELEASE");
-    request.wait = wait_of(session);
+    request.wait = cp_wait(session);
     request.validate_only = session->options->dry_run;
     if (cp_call_api(session, "UnpublishApi", &request.base, &reply, err) < 0)
         return -1;
     printf("%s unpublished from %s%s\n", request.name, request.environment,
            session->options->dry_run ? " (dry run)" : "");
-    return print_rollout(((const Penstock__Admin__V1__UnpublishApiResponse *)reply)->rollout);
+    return cp_print_rollout(((const Penstock__Admin__V1__UnpublishApiResponse *)reply)->rollout);
 }
 
 int cp_command_history(struct cp_session *session, struct gw_error *err)
@@ -182,17 +189,37 @@ gw_str cp_release_of(struct cp_session *session, gw_str api, int64_t number)
                            GW_STR_ARG(environment), number);
 }
 
+int cp_effective_release(struct cp_session *session, gw_str api, const char *environment,
+                         gw_str *ret_name, struct gw_error *err)
+{
+    ProtobufCMessage *reply;
+    if (cp_get(session, cp_kind_find(GW_STR("api")), api, &reply, err) < 0)
+        return -1;
+    const Penstock__Admin__V1__Api *found = (const void *)reply;
+    for (size_t i = 0; i < found->n_publications; i++) {
+        gw_str parent, id;
+        cp_kind_split(gw_str_from(found->publications[i]->name), &parent, &id);
+        if (gw_str_eq(id, gw_str_from(environment + strlen("environments/")))) {
+            *ret_name = gw_str_from(found->publications[i]->release);
+            return 0;
+        }
+    }
+    return gw_fail(err, GW_FAILED_PRECONDITION, "%.*s is not published in %s", GW_STR_ARG(api),
+                   environment);
+}
+
 /* A whole release name, or an API with --to and --env. */
 static int release_name(struct cp_session *session, gw_str *ret_name, struct gw_error *err)
 {
     const struct cp_options *options = session->options;
     const struct cp_ctl_kind *kind = cp_kind_find(GW_STR("release"));
+    bool is_rollback = strcmp(options->command, "rollback") == 0;
     gw_str api;
-    if (options->to == 0) {
+    if (options->to == 0 || !is_rollback) {
         if (cp_kind_name(kind, gw_str_from(options->args[0]), &session->arena, ret_name, err) == 0)
             return 0;
-        (void)gw_fail(err, GW_INVALID_ARGUMENT, "rollback needs --to NUMBER, or a release: %s",
-                      kind->pattern);
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s needs %s, or a release: %s", options->command,
+                      is_rollback ? "--to NUMBER" : "--from ENVIRONMENT", kind->pattern);
         return cp_usage(err);
     }
     if (api_name(session, &api, err) < 0)
@@ -210,10 +237,47 @@ int cp_command_rollback(struct cp_session *session, struct gw_error *err)
     if (release_name(session, &name, err) < 0)
         return -1;
     request.release = (char *)(uintptr_t)name.ptr;
-    request.wait = wait_of(session);
+    request.wait = cp_wait(session);
     request.validate_only = session->options->dry_run;
     if (cp_call_api(session, "RollbackApi", &request.base, &reply, err) < 0)
         return -1;
     const Penstock__Admin__V1__RollbackApiResponse *answer = (const void *)reply;
     return print_release(session, answer->release, answer->rollout, "is effective");
+}
+
+/* A whole release name, or an API with --from. */
+static int promoted_release(struct cp_session *session, gw_str *ret_name, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    gw_str api;
+    if (!options->environment) {
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "promote needs --env, where to");
+        return cp_usage(err);
+    }
+    if (!options->from)
+        return release_name(session, ret_name, err);
+    if (api_name(session, &api, err) < 0)
+        return -1;
+    bool is_whole = gw_str_has_prefix(gw_str_from(options->from), GW_STR("environments/"));
+    gw_str from =
+        gw_arena_printf(&session->arena, "%s%s", is_whole ? "" : "environments/", options->from);
+    return cp_effective_release(session, api, from.ptr, ret_name, err);
+}
+
+int cp_command_promote(struct cp_session *session, struct gw_error *err)
+{
+    Penstock__Admin__V1__PromoteApiRequest request = PENSTOCK__ADMIN__V1__PROMOTE_API_REQUEST__INIT;
+    ProtobufCMessage *reply;
+    gw_str name;
+    if (promoted_release(session, &name, err) < 0)
+        return -1;
+    request.release = (char *)(uintptr_t)name.ptr;
+    request.environment = cp_environment_name(session, NULL);
+    request.description = (char *)(uintptr_t)(session->options->description);
+    request.wait = cp_wait(session);
+    request.validate_only = session->options->dry_run;
+    if (cp_call_api(session, "PromoteApi", &request.base, &reply, err) < 0)
+        return -1;
+    const Penstock__Admin__V1__PromoteApiResponse *answer = (const void *)reply;
+    return print_release(session, answer->release, answer->rollout, "published");
 }

@@ -34,6 +34,8 @@ static const struct flag flags[] = {
     {'e', "env", "ENVIRONMENT", NULL, "environment (default RELEASE; history: all)"},
     {'m', "description", "TEXT", NULL, "shown in the history"},
     {0, "etag", "ETAG", NULL, "only if the resource is still at this etag"},
+    {0, "from", "ENVIRONMENT", NULL, "environment to promote from"},
+    {0, "group", "GROUP", NULL, "all APIs of a group, to publish or unpublish"},
     {0, "path", "PATH", NULL, "path of a clone"},
     {0, "to", "NUMBER", NULL, "release to roll back to"},
     {'w', "wait", "[=TIME]", NULL, "until the agents have applied it (10s when no time is given)"},
@@ -174,7 +176,9 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
                  {"env", &o->environment},
                  {"description", &o->description},
                  {"etag", &o->etag},
-                 {"path", &o->path}};
+                 {"path", &o->path},
+                 {"from", &o->from},
+                 {"group", &o->group}};
     for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0)
             return set_text(texts[i].slot, value);

@@ -19,9 +19,10 @@ struct cp_options {
     unsigned file_count;
     const char *environment; /* --env; NULL: RELEASE, or all */
     const char *description, *etag;
-    const char *path; /* --path; NULL: not given */
-    int64_t to;       /* --to N; 0: not given */
-    gw_msec wait_ms;  /* --wait; 0: not given */
+    const char *path;         /* --path; NULL: not given */
+    const char *from, *group; /* --from ENVIRONMENT, --group; likewise */
+    int64_t to;               /* --to N; 0: not given */
+    gw_msec wait_ms;          /* --wait; 0: not given */
     bool dry_run;
     bool help, version;
     const char *command; /* NULL: none was given */

@@ -43,6 +43,8 @@ typedef Penstock__Admin__V1__HttpHeader cp_http_header;
 
 typedef Penstock__Admin__V1__Release cp_release;
 typedef Penstock__Admin__V1__Publication cp_publication;
+typedef Penstock__Admin__V1__ApiOutcome cp_api_outcome;
+typedef Penstock__Admin__V1__ApiFailure cp_api_failure;
 typedef Penstock__Admin__V1__FieldChange cp_field_change;
 typedef Penstock__Admin__V1__FrozenVariable cp_frozen_variable;
 typedef Penstock__Admin__V1__Rollout cp_rollout;

@@ -5,6 +5,7 @@
 #include "common/message.h"
 #include "controlplane/model/check_api.h"
 #include "controlplane/model/check_path.h"
+#include "controlplane/service/bulk.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/publish.h"
 #include "controlplane/service/resource.h"
@@ -149,7 +150,10 @@ static const struct cp_method methods[] = {
     {"CloneApi", CP_ROLE_OPERATOR, clone_api},
     {"PublishApi", CP_ROLE_OPERATOR, cp_publish_api},
     {"UnpublishApi", CP_ROLE_OPERATOR, cp_unpublish_api},
+    {"PublishApis", CP_ROLE_OPERATOR, cp_publish_apis},
+    {"UnpublishApis", CP_ROLE_OPERATOR, cp_unpublish_apis},
     {"RollbackApi", CP_ROLE_OPERATOR, cp_rollback_api},
+    {"PromoteApi", CP_ROLE_OPERATOR, cp_promote_api},
 };
 const struct cp_service cp_api_service = {&penstock__admin__v1__api_service__descriptor, methods,
                                           GW_ARRAY_LEN(methods)};

@@ -22,7 +22,7 @@ struct cp_services {
     struct cp_registry *registry; /* borrowed; NULL: nobody can wait for agents (tests) */
     const struct cp_seal *seal;   /* borrowed; NULL: there are no keys, secrets are refused */
     gw_msec ticket_key_rotation_ms;
-    unsigned releases_kept; /* of an API in an environment, the effective one included */
+    unsigned releases_kept; /* of an API in an environment, the effective one included; 0: all */
     unsigned channel_members_max;
     unsigned variables_max;          /* of a group in an environment */
     const char *debug_domain_suffix; /* of the groups' debugging domains; borrowed */

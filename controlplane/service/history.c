@@ -64,19 +64,33 @@ cp_release *cp_freeze_api(struct gw_arena *arena, const cp_api *draft, const cha
     return release;
 }
 
-int cp_thaw_release(struct gw_arena *arena, const cp_release *release, cp_api **ret_definition,
-                    struct gw_error *err)
+static int thaw(struct gw_arena *arena, const ProtobufCBinaryData *frozen, const char *release,
+                cp_api **ret_definition, struct gw_error *err)
 {
     ProtobufCMessage *message;
     struct gw_error why = GW_ERROR_NONE;
-    gw_str packed = gw_str_n((const char *)release->definition.data, release->definition.len);
+    gw_str packed = gw_str_n((const char *)frozen->data, frozen->len);
     if (gw_message_unpack(arena, CP_TYPE(api), packed, &message, &why) < 0)
-        return gw_fail(err, GW_INTERNAL, "the definition of %s cannot be read: %s", release->name,
+        return gw_fail(err, GW_INTERNAL, "the definition of %s cannot be read: %s", release,
                        why.message);
     *ret_definition = (cp_api *)message;
     if (!(*ret_definition)->frontend || !(*ret_definition)->frontend->path[0])
-        return gw_fail(err, GW_INTERNAL, "the definition of %s has no path", release->name);
+        return gw_fail(err, GW_INTERNAL, "the definition of %s has no path", release);
     return 0;
+}
+
+int cp_thaw_release(struct gw_arena *arena, const cp_release *release, cp_api **ret_definition,
+                    struct gw_error *err)
+{
+    return thaw(arena, &release->definition, release->name, ret_definition, err);
+}
+
+int cp_thaw_unresolved(struct gw_arena *arena, const cp_release *release, cp_api **ret_definition,
+                       struct gw_error *err)
+{
+    bool has_own = release->unresolved_definition.len > 0;
+    return thaw(arena, has_own ? &release->unresolved_definition : &release->definition,
+                release->name, ret_definition, err);
 }
 
 /* ---- what a backend uses */

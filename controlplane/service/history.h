@@ -28,6 +28,9 @@ cp_release *cp_freeze_api(struct gw_arena *arena, const cp_api *draft, const cha
 /* The definition again. INTERNAL: it cannot be read. */
 GW_MUST_CHECK int cp_thaw_release(struct gw_arena *arena, const cp_release *release,
                                   cp_api **ret_definition, struct gw_error *err);
+/* The same before variables were put in. */
+GW_MUST_CHECK int cp_thaw_unresolved(struct gw_arena *arena, const cp_release *release,
+                                     cp_api **ret_definition, struct gw_error *err);
 
 /* ---- what a draft or a release of that name uses: its channel and its certificate */
 

@@ -44,6 +44,22 @@ static void test_history_keeps_ten(void **state)
             "{\"name\": \"" API "/releases/RELEASE-2\"}");
 }
 
+static void test_all_can_be_kept(void **state)
+{
+    struct fixture *f = *state;
+    f->services.releases_kept = 0;
+    create(f, "a", "GET", "/a");
+    for (int i = 0; i < 25; i++)
+        publish(f, API);
+    assert_int_equal(count(history(f), "\"number\""), 25);
+    f->services.releases_kept = 3;
+    publish(f, API);
+    const char *answer = history(f);
+    assert_int_equal(count(answer, "\"number\""), 3);
+    ASSERT_HAS(answer, "RELEASE-26\"");
+    ASSERT_HAS(answer, "RELEASE-24\"");
+}
+
 /* Whatever was effective before, what is published now is, and stays in the history. */
 static void test_the_effective_release_stays(void **state)
 {
@@ -224,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STAGED(test_only_the_definition_is_frozen),
         STAGED(test_history_keeps_ten),
+        STAGED(test_all_can_be_kept),
         STAGED(test_the_effective_release_stays),
         STAGED(test_numbers_are_never_given_twice),
         STAGED(test_channels_stay_while_a_release_needs_them),

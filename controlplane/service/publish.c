@@ -17,11 +17,13 @@ typedef Penstock__Admin__V1__UnpublishApiRequest unpublish_request;
 typedef Penstock__Admin__V1__UnpublishApiResponse unpublish_reply;
 typedef Penstock__Admin__V1__RollbackApiRequest rollback_request;
 typedef Penstock__Admin__V1__RollbackApiResponse rollback_reply;
+typedef Penstock__Admin__V1__PromoteApiRequest promote_request;
+typedef Penstock__Admin__V1__PromoteApiResponse promote_reply;
 
 /* One change of what is effective, over all its tries. */
 struct job {
     const char *api, *environment, *publication; /* names */
-    const char *release;                         /* to roll back to */
+    const char *release;                         /* to roll back to, or to promote */
     const char *description, *etag;              /* of a publish */
     cp_release *result;                          /* that is effective now; NULL: none */
     int64_t release_revision;                    /* of a release that was there before; else 0 */
@@ -30,7 +32,7 @@ struct job {
 
 /* ---- the request */
 
-static int read_wait(const cp_duration *wait, gw_msec *ret_wait_ms, struct gw_error *err)
+int cp_read_wait(const cp_duration *wait, gw_msec *ret_wait_ms, struct gw_error *err)
 {
     *ret_wait_ms = 0;
     if (!wait)
@@ -53,6 +55,13 @@ static int find_place(const struct cp_call *call, struct job *job, const char *a
         return -1;
     job->publication = cp_publication_name(call->arena, job->api, job->environment);
     return 0;
+}
+
+int cp_check_description(const char *description, struct gw_error *err)
+{
+    if (strlen(description) <= DESCRIPTION_BYTES_MAX)
+        return 0;
+    return gw_fail_field(err, "description", "must be at most %d bytes", DESCRIPTION_BYTES_MAX);
 }
 
 /* ---- parts of the transaction */
@@ -117,7 +126,9 @@ static int trim_history(const struct cp_call *call, struct cp_change *change, co
                         struct gw_error *err)
 {
     struct cp_past *past;
-    size_t count, kept = GW_MAX(call->services->releases_kept, 1u) - 1;
+    size_t count, kept = call->services->releases_kept;
+    if (kept-- == 0)
+        return 0; /* all of them are kept */
     if (cp_history_list(call, job->api, job->environment, &past, &count, err) < 0)
         return -1;
     size_t dropped = count > kept ? GW_MIN(count - kept, (size_t)CP_RELEASES_DROPPED_MAX) : 0;
@@ -138,8 +149,8 @@ static void show_release(const struct cp_call *call, const struct job *job, int6
     job->result->effective = true;
 }
 
-static cp_rollout *wait_for_agents(const struct cp_call *call, const struct job *job,
-                                   int64_t revision, gw_msec wait_ms)
+cp_rollout *cp_wait_for_agents(const struct cp_call *call, gw_str route, int64_t revision,
+                               gw_msec wait_ms)
 {
     if (wait_ms == 0 || revision == 0 || !call->services->registry)
         return NULL;
@@ -148,24 +159,34 @@ static cp_rollout *wait_for_agents(const struct cp_call *call, const struct job 
         deadline_ms = GW_MIN(deadline_ms, call->deadline_ms - CP_WAIT_MARGIN_MS);
     cp_rollout *rollout = GW_ARENA_NEW(call->arena, cp_rollout);
     *rollout = (cp_rollout)CP_INIT(ROLLOUT);
-    cp_registry_wait(call->services->registry, call->arena, revision,
-                     cp_route_name(call->arena, job->api, job->environment), deadline_ms, rollout);
+    cp_registry_wait(call->services->registry, call->arena, revision, route, deadline_ms, rollout);
     return rollout;
+}
+
+static int write_job(const struct cp_call *call, struct job *job, cp_attempt *attempt,
+                     bool validate_only, int64_t *ret_revision, struct gw_error *err)
+{
+    struct cp_position at;
+    if (cp_write(call, validate_only, attempt, job, &at, err) < 0)
+        return -1;
+    if (job->result)
+        show_release(call, job, at.revision);
+    *ret_revision = at.revision;
+    return 0;
 }
 
 /* Writes, and waits as long as is asked for. validate_only: neither. */
 static int run(const struct cp_call *call, struct job *job, cp_attempt *attempt, bool validate_only,
                gw_msec wait_ms, cp_rollout **ret_rollout, struct gw_error *err)
 {
-    struct cp_position at;
+    int64_t revision;
     *ret_rollout = NULL;
-    if (cp_write(call, validate_only, attempt, job, &at, err) < 0)
+    if (write_job(call, job, attempt, validate_only, &revision, err) < 0)
         return -1;
-    if (job->result)
-        show_release(call, job, at.revision);
+    gw_str route = cp_route_name(call->arena, job->api, job->environment);
     if (!validate_only)
         *ret_rollout =
-            wait_for_agents(call, job, at.revision ? at.revision : job->since_revision, wait_ms);
+            cp_wait_for_agents(call, route, revision ? revision : job->since_revision, wait_ms);
     return 0;
 }
 
@@ -183,42 +204,69 @@ static int check_draft(const cp_api *draft, struct gw_error *err)
     return -1;
 }
 
-static void make_release(const struct cp_call *call, struct job *job, const struct cp_stored *draft,
+/* What is frozen: the draft, or what a release has frozen before. Without values of variables. */
+struct origin {
+    cp_api *definition;
+    const char *draft_etag;
+};
+
+static int read_origin(const struct cp_call *call, struct cp_change *change, const struct job *job,
+                       struct origin *ret, struct gw_error *err)
+{
+    struct cp_stored stored;
+    enum cp_kind_id kind = job->release ? CP_KIND_RELEASE : CP_KIND_API;
+    const char *name = job->release ? job->release : job->api;
+    if (cp_get(call, kind, name, &stored, err) < 0)
+        return -1;
+    cp_change_expect(change, cp_key_of(change->arena, kind, name), stored.mod_revision);
+    if (!job->release) {
+        ret->definition = (cp_api *)stored.message;
+        ret->draft_etag = cp_etag(call->arena, stored.mod_revision);
+        return cp_check_etag(job->etag, stored.mod_revision, name, err);
+    }
+    const cp_release *release = (const cp_release *)stored.message;
+    if (cp_thaw_unresolved(call->arena, release, &ret->definition, err) < 0)
+        return -1;
+    ret->definition->name = gw_arena_strdup(call->arena, job->api); /* for checks */
+    ret->draft_etag = release->draft_etag;
+    return 0;
+}
+
+static void make_release(const struct cp_call *call, struct job *job, const struct origin *origin,
                          const struct cp_resolved *resolved, int64_t number)
 {
     struct gw_arena *arena = call->arena;
-    const char *etag = cp_etag(arena, draft->mod_revision);
-    job->result = cp_freeze_api(arena, resolved->definition, etag);
+    job->result = cp_freeze_api(arena, resolved->definition, origin->draft_etag);
     job->result->n_variables = resolved->count;
     job->result->variables = resolved->variables;
     if (resolved->count > 0)
         job->result->unresolved_definition =
-            cp_freeze_api(arena, (const cp_api *)draft->message, etag)->definition;
+            cp_freeze_api(arena, origin->definition, origin->draft_etag)->definition;
     job->result->name = cp_release_name(arena, job->api, job->environment, number);
     job->result->number = number;
     job->result->environment = gw_arena_strdup(arena, job->environment);
     job->result->description = gw_arena_strdup(arena, job->description);
     job->result->author = gw_arena_strdup(arena, call->principal->name);
     job->result->create_time = cp_now(arena);
+    if (job->release)
+        job->result->promoted_from = gw_arena_strdup(arena, job->release);
 }
 
 static int attempt_publish(const struct cp_call *call, struct cp_change *change, void *arg,
                            struct gw_error *err)
 {
     struct job *job = arg;
-    struct cp_stored draft, environment, before;
+    struct origin origin;
+    struct cp_stored environment, before;
     struct cp_resolved resolved;
-    if (cp_get(call, CP_KIND_API, job->api, &draft, err) < 0 ||
-        cp_check_etag(job->etag, draft.mod_revision, job->api, err) < 0 ||
+    if (read_origin(call, change, job, &origin, err) < 0 ||
         cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
-        check_draft((const cp_api *)draft.message, err) < 0 ||
-        cp_resolve_api(call, change, (const cp_api *)draft.message, job->environment, &resolved,
-                       err) < 0 ||
+        check_draft(origin.definition, err) < 0 ||
+        cp_resolve_api(call, change, origin.definition, job->environment, &resolved, err) < 0 ||
         read_publication(call, job, change, &before, err) < 0)
         return -1;
-    cp_change_expect(change, cp_key_of(change->arena, CP_KIND_API, job->api), draft.mod_revision);
     cp_publication *publication = (cp_publication *)before.message;
-    make_release(call, job, &draft, &resolved, ++publication->last_number);
+    make_release(call, job, &origin, &resolved, ++publication->last_number);
     if (trim_history(call, change, job, err) < 0 ||
         make_effective(call, change, job, publication, err) < 0)
         return -1;
@@ -235,10 +283,9 @@ int cp_publish_api(const struct cp_call *call, const ProtobufCMessage *request,
     struct job job = {.description = asked->description, .etag = asked->etag};
     gw_msec wait_ms;
     if (find_place(call, &job, asked->name, asked->environment, err) < 0 ||
-        read_wait(asked->wait, &wait_ms, err) < 0)
+        cp_read_wait(asked->wait, &wait_ms, err) < 0 ||
+        cp_check_description(asked->description, err) < 0)
         return -1;
-    if (strlen(asked->description) > DESCRIPTION_BYTES_MAX)
-        return gw_fail_field(err, "description", "must be at most %d bytes", DESCRIPTION_BYTES_MAX);
     publish_reply *reply =
         (publish_reply *)gw_message_new(call->arena, CP_TYPE(publish_api_response));
     if (run(call, &job, attempt_publish, asked->validate_only, wait_ms, &reply->rollout, err) < 0)
@@ -260,9 +307,11 @@ static int attempt_unpublish(const struct cp_call *call, struct cp_change *chang
         read_publication(call, job, change, &before, err) < 0)
         return -1;
     cp_publication *publication = (cp_publication *)before.message;
-    if (!*publication->release)
-        return gw_fail(err, GW_FAILED_PRECONDITION, "%s is not published in %s", job->api,
-                       job->environment);
+    if (!*publication->release) {
+        (void)gw_fail(err, GW_FAILED_PRECONDITION, "%s is not published in %s", job->api,
+                      job->environment);
+        return gw_error_reason(err, CP_NOT_PUBLISHED);
+    }
     if (cp_release_route(call, change, publication->release, err) < 0)
         return -1;
     cp_change_unrefer(change, CP_KIND_PUBLICATION, publication->name, CP_KIND_ENVIRONMENT,
@@ -280,12 +329,65 @@ int cp_unpublish_api(const struct cp_call *call, const ProtobufCMessage *request
     struct job job = {.api = NULL};
     gw_msec wait_ms;
     if (find_place(call, &job, asked->name, asked->environment, err) < 0 ||
-        read_wait(asked->wait, &wait_ms, err) < 0)
+        cp_read_wait(asked->wait, &wait_ms, err) < 0)
         return -1;
     unpublish_reply *reply =
         (unpublish_reply *)gw_message_new(call->arena, CP_TYPE(unpublish_api_response));
     if (run(call, &job, attempt_unpublish, asked->validate_only, wait_ms, &reply->rollout, err) < 0)
         return -1;
+    *ret_reply = &reply->base;
+    return 0;
+}
+
+int cp_publish_one(const struct cp_call *call, const struct cp_publish *what,
+                   cp_release **ret_release, int64_t *ret_revision, struct gw_error *err)
+{
+    struct job job = {.description = what->description, .etag = ""};
+    *ret_release = NULL;
+    if (find_place(call, &job, what->api, what->environment, err) < 0 ||
+        write_job(call, &job, what->offline ? attempt_unpublish : attempt_publish,
+                  what->validate_only, ret_revision, err) < 0)
+        return -1;
+    *ret_release = job.result;
+    return 0;
+}
+
+/* ---- promote */
+
+static int check_target(const promote_request *asked, const char *from, struct gw_error *err)
+{
+    if (!*asked->environment)
+        return gw_fail_field(err, "environment", "required: where it is promoted to");
+    if (strcmp(asked->environment, from) == 0)
+        return gw_fail_field(err, "environment",
+                             "must be another one than the release's: to make it effective "
+                             "again there, roll back to it");
+    return 0;
+}
+
+int cp_promote_api(const struct cp_call *call, const ProtobufCMessage *request,
+                   ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    const promote_request *asked = (const promote_request *)request;
+    struct job job = {.release = asked->release, .description = asked->description, .etag = ""};
+    gw_msec wait_ms;
+    char *api, *from;
+    if (cp_name_check(CP_KIND_RELEASE, asked->release, "release", err) < 0)
+        return -1;
+    cp_release_split(call->arena, asked->release, &api, &from);
+    if (check_target(asked, from, err) < 0 ||
+        find_place(call, &job, api, asked->environment, err) < 0 ||
+        cp_read_wait(asked->wait, &wait_ms, err) < 0 ||
+        cp_check_description(asked->description, err) < 0)
+        return -1;
+    if (!*asked->description)
+        job.description =
+            gw_arena_printf(call->arena, "promoted from %s", cp_name_last(asked->release)).ptr;
+    promote_reply *reply =
+        (promote_reply *)gw_message_new(call->arena, CP_TYPE(promote_api_response));
+    if (run(call, &job, attempt_publish, asked->validate_only, wait_ms, &reply->rollout, err) < 0)
+        return -1;
+    reply->release = job.result;
     *ret_reply = &reply->base;
     return 0;
 }
@@ -320,7 +422,7 @@ int cp_rollback_api(const struct cp_call *call, const ProtobufCMessage *request,
     gw_msec wait_ms;
     char *api, *environment;
     if (cp_name_check(CP_KIND_RELEASE, asked->release, "release", err) < 0 ||
-        read_wait(asked->wait, &wait_ms, err) < 0)
+        cp_read_wait(asked->wait, &wait_ms, err) < 0)
         return -1;
     cp_release_split(call->arena, asked->release, &api, &environment);
     if (find_place(call, &job, api, environment, err) < 0)

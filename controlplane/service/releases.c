@@ -158,18 +158,20 @@ static gw_str api_of(const char *side)
     return cp_name_is(CP_KIND_API, side) ? gw_str_from(side) : cp_name_parent(gw_str_from(side));
 }
 
-/* What a release can hold of an API, also of what cannot be published yet. */
-static int read_side(const struct cp_call *call, const char *name, cp_api **ret_definition,
-                     struct gw_error *err)
+/* What a release can hold of an API, also of what cannot be published yet. A draft knows no
+ * values of variables. */
+static int read_side(const struct cp_call *call, const char *name, bool with_variables,
+                     cp_api **ret_definition, struct gw_error *err)
 {
     static const char *const not_versioned[] = {"name", "labels", "publications", NULL};
     struct cp_stored stored;
     bool is_draft = cp_name_is(CP_KIND_API, name);
     if (cp_get(call, is_draft ? CP_KIND_API : CP_KIND_RELEASE, name, &stored, err) < 0)
         return -1;
+    const cp_release *release = (const cp_release *)stored.message;
     if (!is_draft)
-        return cp_thaw_release(call->arena, (const cp_release *)stored.message, ret_definition,
-                               err);
+        return (with_variables ? cp_thaw_release : cp_thaw_unresolved)(call->arena, release,
+                                                                       ret_definition, err);
     cp_clear_output_only(stored.message, not_versioned);
     *ret_definition = (cp_api *)stored.message;
     return 0;
@@ -199,8 +201,10 @@ static int diff_releases(const struct cp_call *call, const ProtobufCMessage *req
         return -1;
     if (!gw_str_eq(api_of(asked->source), api_of(asked->target)))
         return gw_fail_field(err, "target", "must be of the same API as source");
-    if (read_side(call, asked->source, &source, err) < 0 ||
-        read_side(call, asked->target, &target, err) < 0)
+    bool are_releases =
+        cp_name_is(CP_KIND_RELEASE, asked->source) && cp_name_is(CP_KIND_RELEASE, asked->target);
+    if (read_side(call, asked->source, are_releases, &source, err) < 0 ||
+        read_side(call, asked->target, are_releases, &target, err) < 0)
         return -1;
     struct cp_difference *differences;
     size_t count = cp_diff(call->arena, &source->base, &target->base, &differences);
