@@ -388,7 +388,6 @@ static void take_ticket_keys(struct agent *agent)
     if (dp_ticket_chain_take(&agent->ticket_keys, given, agent->loop.now_ms) < 0)
         dp_ticket_chain_make(&agent->ticket_keys, agent->loop.now_ms);
     explicit_bzero(successor->keys, sizeof(successor->keys));
-    dp_timer_init(&agent->key_timer, on_key_timer);
     on_key_timer(&agent->key_timer);
 }
 
@@ -525,6 +524,7 @@ static int begin(struct agent *agent, struct gw_error *err)
 static int run(struct agent *agent)
 {
     struct gw_error err = GW_ERROR_NONE;
+    dp_timer_init(&agent->key_timer, on_key_timer); /* a start that fails stops it, too */
     watch_signals(agent);
     raise_descriptor_limit(&agent->settings);
     dp_upgrade_init(&agent->upgrade, &agent->loop, &upgrade_events, agent);
