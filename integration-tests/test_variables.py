@@ -83,6 +83,21 @@ def test_an_edit_waits_for_a_publish_and_is_listed_until_then(shop, other):
     assert len(other.requests) == 1 and "staleVariables" not in publication(shop)
 
 
+def test_stale_releases_are_listed_until_they_are_published_again(shop, other):
+    shop.publish("shop/a")
+    shop.publish("shop/a", "TEST")
+    assert shop.controlplane.list("stale", "shop") == []
+    variable(shop, "RELEASE.host", other.address)
+    shop.controlplane.ctl("delete", "variable", "shop/TEST.Path")
+    stale = {release["environment"]: release["variables"] for release in shop.controlplane.list("stale")}
+    assert stale == {
+        "environments/RELEASE": [{"name": "groups/shop/variables/RELEASE.host", "frozenValue": shop.backend.address,
+                                  "currentValue": other.address}],
+        "environments/TEST": [{"name": "groups/shop/variables/TEST.Path", "frozenValue": "/Stage/test"}]}
+    shop.publish("shop/a")
+    assert shop.controlplane.ctl("get", "stale", "shop", "-o", "name").stdout == "groups/shop/apis/a/releases/TEST-1\n"
+
+
 def test_a_rollback_brings_back_the_values_of_then(shop, other):
     shop.publish("shop/a")
     variable(shop, "RELEASE.host", other.address)

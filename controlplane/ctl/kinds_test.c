@@ -75,7 +75,8 @@ static void every_row_fits_its_protos(void **state)
     (void)state;
     for (unsigned i = 0; i < cp_ctl_kind_count; i++) {
         const struct cp_ctl_kind *kind = &cp_ctl_kinds[i];
-        assert_non_null(cp_kind_method(kind, "Get"));
+        bool is_report = strcmp(kind->word, "StaleRelease") == 0; /* only listed */
+        assert_int_equal(cp_kind_method(kind, "Get") == NULL, is_report);
         assert_non_null(cp_kind_method(kind, "List"));
         assert_non_null(protobuf_c_message_descriptor_get_field_by_name(kind->message, "name"));
         for (unsigned j = 0; j < CP_COLUMNS_MAX && kind->columns[j].field; j++) {

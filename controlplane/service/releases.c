@@ -6,6 +6,7 @@
 #include "controlplane/service/history.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
+#include "controlplane/service/variables.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -217,6 +218,7 @@ static int diff_releases(const struct cp_call *call, const ProtobufCMessage *req
 static const struct cp_method methods[] = {
     {"GetRelease", CP_ROLE_VIEWER, get_release},
     {"ListReleases", CP_ROLE_VIEWER, list_releases},
+    {"ListStaleReleases", CP_ROLE_VIEWER, cp_list_stale_releases},
     {"DiffReleases", CP_ROLE_VIEWER, diff_releases},
 };
 const struct cp_service cp_release_service = {&penstock__admin__v1__release_service__descriptor,

@@ -150,6 +150,27 @@ static void test_a_rollback_brings_the_values_of_then(void **state)
     ASSERT_HAS(agents_see(API "@RELEASE"), "b.net");
 }
 
+static const char *diff(struct fixture *f, const char *source, const char *target)
+{
+    return ok(f, &cp_release_service, "DiffReleases",
+              format("{\"source\": \"%s\", \"target\": \"%s\"}", source, target));
+}
+
+/* A draft has no values: what it says is compared with what was written then. */
+static void test_differences_of_drafts_are_not_those_of_values(void **state)
+{
+    struct fixture *f = *state;
+    create_variable(f, "RELEASE.host", "a.net");
+    create_api(f, "a", "#host#", "/");
+    publish(f, API);
+    assert_string_equal(diff(f, API "/releases/RELEASE-1", API), "{}");
+    set_value(f, HOST, "b.net");
+    publish(f, API);
+    const char *answer = diff(f, API "/releases/RELEASE-1", API "/releases/RELEASE-2");
+    ASSERT_HAS(answer, "a.net");
+    ASSERT_HAS(answer, "b.net");
+}
+
 /* ---- what becomes stale */
 
 static void test_an_edit_makes_stale_and_a_publish_fresh(void **state)
@@ -210,6 +231,76 @@ static void test_a_deleted_variable_makes_stale(void **state)
                    "staleApis");
 }
 
+static const char *list_stale(struct fixture *f, const char *more)
+{
+    return ok(f, &cp_release_service, "ListStaleReleases",
+              format("{\"parent\": \"groups/-\"%s}", more));
+}
+
+static void test_stale_releases_are_listed(void **state)
+{
+    struct fixture *f = *state;
+    create_environment(f, "TEST");
+    create_variable(f, "RELEASE.host", "a.net");
+    create_variable(f, "TEST.host", "b.net");
+    create_api(f, "a", "#host#", "/");
+    create_api(f, "b", "#host#", "/");
+    create(f, "c", "GET", "/c");
+    publish(f, API);
+    publish_into(f, "TEST");
+    publish(f, "groups/DEFAULT/apis/b");
+    publish(f, "groups/DEFAULT/apis/c");
+    assert_string_equal(list_stale(f, ""), "{}");
+    set_value(f, HOST, "c.net");
+    delete_variable(f, "groups/DEFAULT/variables/TEST.host");
+    const char *answer = list_stale(f, "");
+    assert_int_equal(count(answer, "\"api\""), 3);
+    ASSERT_HAS(answer, "{\"name\":\"" API "/releases/RELEASE-1\",\"api\":\"" API "\","
+                       "\"environment\":\"environments/RELEASE\",\"variables\":[{\"name\":\"" HOST
+                       "\",\"frozenValue\":\"a.net\",\"currentValue\":\"c.net\"}]}");
+    ASSERT_HAS(answer, "TEST.host\",\"frozenValue\":\"b.net\"}"); /* it is gone */
+    answer = list_stale(f, ", \"environment\": \"environments/TEST\"");
+    assert_int_equal(count(answer, "\"api\""), 1);
+    ASSERT_HAS(answer, API "/releases/TEST-1");
+    publish(f, API);
+    answer = list_stale(f, ", \"environment\": \"environments/RELEASE\"");
+    assert_int_equal(count(answer, "\"api\""), 1);
+    ASSERT_HAS(answer, "groups/DEFAULT/apis/b\"");
+}
+
+static void test_stale_releases_come_in_pages(void **state)
+{
+    struct fixture *f = *state;
+    char token[256] = "";
+    unsigned seen = 0, pages = 0;
+    create_variable(f, "RELEASE.host", "a.net");
+    for (int i = 0; i < 5; i++) {
+        create_api(f, format("a%d", i), "#host#", "/");
+        publish(f, format("groups/DEFAULT/apis/a%d", i));
+    }
+    set_value(f, HOST, "b.net");
+    do {
+        const char *answer =
+            list_stale(f, format(", \"pageSize\": 2, \"pageToken\": \"%s\"", token));
+        seen += count(answer, "\"api\"");
+        const char *at = strstr(answer, "nextPageToken\":\"");
+        if (!at || sscanf(at, "nextPageToken\":\"%255[^\"]", token) != 1)
+            token[0] = '\0';
+        pages++;
+    } while (*token);
+    assert_int_equal(seen, 5);
+    assert_int_equal(pages, 3);
+    static const char *const bad[] = {"{\"parent\": \"\"}",
+                                      "{\"parent\": \"groups/-\", \"pageSize\": -1}",
+                                      "{\"parent\": \"groups/-\", \"pageToken\": \"1.x\"}",
+                                      "{\"parent\": \"groups/-\", \"environment\": \"RELEASE\"}"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(bad); i++)
+        refused(f, GW_INVALID_ARGUMENT, &cp_release_service, "ListStaleReleases", bad[i]);
+    refused(f, GW_NOT_FOUND, &cp_release_service, "ListStaleReleases",
+            "{\"parent\": \"groups/none\"}");
+    survives_the_store(f, &cp_release_service, "ListStaleReleases", "{\"parent\": \"groups/-\"}");
+}
+
 /* ---- races, and a store that fails */
 
 static void edit_host(struct fixture *other)
@@ -264,9 +355,12 @@ int main(void)
         STAGED(test_what_becomes_too_long_is_refused),
         STAGED(test_drafts_are_checked_when_they_are_written),
         STAGED(test_a_rollback_brings_the_values_of_then),
+        STAGED(test_differences_of_drafts_are_not_those_of_values),
         STAGED(test_an_edit_makes_stale_and_a_publish_fresh),
         STAGED(test_only_the_environment_of_the_edit_is_stale),
         STAGED(test_a_deleted_variable_makes_stale),
+        STAGED(test_stale_releases_are_listed),
+        STAGED(test_stale_releases_come_in_pages),
         STAGED(test_a_publish_takes_no_value_that_has_just_changed),
         STAGED(test_the_store_fails),
     };

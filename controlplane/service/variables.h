@@ -43,6 +43,8 @@ void cp_values_done(struct cp_values *values);
 /* NULL: there is no such variable. */
 GW_MUST_CHECK int cp_values_get(struct cp_values *values, const char *variable,
                                 const char **ret_value, struct gw_error *err);
+/* ReleaseService.ListStaleReleases. */
+cp_handler cp_list_stale_releases;
 /* Sets publication->stale_variables. */
 GW_MUST_CHECK int cp_show_stale(struct cp_values *values, cp_publication *publication,
                                 struct gw_error *err);
