@@ -139,6 +139,24 @@ def test_promote_says_what_is_wrong(plane, admin):
     assert len(plane.list("release", "g/a")) == 1
 
 
+# ---- tags
+
+
+def test_apis_by_tags(plane, admin):
+    draft(plane, "a", tags=["shop", "v1"])
+    draft(plane, "b", tags=["shop"])
+    draft(plane, "c")
+    assert plane.ctl("get", "apis", "g", "--tag", "shop", "-o", "name").stdout.split() == [
+        "groups/g/apis/a", "groups/g/apis/b"]
+    assert plane.ctl("get", "apis", "--tag", "shop", "--tag", "v1", "-o", "name").stdout == "groups/g/apis/a\n"
+    assert plane.ctl("publish", "--group", "g", "--tag", "v1").stdout == "groups/g/apis/a/releases/RELEASE-1 published\n"
+    assert plane.ctl("get", "groups", "--tag", "v1", check=False).returncode == 2
+    refused = admin.refused("ListApis", parent="groups/g", tags=["1"])
+    assert list(refused.fields) == ["tags[0]"]
+    refused = admin.refused("ListApis", parent="groups/g", tags=[f"t{number}" for number in range(11)])
+    assert refused.fields == {"tags": "must be at most 10"}
+
+
 # ---- many at once
 
 

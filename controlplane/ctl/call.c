@@ -111,6 +111,23 @@ static char *environment_of(struct cp_session *session, const char *typed)
     return (char *)(uintptr_t)gw_arena_printf(&session->arena, "%s%s", collection, typed).ptr;
 }
 
+static int set_tags(struct cp_session *session, const struct cp_ctl_kind *kind,
+                    ProtobufCMessage *request, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(request->descriptor, "tags");
+    if (options->tag_count == 0)
+        return 0;
+    if (!field) {
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "the kind %s has no tags", kind->command);
+        return cp_usage(err);
+    }
+    *(size_t *)gw_message_quantifier(request, field) = options->tag_count;
+    *(char *const **)gw_message_at(request, field) = options->tags;
+    return 0;
+}
+
 int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str parent,
             const char *environment, cp_list_fn *fn, void *arg, struct gw_error *err)
 {
@@ -122,6 +139,8 @@ int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str p
         gw_message_set_text(request, "parent", text_of(session, parent));
     if (environment && has_field(request, "environment"))
         gw_message_set_text(request, "environment", environment_of(session, environment));
+    if (set_tags(session, kind, request, err) < 0)
+        return -1;
     const ProtobufCFieldDescriptor *size =
         protobuf_c_message_descriptor_get_field_by_name(method->input, "page_size");
     *(int32_t *)(void *)((char *)request + size->offset) = PAGE_SIZE;

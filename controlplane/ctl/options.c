@@ -35,6 +35,7 @@ static const struct flag flags[] = {
     {'m', "description", "TEXT", NULL, "shown in the history"},
     {0, "etag", "ETAG", NULL, "only if the resource is still at this etag"},
     {0, "from", "ENVIRONMENT", NULL, "environment to promote from"},
+    {0, "tag", "TAG", NULL, "get apis, --group: only APIs that have it; may be repeated"},
     {0, "group", "GROUP", NULL, "all APIs of a group, to publish or unpublish"},
     {0, "path", "PATH", NULL, "path of a clone"},
     {0, "to", "NUMBER", NULL, "release to roll back to"},
@@ -153,6 +154,14 @@ static int add_file(struct cp_options *options, const char *path, struct gw_erro
     return 0;
 }
 
+static int add_tag(struct cp_options *options, const char *tag, struct gw_error *err)
+{
+    if (options->tag_count == CP_CTL_TAGS_MAX)
+        return gw_fail_field(err, "--tag", "more than %d", CP_CTL_TAGS_MAX);
+    options->tags[options->tag_count++] = (char *)(uintptr_t)tag;
+    return 0;
+}
+
 static int set_to(struct cp_options *options, const char *value, struct gw_error *err)
 {
     uint64_t number;
@@ -190,6 +199,8 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
         return set_duration(&o->timeout_ms, "--timeout", value, err);
     if (strcmp(name, "file") == 0)
         return add_file(o, value, err);
+    if (strcmp(name, "tag") == 0)
+        return add_tag(o, value, err);
     if (strcmp(name, "to") == 0)
         return set_to(o, value, err);
     if (strcmp(name, "wait") == 0) {

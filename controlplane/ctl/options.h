@@ -9,6 +9,7 @@
 enum cp_output { CP_OUTPUT_TABLE, CP_OUTPUT_JSON, CP_OUTPUT_YAML, CP_OUTPUT_NAME };
 
 #define CP_CTL_FILES_MAX 64
+#define CP_CTL_TAGS_MAX 10 /* as many as an API can have */
 
 struct cp_options {
     const char *server, *ca_file, *cert_file, *key_file, *server_name;
@@ -17,6 +18,8 @@ struct cp_options {
     gw_msec timeout_ms;
     const char *files[CP_CTL_FILES_MAX]; /* -f */
     unsigned file_count;
+    char *tags[CP_CTL_TAGS_MAX]; /* --tag; borrowed from argv */
+    unsigned tag_count;
     const char *environment; /* --env; NULL: RELEASE, or all */
     const char *description, *etag;
     const char *path;         /* --path; NULL: not given */

@@ -89,15 +89,15 @@ static void check_display_name(const cp_api *api, struct gw_error *err)
                             DISPLAY_NAME_MIN, DISPLAY_NAME_MAX);
 }
 
-static void check_tags(const cp_api *api, struct gw_error *err)
+void cp_check_tags(char *const *tags, size_t count, struct gw_error *err)
 {
-    if (api->n_tags > CP_API_TAGS_MAX) {
+    if (count > CP_API_TAGS_MAX) {
         (void)gw_fail_field(err, "tags", "must be at most %d", CP_API_TAGS_MAX);
         return;
     }
-    for (size_t i = 0; i < api->n_tags; i++) {
+    for (size_t i = 0; i < count; i++) {
         char field[32];
-        gw_str tag = gw_str_from(api->tags[i]);
+        gw_str tag = gw_str_from(tags[i]);
         (void)snprintf(field, sizeof(field), "tags[%zu]", i);
         if (tag.len == 0 || tag.len > TAG_MAX || !is_word(tag, true, "*-#%.:_"))
             (void)gw_fail_field(err, field,
@@ -281,7 +281,7 @@ int cp_check_api(const cp_api *api, struct gw_error *err)
     check_grpc(api, err);
     check_authentication(api->authentication, err);
     check_parameters(api, err);
-    check_tags(api, err);
+    cp_check_tags(api->tags, api->n_tags, err);
     cp_check_bytes(api->version, CP_API_VERSION_MAX, "version", err);
     if (api->cors)
         cp_refuse_for_now(err, "cors");

@@ -47,14 +47,37 @@ static const char *const output_only[] = {"publications", NULL};
     .list_reply = CP_TYPE(list_apis_response), .exists_apig = "APIG.3202",                         \
     .output_only = output_only, .check = check, .fill = fill, .prepare = prepare
 static const struct cp_resource_rules rules = {RULES, .present = present};
+
+static bool has_tag(const cp_api *api, const char *tag)
+{
+    for (size_t i = 0; i < api->n_tags; i++)
+        if (strcmp(api->tags[i], tag) == 0)
+            return true;
+    return false;
+}
+
+static bool has_tags(const ProtobufCMessage *request, const ProtobufCMessage *message)
+{
+    const Penstock__Admin__V1__ListApisRequest *asked = (const void *)request;
+    for (size_t i = 0; i < asked->n_tags; i++)
+        if (!has_tag((const cp_api *)message, asked->tags[i]))
+            return false;
+    return true;
+}
+
 /* A list reads the publications of all its APIs at once. */
 static const struct cp_resource_rules list_rules = {RULES};
+static const struct cp_resource_rules tagged_rules = {RULES, .matches = has_tags};
 
 static int list_apis(const struct cp_call *call, const ProtobufCMessage *request,
                      ProtobufCMessage **ret_reply, struct gw_error *err)
 {
-    const char *parent = ((const Penstock__Admin__V1__ListApisRequest *)request)->parent;
-    if (cp_resource_list(call, &list_rules, request, ret_reply, err) < 0)
+    const Penstock__Admin__V1__ListApisRequest *asked = (const void *)request;
+    const char *parent = asked->parent;
+    cp_check_tags(asked->tags, asked->n_tags, err);
+    if (err->violation_count > 0 ||
+        cp_resource_list(call, asked->n_tags > 0 ? &tagged_rules : &list_rules, request, ret_reply,
+                         err) < 0)
         return -1;
     Penstock__Admin__V1__ListApisResponse *reply =
         (Penstock__Admin__V1__ListApisResponse *)*ret_reply;

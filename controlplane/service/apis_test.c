@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cloning: what comes along, what does not, and what is refused. */
+/* Cloning: what comes along, what does not, and what is refused. Lists by tags. */
 #include "controlplane/service/apis.h"
+
+#include "controlplane/service/resource.h"
 
 #include "controlplane/service/test_apis.h"
 
@@ -139,13 +141,101 @@ static void test_a_trial_and_a_store_that_fails(void **state)
                        "{\"name\": \"" API "\", \"apiId\": \"b\", \"path\": \"/b/{x}\"}");
 }
 
+/* ---- lists by tags */
+
+static const char *tagged(struct fixture *f, const char *tags, const char *more)
+{
+    return ok(f, &cp_api_service, "ListApis",
+              format("{\"parent\": \"groups/DEFAULT\", \"tags\": [%s]%s}", tags, more));
+}
+
+static void tag(struct fixture *f, const char *id, const char *tags)
+{
+    create(f, id, "GET", format("/%s", id));
+    ok(f, &cp_api_service, "UpdateApi",
+       format("{\"api\": {\"name\": \"groups/DEFAULT/apis/%s\", \"tags\": [%s]}}", id, tags));
+}
+
+static void test_lists_by_tags(void **state)
+{
+    struct fixture *f = *state;
+    tag(f, "a", "\"x\", \"y\"");
+    tag(f, "b", "\"x\"");
+    create(f, "c", "GET", "/c");
+    tag(f, "d", "\"y\", \"x\"");
+    publish(f, API);
+    const char *answer = tagged(f, "\"x\"", "");
+    assert_int_equal(count(answer, "\"frontend\""), 3);
+    ASSERT_HAS(answer, "\"release\":\"" API "/releases/RELEASE-1\"");
+    answer = tagged(f, "\"x\", \"y\"", "");
+    assert_int_equal(count(answer, "\"frontend\""), 2);
+    ASSERT_HAS_NOT(answer, "apis/b\"");
+    ASSERT_HAS_NOT(answer, "nextPageToken");
+    assert_string_equal(tagged(f, "\"X\"", ""), "{}");
+    assert_int_equal(count(tagged(f, "", ""), "\"frontend\""), 4);
+}
+
+static void test_lists_by_tags_come_in_pages(void **state)
+{
+    struct fixture *f = *state;
+    char token[512];
+    tag(f, "a", "\"x\"");
+    create(f, "b", "GET", "/b");
+    tag(f, "c", "\"x\"");
+    const char *answer = tagged(f, "\"x\"", ", \"pageSize\": 1");
+    ASSERT_HAS(answer, "apis/a\"");
+    assert_int_equal(
+        sscanf(strstr(answer, "\"nextPageToken\":\""), "\"nextPageToken\":\"%500[0-9a-f]", token),
+        1);
+    answer = tagged(f, "\"x\"", format(", \"pageSize\": 1, \"pageToken\": \"%s\"", token));
+    ASSERT_HAS(answer, "apis/c\"");
+    ASSERT_HAS_NOT(answer, "nextPageToken");
+    refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "ListApis",
+            format("{\"parent\": \"groups/DEFAULT\", \"tags\": [\"y\"], \"pageToken\": \"%s\"}",
+                   token));
+    assert_true(violates(f, "page_token"));
+}
+
+/* More than the reads of one page: an empty page, and its token goes on. */
+static void test_what_is_rare_is_found(void **state)
+{
+    struct fixture *f = *state;
+    char token[512], name[64];
+    for (unsigned i = 0; i < CP_PAGE_READS_MAX * CP_PAGE_SIZE_MAX; i++) {
+        cp_api api = CP_INIT(API);
+        (void)snprintf(name, sizeof name, "groups/DEFAULT/apis/n%05u", i);
+        api.name = name;
+        store_message(CP_KIND_API, &api.base);
+        gw_arena_reset(&backstage.arena);
+    }
+    tag(f, "z", "\"rare\"");
+    const char *answer = tagged(f, "\"rare\"", "");
+    assert_int_equal(sscanf(answer, "{\"nextPageToken\":\"%500[0-9a-f]", token), 1);
+    ASSERT_HAS(tagged(f, "\"rare\"", format(", \"pageToken\": \"%s\"", token)), "apis/z\"");
+}
+
+static void test_tags_that_no_api_can_have(void **state)
+{
+    struct fixture *f = *state;
+    refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "ListApis",
+            "{\"parent\": \"groups/DEFAULT\", \"tags\": [\"x\", \"1x\"]}");
+    assert_true(violates(f, "tags[1]"));
+    refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "ListApis",
+            "{\"parent\": \"groups/DEFAULT\", \"tags\": [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\","
+            " \"g\", \"h\", \"i\", \"j\", \"k\"]}");
+    assert_true(violates(f, "tags"));
+    ASSERT_HAS(f->err.message, "must be at most 10");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STAGED(test_a_clone_is_a_draft_like_the_other), STAGED(test_into_another_group),
         STAGED(test_channels_hold_their_clones),        STAGED(test_grpc_goes_by_the_path),
         STAGED(test_the_path_in_the_same_group),        STAGED(test_names),
-        STAGED(test_a_trial_and_a_store_that_fails),
+        STAGED(test_a_trial_and_a_store_that_fails),    STAGED(test_lists_by_tags),
+        STAGED(test_lists_by_tags_come_in_pages),       STAGED(test_what_is_rare_is_found),
+        STAGED(test_tags_that_no_api_can_have),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ int cp_resource_get(const struct cp_call *call, const struct cp_resource_rules *
 
 /* Where a list goes on: opaque to callers, checked when it comes back. */
 struct page_token {
-    unsigned long long prefix_hash; /* of the list that it belongs to */
+    unsigned long long list_hash; /* of the list that it belongs to */
     long long revision;
     gw_str after_key;
 };
@@ -74,7 +74,7 @@ static char *write_token(struct gw_arena *arena, const struct page_token *token)
 {
     static const char digits[] = "0123456789abcdef";
     gw_str plain =
-        gw_arena_printf(arena, "%llx.%llx.%.*s", token->prefix_hash,
+        gw_arena_printf(arena, "%llx.%llx.%.*s", token->list_hash,
                         (unsigned long long)token->revision, GW_STR_ARG(token->after_key));
     char *text = gw_arena_bytes(arena, 2 * plain.len + 1);
     for (size_t i = 0; i < plain.len; i++) {
@@ -105,7 +105,7 @@ static bool read_token(struct gw_arena *arena, gw_str text, struct page_token *r
     }
     plain[text.len / 2] = '\0';
     char *end;
-    ret->prefix_hash = strtoull(plain, &end, 16);
+    ret->list_hash = strtoull(plain, &end, 16);
     if (*end != '.')
         return false;
     ret->revision = strtoll(end + 1, &end, 16);
@@ -118,7 +118,7 @@ static bool read_token(struct gw_arena *arena, gw_str text, struct page_token *r
 /* What one List reads. */
 struct listing {
     struct cp_range range;
-    unsigned long long prefix_hash;
+    unsigned long long list_hash;
     size_t page_size;
 };
 
@@ -147,6 +147,18 @@ static int find_prefix(const struct cp_call *call, enum cp_kind_id kind,
     return 0;
 }
 
+/* Which list a page token is of: with what it asks for beside the page. */
+static unsigned long long hash_of(const struct cp_call *call, const struct cp_resource_rules *rules,
+                                  const ProtobufCMessage *request, gw_str prefix)
+{
+    if (!rules->matches)
+        return gw_str_hash(prefix);
+    ProtobufCMessage *asked = gw_message_copy(call->arena, request);
+    *(int32_t *)gw_message_at(asked, cp_field(asked, "page_size")) = 0;
+    gw_message_set_text(asked, "page_token", gw_arena_strdup(call->arena, ""));
+    return gw_str_hash(gw_message_pack(call->arena, asked));
+}
+
 static int bad_token(struct gw_error *err)
 {
     return gw_fail_field(err, "page_token", "is none of this list");
@@ -163,13 +175,13 @@ static int read_request(const struct cp_call *call, const struct cp_resource_rul
     if (find_prefix(call, rules->kind, request, &ret->range.prefix, err) < 0 ||
         (rules->narrow && rules->narrow(call, request, &ret->range.prefix, err) < 0))
         return -1;
-    ret->prefix_hash = gw_str_hash(ret->range.prefix);
-    ret->range.limit = ret->page_size;
+    ret->list_hash = hash_of(call, rules, request, ret->range.prefix);
+    ret->range.limit = rules->matches ? CP_PAGE_SIZE_MAX : ret->page_size;
     gw_str text = gw_str_from(cp_text_field(request, "page_token"));
     if (text.len == 0)
         return 0;
     struct page_token token;
-    if (!read_token(call->arena, text, &token) || token.prefix_hash != ret->prefix_hash ||
+    if (!read_token(call->arena, text, &token) || token.list_hash != ret->list_hash ||
         !gw_str_has_prefix(token.after_key, ret->range.prefix))
         return bad_token(err);
     ret->range.after_key = token.after_key;
@@ -205,34 +217,79 @@ static int unpack_item(const struct cp_call *call, const struct cp_resource_rule
     return 0;
 }
 
+/* What one List shows. */
+struct shown {
+    ProtobufCMessage **items;
+    size_t count, bytes;
+};
+
+/* Returns how many of the store's page were looked at; -1 with err. */
+static int add_items(const struct cp_call *call, const struct cp_resource_rules *rules,
+                     const ProtobufCMessage *request, const struct cp_page *page, size_t page_size,
+                     struct shown *shown, size_t *ret_taken, struct gw_error *err)
+{
+    size_t at = 0;
+    for (; at < page->count && shown->count < page_size && shown->bytes < CP_PAGE_BYTES_MAX; at++) {
+        gw_str name;
+        ProtobufCMessage *item;
+        const struct cp_kv *kv = &page->kvs[at];
+        if (!cp_key_parse(call->arena, kv->key, &name))
+            continue; /* not ours */
+        if (unpack_item(call, rules, kv, name, &item, err) < 0)
+            return -1;
+        if (rules->matches && !rules->matches(request, item))
+            continue;
+        shown->items[shown->count++] = item;
+        shown->bytes += kv->value.len;
+    }
+    *ret_taken = at;
+    return 0;
+}
+
+/* *ret_next: where the list goes on; NULL after the last one. */
+static int read_items(const struct cp_call *call, const struct cp_resource_rules *rules,
+                      const ProtobufCMessage *request, struct listing *listing, struct shown *shown,
+                      char **ret_next, struct gw_error *err)
+{
+    *ret_next = NULL;
+    for (unsigned reads = 1;; reads++) {
+        struct cp_page page;
+        size_t taken;
+        if (read_page(call, listing, &page, err) < 0 ||
+            add_items(call, rules, request, &page, listing->page_size, shown, &taken, err) < 0)
+            return -1;
+        if (taken == page.count && !page.more)
+            return 0;
+        gw_str last = page.kvs[taken - 1].key;
+        if (!rules->matches || reads == CP_PAGE_READS_MAX || taken < page.count ||
+            shown->count == listing->page_size) {
+            struct page_token token = {listing->list_hash, page.at.revision, last};
+            *ret_next = write_token(call->arena, &token);
+            return 0;
+        }
+        listing->range.after_key = last;
+        listing->range.at_revision = page.at.revision;
+    }
+}
+
 int cp_resource_list(const struct cp_call *call, const struct cp_resource_rules *rules,
                      const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
                      struct gw_error *err)
 {
+    char *next;
     struct listing listing;
-    struct cp_page page;
-    if (read_request(call, rules, request, &listing, err) < 0 ||
-        read_page(call, &listing, &page, err) < 0)
+    if (read_request(call, rules, request, &listing, err) < 0)
+        return -1;
+    struct shown shown = {
+        .items = GW_ARENA_ARRAY(call->arena, ProtobufCMessage *, listing.page_size + 1)};
+    if (read_items(call, rules, request, &listing, &shown, &next, err) < 0)
         return -1;
     ProtobufCMessage *reply = gw_message_new(call->arena, rules->list_reply);
     const ProtobufCFieldDescriptor *field = cp_field(reply, rules->list_field);
-    ProtobufCMessage **items = GW_ARENA_ARRAY(call->arena, ProtobufCMessage *, page.count + 1);
-    size_t taken = 0, count = 0, bytes = 0;
-    for (; taken < page.count && bytes < CP_PAGE_BYTES_MAX; taken++) {
-        const struct cp_kv *kv = &page.kvs[taken];
-        gw_str name;
-        if (!cp_key_parse(call->arena, kv->key, &name))
-            continue; /* not ours */
-        if (unpack_item(call, rules, kv, name, &items[count++], err) < 0)
-            return -1;
-        bytes += kv->value.len;
-    }
-    *(size_t *)gw_message_quantifier(reply, field) = count;
-    *(ProtobufCMessage ***)gw_message_at(reply, field) = items;
-    if (taken < page.count || page.more) {
-        struct page_token token = {listing.prefix_hash, page.at.revision, page.kvs[taken - 1].key};
-        gw_message_set_text(reply, "next_page_token", write_token(call->arena, &token));
-    }
+    *(size_t *)gw_message_quantifier(reply, field) = shown.count;
+    *(ProtobufCMessage ***)gw_message_at(reply, field) = shown.items;
+    if (next)
+        gw_message_set_text(reply, "next_page_token", next);
     *ret_reply = reply;
     return 0;
 }

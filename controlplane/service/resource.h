@@ -10,6 +10,7 @@
 
 #define CP_PAGE_SIZE_DEFAULT 50
 #define CP_PAGE_SIZE_MAX 1000
+#define CP_PAGE_READS_MAX 10 /* of CP_PAGE_SIZE_MAX, to fill a page of what matches */
 #define CP_PAGE_BYTES_MAX (3 * 1024 * 1024) /* of one answer: a page ends early beyond it */
 
 struct cp_resource_rules {
@@ -42,6 +43,8 @@ struct cp_resource_rules {
     /* Refuses, or adds what goes with it. References to it have refused the delete before. */
     int (*prepare_delete)(const struct cp_call *call, struct cp_change *change,
                           const ProtobufCMessage *before, struct gw_error *err);
+    /* Whether a List shows it, by what else the request asks for; NULL: all. */
+    bool (*matches)(const ProtobufCMessage *request, const ProtobufCMessage *message);
     /* Of a List, what else the request asks for narrows the prefix of the keys. */
     int (*narrow)(const struct cp_call *call, const ProtobufCMessage *request, gw_str *prefix,
                   struct gw_error *err);
