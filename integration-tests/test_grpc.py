@@ -176,7 +176,7 @@ def test_each_status_is_in_the_log_and_counted(rpc, client, peer):
 def test_a_deadline_is_passed_on_and_kept(client, peer):
     client.unary(b"", timeout=30)
     assert 20 < peer.remaining < 30
-    assert error_of(lambda: client.wait(b"", timeout=0.3)).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error_of(lambda: client.wait(b"", timeout=1.5)).code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert peer.cancelled.wait(10)
 
 
@@ -184,13 +184,13 @@ def test_the_gateway_keeps_the_deadline_itself(rpc, peer):
     """Of a caller that does not."""
     with Session(rpc.agent.port, HOST) as session:
         stream = session.request("POST", f"/{SERVICE}/Wait", [("content-type", "application/grpc"), ("te", "trailers"),
-                                                              ("grpc-timeout", "300m")], end=False)
+                                                              ("grpc-timeout", "1500m")], end=False)
         answer = session.data(stream, b"\0\0\0\0\0", end=True).answer(stream)
         assert answer.status == 200 and answer.header("grpc-status") == "4"
         assert peer.cancelled.wait(10)
         peer.cancelled.clear()
         stream = session.request("POST", f"/{SERVICE}/Rest", [("content-type", "application/grpc"), ("te", "trailers"),
-                                                              ("grpc-timeout", "300m")], end=False)
+                                                              ("grpc-timeout", "1500m")], end=False)
         answer = session.data(stream, b"\0\0\0\0\0", end=True).answer(stream)
         assert answer.body == b"\0\0\0\0\5first" and answer.trailers["grpc-status"] == "4"
         assert peer.cancelled.wait(10)
@@ -207,7 +207,7 @@ def test_a_caller_that_goes_away_cancels(rpc, peer):
     with Session(rpc.agent.port, HOST) as session:
         stream = session.request("POST", f"/{SERVICE}/Wait", [("content-type", "application/grpc")], end=False)
         session.data(stream, b"\0\0\0\0\0", end=True)
-        until(lambda: "content-type" in peer.metadata or peer.metadata, "the call to arrive")
+        assert peer.waits.wait(10)
     assert peer.cancelled.wait(10)
 
 

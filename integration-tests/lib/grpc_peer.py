@@ -13,7 +13,7 @@ class GrpcServer(grpc.GenericRpcHandler):
     """All four kinds of calls. What was seen of the last one is kept."""
 
     def __init__(self, threads=16, tls=None, place="127.0.0.1:0"):
-        self.cancelled, self.metadata, self.remaining = threading.Event(), {}, None
+        self.waits, self.cancelled, self.metadata, self.remaining = threading.Event(), threading.Event(), {}, None
         self.server = grpc.server(futures.ThreadPoolExecutor(threads), options=OPTIONS)
         self.server.add_generic_rpc_handlers([self])
         if tls:
@@ -47,7 +47,9 @@ class GrpcServer(grpc.GenericRpcHandler):
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not so: 50% \u00e9")
 
     def wait(self, request, context):
-        context.add_callback(self.cancelled.set)
+        if not context.add_callback(self.cancelled.set):
+            self.cancelled.set()  # it is over already
+        self.waits.set()
         self.cancelled.wait(20)
         return b""
 
@@ -56,7 +58,8 @@ class GrpcServer(grpc.GenericRpcHandler):
             yield b"%d" % number
 
     def rest(self, request, context):
-        context.add_callback(self.cancelled.set)
+        if not context.add_callback(self.cancelled.set):
+            self.cancelled.set()  # it is over already
         yield b"first"
         self.cancelled.wait(20)
 
