@@ -1,5 +1,8 @@
 """The gateway's own certificate toward backends, and whose certificates it takes there."""
 import json
+import socket
+import ssl
+import threading
 
 import pytest
 
@@ -86,3 +89,36 @@ def test_an_api_waits_for_its_certificate(agent, feeder, backend, gateways):
     assert json.dumps(serve(feeder, backend, api="mine")).count("certificates/mine is not there") == 1
     serve(feeder, backend, certificate("mine", gateways.issue("mine")), api="mine")
     assert call(agent, "/api")[0] == 200
+
+
+class Strict:
+    """A backend that answers one request over TLS; `end` is what then ends the connection: b"", or an error."""
+
+    def __init__(self, issued):
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        self.context.load_cert_chain(issued.cert, issued.key)
+        self.listener, self.end = socket.create_server(("127.0.0.1", 0)), None
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        raw, _ = self.listener.accept()
+        with self.context.wrap_socket(raw, server_side=True, suppress_ragged_eofs=False) as connection:
+            connection.recv(10000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            try:
+                self.end = connection.recv(1)
+            except OSError as error:
+                self.end = error
+
+
+def test_an_end_is_announced_to_backends(tmp_path, start, feeder, certificates):
+    backend = Strict(certificates.issue("strict", "IP:127.0.0.1"))
+    feeder.prepare({"group": {"name": "groups/g", "domains": [HOST]}})
+    agent = start(Agent(tmp_path, feeder, extra=["--upstream-ca-file", certificates.ca, "--upstream-idle-timeout", "200ms"]))
+    serve(feeder, backend, api=None)
+    assert call(agent, "/api") == (200, "ok")
+    until(lambda: backend.end is not None, "the connection to end")
+    assert backend.end == b""
+    backend.listener.close()

@@ -10,8 +10,10 @@ void dp_h1_link_close(struct dp_h1_link *link)
 {
     if (link->conn.fd < 0)
         return;
-    if (link->phase == DP_LINK_IDLE)
+    if (link->phase == DP_LINK_IDLE) {
         dp_pool_remove(link);
+        dp_conn_announce_end(&link->conn);
+    }
     link->base.call = NULL;
     dp_conn_close(&link->conn);
     dp_pool_leave(link->base.pool);
