@@ -166,3 +166,25 @@ def test_what_is_missing_is_one_refusal_with_every_name(admin):
     assert "environments/RELEASE" in refused.message
     assert all(name in refused.message for name in ("#host#", "#port#", "#Path#"))
     assert set(refused.fields) == {"backend.http.address", "backend.http.path"}
+
+
+def test_variables_go_with_their_environment(admin):
+    admin.CreateApiGroup(group_id="g")
+    admin.CreateEnvironment(environment_id="TEST")
+    admin.CreateVariable(parent="groups/g", variable_id="TEST.host", variable={"value": "127.0.0.1:80"})
+    admin.CreateApi(parent="groups/g", api_id="a", api={
+        "frontend": {"method": "HTTP_METHOD_GET", "path": "/"}, "backend": {"http": {"address": "#host#"}}})
+    admin.PublishApi(name="groups/g/apis/a", environment="environments/TEST")
+    refused = admin.refused("DeleteEnvironment", name="environments/TEST")
+    assert (refused.code, refused.apig) == ("FAILED_PRECONDITION", "APIG.3418")
+    assert admin.refused("DeleteEnvironment", name="environments/RELEASE").code == "FAILED_PRECONDITION"
+    admin.UnpublishApi(name="groups/g/apis/a", environment="environments/TEST")
+    admin.DeleteEnvironment(name="environments/TEST")
+    assert not admin.ListVariables(parent="groups/g").variables
+
+
+def test_a_promoted_release_has_the_values_of_its_new_environment(shop, other):
+    shop.publish("shop/a", "TEST")
+    shop.controlplane.ctl("promote", "shop/a", "--from", "TEST", "--env", "RELEASE", "--wait")
+    assert target(shop.call("/a/1")) == "/Stage/prod/1"
+    assert len(shop.backend.requests) == 1 and not other.requests

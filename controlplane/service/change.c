@@ -168,34 +168,64 @@ int cp_change_remove(const struct cp_call *call, struct cp_change *change, enum 
     return 0;
 }
 
-int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id kind, const char *name,
-                       struct gw_error *err)
-{
-    gw_str key = cp_key_of(call->arena, kind, name);
-    struct cp_range range = {
-        .prefix = references_prefix(call->arena, key),
-        .limit = CP_REFERRERS_NAMED_MAX,
-    };
-    struct cp_page page;
-    if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
-        return -1;
-    if (page.count == 0)
-        return 0;
-    gw_str names = page.kvs[0].value;
-    for (size_t i = 1; i < page.count; i++)
-        names = gw_arena_printf(call->arena, "%.*s, %.*s", GW_STR_ARG(names),
-                                GW_STR_ARG(page.kvs[i].value));
-    (void)gw_fail(err, GW_FAILED_PRECONDITION, "%s is used by %.*s%s", name, (int)names.len,
-                  names.ptr, page.more ? " and others" : "");
-    return gw_error_reason(err, "IN_USE");
-}
-
 static struct cp_range referrers_range(const struct cp_call *call, enum cp_kind_id from_kind,
                                        enum cp_kind_id kind, const char *name)
 {
     gw_str all = references_prefix(call->arena, cp_key_of(call->arena, kind, name));
     return (struct cp_range){.prefix = gw_arena_printf(call->arena, "%.*s%s/", GW_STR_ARG(all),
                                                        cp_kind_get(from_kind)->word)};
+}
+
+/* The first ones that are not of the kind `except`, as one text; empty: there are none. */
+static int name_referrers(const struct cp_call *call, enum cp_kind_id except, enum cp_kind_id kind,
+                          const char *name, gw_str *ret_names, struct gw_error *err)
+{
+    struct cp_page page = {.more = true};
+    gw_str key = cp_key_of(call->arena, kind, name), passed_over = GW_STR_NONE;
+    struct cp_range range = {
+        .prefix = references_prefix(call->arena, key),
+        .limit = CP_REFERRERS_NAMED_MAX,
+    };
+    if (except != CP_KIND_COUNT)
+        passed_over = referrers_range(call, except, kind, name).prefix;
+    unsigned named = 0;
+    for (*ret_names = GW_STR(""); page.more;) {
+        if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
+            return -1;
+        for (size_t i = 0; i < page.count; i++) {
+            range.after_key = page.kvs[i].key;
+            if (passed_over.len > 0 && gw_str_has_prefix(page.kvs[i].key, passed_over)) {
+                /* Behind all of them: "0" is what comes after "/". */
+                range.after_key = gw_arena_printf(call->arena, "%.*s0", (int)passed_over.len - 1,
+                                                  passed_over.ptr);
+                continue;
+            }
+            bool is_last = named == CP_REFERRERS_NAMED_MAX;
+            *ret_names =
+                gw_arena_printf(call->arena, "%.*s%s%.*s", GW_STR_ARG(*ret_names),
+                                is_last ? " and others"
+                                : named ? ", "
+                                        : "",
+                                is_last ? 0 : (int)page.kvs[i].value.len, page.kvs[i].value.ptr);
+            if (is_last)
+                return 0;
+            named++;
+        }
+    }
+    return 0;
+}
+
+int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id except, enum cp_kind_id kind,
+                       const char *name, struct gw_error *err)
+{
+    gw_str names;
+    if (name_referrers(call, except, kind, name, &names, err) < 0)
+        return -1;
+    if (names.len == 0)
+        return 0;
+    (void)gw_fail(err, GW_FAILED_PRECONDITION, "%s is used by %.*s", name, (int)names.len,
+                  names.ptr);
+    return gw_error_reason(err, "IN_USE");
 }
 
 int cp_referrers(const struct cp_call *call, enum cp_kind_id from_kind, enum cp_kind_id kind,

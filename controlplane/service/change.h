@@ -47,9 +47,10 @@ GW_MUST_CHECK int cp_change_guard(const struct cp_call *call, struct cp_change *
 GW_MUST_CHECK int cp_change_remove(const struct cp_call *call, struct cp_change *change,
                                    enum cp_kind_id kind, const char *name, int64_t mod_revision,
                                    struct gw_error *err);
-/* FAILED_PRECONDITION when anything refers to it, naming some of that. */
-GW_MUST_CHECK int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id kind,
-                                     const char *name, struct gw_error *err);
+/* FAILED_PRECONDITION when anything but the kind `except` (CP_KIND_COUNT: none) refers to it,
+ * naming some of that. */
+GW_MUST_CHECK int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id except,
+                                     enum cp_kind_id kind, const char *name, struct gw_error *err);
 
 /* Of the kind `from_kind` what refers to it, at most `limit`: the page's values are their names. */
 GW_MUST_CHECK int cp_referrers(const struct cp_call *call, enum cp_kind_id from_kind,

@@ -221,7 +221,7 @@ static int attempt_delete(const struct cp_call *call, struct cp_change *change, 
         cp_check_etag(job->etag, before.mod_revision, job->name, err) < 0 ||
         cp_change_remove(call, change, rules->kind, job->name, before.mod_revision, err) < 0)
         return -1;
-    if (cp_refuse_referred(call, rules->kind, job->name, err) < 0) {
+    if (cp_refuse_referred(call, CP_KIND_COUNT, rules->kind, job->name, err) < 0) {
         bool is_in_use = err->code == GW_FAILED_PRECONDITION && rules->in_use_apig;
         return is_in_use ? gw_error_apig(err, rules->in_use_apig) : -1;
     }

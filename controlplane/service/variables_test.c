@@ -203,16 +203,90 @@ static void test_they_go_with_their_group(void **state)
     ASSERT_HAS_NOT(stored(), "TEST");
 }
 
-static void test_an_environment_with_variables_stays(void **state)
+static void test_they_go_with_their_environment(void **state)
+{
+    struct fixture *f = *state;
+    create_environment(f, "TEST");
+    ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\": \"one\"}");
+    create_variable(f, "RELEASE.host", "a");
+    for (int i = 0; i < 2 * CP_VARIABLES_MAX_DEFAULT + 20; i++) {
+        f->services.variables_max = 100;
+        ok(f, &cp_variable_service, "CreateVariable",
+           format("{\"parent\": \"groups/%s\", \"variableId\": \"TEST.v-%d\", \"variable\":"
+                  " {\"value\": \"a\"}}",
+                  i % 2 ? "one" : "DEFAULT", i));
+    }
+    create(f, "a", "GET", "/a");
+    ok(f, &cp_api_service, "PublishApi",
+       "{\"name\": \"" API "\", \"environment\": \"environments/TEST\"}");
+    const char *full = stored();
+    refused(f, GW_FAILED_PRECONDITION, &cp_environment_service, "DeleteEnvironment",
+            "{\"name\": \"environments/TEST\"}");
+    assert_string_equal(f->err.apig, "APIG.3418");
+    ASSERT_HAS(f->err.message, API "/publications/TEST");
+    ASSERT_HAS_NOT(f->err.message, "variables");
+    refused(f, GW_FAILED_PRECONDITION, &cp_environment_service, "DeleteEnvironment",
+            "{\"name\": \"environments/RELEASE\"}");
+    ASSERT_HAS(f->err.message, "RELEASE cannot be deleted");
+    refused(f, GW_ABORTED, &cp_environment_service, "DeleteEnvironment",
+            "{\"name\": \"environments/TEST\", \"etag\": \"\\\"1\\\"\"}");
+    assert_string_equal(stored(), full);
+    ok(f, &cp_api_service, "UnpublishApi",
+       "{\"name\": \"" API "\", \"environment\": \"environments/TEST\"}");
+    full = stored();
+    ok(f, &cp_environment_service, "DeleteEnvironment",
+       "{\"name\": \"environments/TEST\", \"validateOnly\": true}");
+    assert_string_equal(stored(), full);
+    ok(f, &cp_environment_service, "DeleteEnvironment", "{\"name\": \"environments/TEST\"}");
+    ASSERT_HAS_NOT(stored(), "TEST.v-");
+    ASSERT_HAS_NOT(stored(), "environments/TEST");
+    ASSERT_HAS(stored(), "RELEASE.host");
+}
+
+static void test_ten_environments(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 1; i < CP_ENVIRONMENTS_MAX; i++)
+        create_environment(f, format("e-%d", i));
+    refused(f, GW_RESOURCE_EXHAUSTED, &cp_environment_service, "CreateEnvironment",
+            "{\"environmentId\": \"more\"}");
+    ok(f, &cp_environment_service, "DeleteEnvironment", "{\"name\": \"environments/e-3\"}");
+    create_environment(f, "more");
+}
+
+static void publish_in_test(struct fixture *other)
+{
+    ok(other, &cp_api_service, "PublishApi",
+       "{\"name\": \"" API "\", \"environment\": \"environments/TEST\"}");
+}
+
+static void add_to_test(struct fixture *other)
+{
+    ok(other, &cp_variable_service, "CreateVariable",
+       "{\"parent\": \"groups/DEFAULT\", \"variableId\": \"TEST.late\", \"variable\":"
+       " {\"value\": \"a\"}}");
+}
+
+/* Who comes to use an environment that is about to go keeps it, and its variables. */
+static void test_an_environment_that_comes_into_use_stays(void **state)
 {
     struct fixture *f = *state;
     create_environment(f, "TEST");
     create_variable(f, "TEST.host", "a");
+    create(f, "a", "GET", "/a");
+    backstage.before_txn = publish_in_test;
     refused(f, GW_FAILED_PRECONDITION, &cp_environment_service, "DeleteEnvironment",
             "{\"name\": \"environments/TEST\"}");
-    ASSERT_HAS(f->err.message, "groups/DEFAULT/variables/TEST.host");
-    delete_variable(f, "groups/DEFAULT/variables/TEST.host");
+    ASSERT_HAS(stored(), "variables/DEFAULT/TEST.host");
+    ok(f, &cp_api_service, "UnpublishApi",
+       "{\"name\": \"" API "\", \"environment\": \"environments/TEST\"}");
+    backstage.before_txn = add_to_test;
     ok(f, &cp_environment_service, "DeleteEnvironment", "{\"name\": \"environments/TEST\"}");
+    ASSERT_HAS_NOT(stored(), "variables/");
+    create_environment(f, "TEST");
+    create_variable(f, "TEST.host", "a");
+    survives_the_store(f, &cp_environment_service, "DeleteEnvironment",
+                       "{\"name\": \"environments/TEST\"}");
 }
 
 /* ---- races */
@@ -310,7 +384,9 @@ int main(void)
         STAGED(test_lists),
         STAGED(test_fifty_of_a_group_and_environment),
         STAGED(test_they_go_with_their_group),
-        STAGED(test_an_environment_with_variables_stays),
+        STAGED(test_they_go_with_their_environment),
+        STAGED(test_ten_environments),
+        STAGED(test_an_environment_that_comes_into_use_stays),
         STAGED(test_a_variable_of_what_has_just_gone_is_refused),
         TEST(test_the_limit_holds_against_many_at_once),
     };
