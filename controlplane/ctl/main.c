@@ -10,9 +10,9 @@ static void print_help(void)
     puts("penstockctl manages a Penstock control plane.\n\n"
          "usage: penstockctl COMMAND [ARGUMENTS] [FLAGS]\n\nCommands:");
     for (unsigned i = 0; i < cp_command_count; i++) {
-        char left[64];
+        char left[80];
         snprintf(left, sizeof(left), "%s %s", cp_commands[i].name, cp_commands[i].arguments);
-        printf("  %-31s %s\n", left, cp_commands[i].doc);
+        printf("  %-36s %s\n", left, cp_commands[i].doc);
     }
     puts("\nKinds (plural or singular; names whole or only their ids, groups/orders/apis/list or "
          "orders/list):");
@@ -20,7 +20,7 @@ static void print_help(void)
         printf("  %-14s %s\n", cp_ctl_kinds[i].command, cp_ctl_kinds[i].pattern);
     cp_options_print();
     puts("\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable, "
-         "6 not allowed.\n\n"
+         "6 not allowed; of diff: 0 the same,\n1 different, more: failed.\n\n"
          "In files a text may lie in a file of its own, found from the document's place:\n"
          "  certificatePem: {file: shop.crt}\n\n"
          "Examples:\n"

@@ -152,6 +152,28 @@ static void test_a_store_that_goes_away(void **state)
     survives_the_store(f, &cp_api_service, "UnpublishApis", "{\"parent\": \"groups/DEFAULT\"}");
 }
 
+/* Who asked has gone: what was begun is finished, and nothing else is. */
+static void test_a_deadline_that_passes(void **state)
+{
+    struct fixture *f = *state;
+    make(f);
+    ProtobufCMessage *reply;
+    struct cp_call call = {.services = &f->services,
+                           .arena = &backstage.arena,
+                           .principal = &f->principal,
+                           .deadline_ms = gw_clock_monotonic_ms()};
+    const ProtobufCMessage *request =
+        from_json(&penstock__admin__v1__publish_apis_request__descriptor,
+                  "{\"names\": [\"" API "\", \"" B "\"]}");
+    assert_int_equal(cp_publish_apis(&call, request, &reply, &f->err), 0);
+    const Penstock__Admin__V1__PublishApisResponse *answer = (const void *)reply;
+    assert_int_equal(answer->succeeded, 1);
+    assert_int_equal(answer->n_outcomes, 2);
+    assert_string_equal(answer->outcomes[0]->release, API "/releases/RELEASE-1");
+    assert_string_equal(answer->outcomes[1]->failure->code, "DEADLINE_EXCEEDED");
+    assert_string_equal(agents_see(B "@RELEASE"), "");
+}
+
 static void test_a_trial_writes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -174,6 +196,7 @@ int main(void)
         STAGED(test_refusals_of_the_whole),
         STAGED(test_a_thousand_and_not_one_more),
         STAGED(test_a_store_that_goes_away),
+        STAGED(test_a_deadline_that_passes),
         STAGED(test_a_trial_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
