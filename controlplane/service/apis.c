@@ -38,7 +38,10 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
 static int present(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err)
 {
     cp_api *api = (cp_api *)message;
-    return cp_show_publications(call, api->name, &api, 1, err);
+    if (cp_show_publications(call, api->name, &api, 1, err) == 0)
+        return 0;
+    api->n_publications = 0;
+    return -1;
 }
 
 static const char *const output_only[] = {"publications", NULL};

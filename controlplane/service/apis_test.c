@@ -141,6 +141,23 @@ static void test_a_trial_and_a_store_that_fails(void **state)
                        "{\"name\": \"" API "\", \"apiId\": \"b\", \"path\": \"/b/{x}\"}");
 }
 
+/* Where it is published is read after the commit: that this fails does not undo the write. */
+static void test_a_write_is_told_though_the_store_goes_away(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "a", "GET", "/a");
+    publish(f, API);
+    survives_the_store(f, &cp_api_service, "UpdateApi",
+                       "{\"api\": {\"name\": \"" API "\", \"description\": \"new\"},"
+                       " \"updateMask\": \"description\"}");
+    ASSERT_HAS(get(f), "\"description\":\"new\"");
+    ASSERT_HAS(get(f), "\"release\":\"" API "/releases/RELEASE-1\"");
+    survives_the_store(f, &cp_api_service, "CreateApi",
+                       "{\"parent\": \"groups/DEFAULT\", \"apiId\": \"b\", \"api\": {\"frontend\":"
+                       " {\"method\": \"HTTP_METHOD_GET\", \"path\": \"/b\"}, \"backend\":"
+                       " {\"mock\": {}}}}");
+}
+
 /* ---- lists by tags */
 
 static const char *tagged(struct fixture *f, const char *tags, const char *more)
@@ -214,6 +231,37 @@ static void test_what_is_rare_is_found(void **state)
     ASSERT_HAS(tagged(f, "\"rare\"", format(", \"pageToken\": \"%s\"", token)), "apis/z\"");
 }
 
+/* The last that the store's page has is the one with which the answer is full. */
+static void test_a_full_answer_at_the_end_of_a_read(void **state)
+{
+    struct fixture *f = *state;
+    char token[512], name[64], text[4096], *tags[] = {(char *)(uintptr_t) "x"};
+    size_t bytes = CP_PAGE_BYTES_MAX / (CP_PAGE_SIZE_MAX - 1) + 1;
+    memset(text, '.', sizeof text);
+    for (unsigned i = 0; i <= CP_PAGE_SIZE_MAX; i++) {
+        cp_api api = CP_INIT(API);
+        (void)snprintf(name, sizeof name, "groups/DEFAULT/apis/n%05u", i);
+        api.name = name;
+        api.n_tags = i > 0;
+        api.tags = tags;
+        text[bytes - 60] = '\0';
+        api.description = text;
+        size_t short_of = bytes - protobuf_c_message_get_packed_size(&api.base);
+        text[bytes - 60] = '.';
+        text[bytes - 60 + short_of] = '\0';
+        store_message(CP_KIND_API, &api.base);
+        text[bytes - 60 + short_of] = '.';
+        gw_arena_reset(&backstage.arena);
+    }
+    const char *answer = tagged(f, "\"x\"", ", \"pageSize\": 1000");
+    assert_int_equal(count(answer, "\"tags\""), CP_PAGE_SIZE_MAX - 1);
+    const char *next = strstr(answer, "\"nextPageToken\":\"");
+    assert_int_equal(sscanf(next, "\"nextPageToken\":\"%500[0-9a-f]", token), 1);
+    answer = tagged(f, "\"x\"", format(", \"pageSize\": 1000, \"pageToken\": \"%s\"", token));
+    ASSERT_HAS(answer, "apis/n01000\"");
+    assert_int_equal(count(answer, "\"tags\""), 1);
+}
+
 static void test_tags_that_no_api_can_have(void **state)
 {
     struct fixture *f = *state;
@@ -230,12 +278,19 @@ static void test_tags_that_no_api_can_have(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(test_a_clone_is_a_draft_like_the_other), STAGED(test_into_another_group),
-        STAGED(test_channels_hold_their_clones),        STAGED(test_grpc_goes_by_the_path),
-        STAGED(test_the_path_in_the_same_group),        STAGED(test_names),
-        STAGED(test_a_trial_and_a_store_that_fails),    STAGED(test_lists_by_tags),
-        STAGED(test_lists_by_tags_come_in_pages),       STAGED(test_what_is_rare_is_found),
+        STAGED(test_a_clone_is_a_draft_like_the_other),
+        STAGED(test_into_another_group),
+        STAGED(test_channels_hold_their_clones),
+        STAGED(test_grpc_goes_by_the_path),
+        STAGED(test_the_path_in_the_same_group),
+        STAGED(test_names),
+        STAGED(test_a_trial_and_a_store_that_fails),
+        STAGED(test_lists_by_tags),
+        STAGED(test_a_write_is_told_though_the_store_goes_away),
+        STAGED(test_lists_by_tags_come_in_pages),
+        STAGED(test_what_is_rare_is_found),
         STAGED(test_tags_that_no_api_can_have),
+        STAGED(test_a_full_answer_at_the_end_of_a_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

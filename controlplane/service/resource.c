@@ -262,7 +262,7 @@ static int read_items(const struct cp_call *call, const struct cp_resource_rules
             return 0;
         gw_str last = page.kvs[taken - 1].key;
         if (!rules->matches || reads == CP_PAGE_READS_MAX || taken < page.count ||
-            shown->count == listing->page_size) {
+            shown->count == listing->page_size || shown->bytes >= CP_PAGE_BYTES_MAX) {
             struct page_token token = {listing->list_hash, page.at.revision, last};
             *ret_next = write_token(call->arena, &token);
             return 0;

@@ -48,7 +48,8 @@ struct cp_resource_rules {
     /* Of a List, what else the request asks for narrows the prefix of the keys. */
     int (*narrow)(const struct cp_call *call, const ProtobufCMessage *request, gw_str *prefix,
                   struct gw_error *err);
-    /* Before it is shown: adds what is not stored, removes what must not be seen. */
+    /* Before it is shown: removes what must not be seen, which cannot fail, then adds what is not
+     * stored: all of it, or on failure nothing. After a write it is shown then without. */
     int (*present)(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err);
 };
 

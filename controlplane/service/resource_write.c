@@ -41,6 +41,7 @@ static void set_time(struct gw_arena *arena, ProtobufCMessage *message, const ch
         *gw_message_child(message, field) = &cp_now(arena)->base;
 }
 
+/* What is written is written: that the store went away since is no reason to say it was not. */
 static int finish(const struct cp_call *call, const struct job *job, const struct cp_position *at,
                   ProtobufCMessage **ret_reply, struct gw_error *err)
 {
@@ -48,7 +49,12 @@ static int finish(const struct cp_call *call, const struct job *job, const struc
     if (revision)
         cp_set_etag(call->arena, job->result, revision);
     *ret_reply = job->result;
-    return job->rules->present ? job->rules->present(call, job->result, err) : 0;
+    if (!job->rules->present || job->rules->present(call, job->result, err) == 0)
+        return 0;
+    if (at->revision == 0)
+        return -1;
+    *err = GW_ERROR_NONE;
+    return 0;
 }
 
 /* ---- create */

@@ -150,18 +150,10 @@ static int show_stale_apis(const struct cp_call *call, cp_variable **variables, 
 static int present(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err)
 {
     cp_variable *variable = (cp_variable *)message;
-    return show_stale_apis(call, &variable, 1, err);
-}
-
-/* What is written is written: that the store went away since is no reason to say it was not. */
-static int present_written(const struct cp_call *call, ProtobufCMessage *message,
-                           struct gw_error *err)
-{
-    struct gw_error why = GW_ERROR_NONE;
-    (void)err;
-    if (present(call, message, &why) < 0)
-        ((cp_variable *)message)->n_stale_apis = 0;
-    return 0;
+    if (show_stale_apis(call, &variable, 1, err) == 0)
+        return 0;
+    variable->n_stale_apis = 0;
+    return -1;
 }
 
 /* ---- methods */
@@ -188,7 +180,6 @@ static const char *const output_only[] = {"stale_apis", NULL};
     .make_id = make_id, .check = check, .fill = fill, .prepare = prepare,                          \
     .prepare_delete = prepare_delete, .narrow = narrow
 static const struct cp_resource_rules rules = {RULES, .present = present};
-static const struct cp_resource_rules write_rules = {RULES, .present = present_written};
 /* A list reads the publications of a group once. */
 static const struct cp_resource_rules list_rules = {RULES};
 
@@ -202,8 +193,8 @@ static int list_variables(const struct cp_call *call, const ProtobufCMessage *re
 }
 
 CP_RESOURCE_HANDLER(get, variable, rules)
-CP_RESOURCE_HANDLER(create, variable, write_rules)
-CP_RESOURCE_HANDLER(update, variable, write_rules)
+CP_RESOURCE_HANDLER(create, variable, rules)
+CP_RESOURCE_HANDLER(update, variable, rules)
 CP_RESOURCE_HANDLER(delete, variable, rules)
 
 static const struct cp_method methods[] = {
