@@ -35,8 +35,6 @@ GW_MUST_CHECK int dp_ticket_chain_take(struct dp_ticket_chain *chain, gw_str byt
 GW_MUST_CHECK int dp_tickets_init(struct dp_tickets *tickets, OSSL_LIB_CTX *library,
                                   const struct dp_ticket_chain *own, struct gw_error *err);
 void dp_tickets_done(struct dp_tickets *tickets);
-/* Before each handshake. */
-void dp_tickets_advance(struct dp_tickets *tickets, gw_msec now_ms);
 /* For SSL_CTX_set_tlsext_ticket_key_evp_cb, with its results. */
 int dp_tickets_choose(struct dp_tickets *tickets, unsigned char *name, unsigned char *iv,
                       EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int sealing);
