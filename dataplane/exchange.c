@@ -152,11 +152,14 @@ static void on_answer(struct dp_upstream_call *call)
         answer_instead(flow, DP_REFUSE_BACKEND_PROTOCOL);
 }
 
-/* For the log and the metrics. It is in the trailers, or in a head that is all there is. */
+/* For the log and the metrics. It is in the trailers, or in a head that is all there is; that of a
+ * tunnel is gone. */
 static void note_grpc_status(struct dp_flow *flow, const struct dp_headers *headers)
 {
-    const struct dp_header *status = dp_headers_get(headers, DP_HEADER_GRPC_STATUS);
-    if (!status || !flow->x.request.grpc)
+    bool may_have_one = flow->x.request.grpc && !flow->tunnel;
+    const struct dp_header *status =
+        may_have_one ? dp_headers_get(headers, DP_HEADER_GRPC_STATUS) : NULL;
+    if (!status)
         return;
     flow->has_grpc_status = true;
     flow->grpc_status = dp_grpc_status_from(status->value);

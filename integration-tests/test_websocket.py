@@ -2,6 +2,7 @@
 import asyncio
 import socket
 import threading
+import time
 
 import pytest
 import websockets
@@ -199,6 +200,29 @@ def test_each_side_ends_by_itself(raw, script):
     until(lambda: open_now(raw) == 0, "the tunnel to end")
 
 
+def test_a_caller_speaks_on_behind_the_backends_end_as_long_as_it_likes(start, controlplane, echo, script, tmp_path):
+    """The time to read a request's body is none of a tunnel's."""
+    def answer(connection, _head, _rest):
+        connection.sendall(SWITCHED + b"bye")
+        connection.shutdown(socket.SHUT_WR)
+        while data := connection.recv(65536):
+            heard.append(data)
+        over.set()
+    script.answer, heard, over = answer, [], threading.Event()
+    agent = start(Agent(tmp_path, controlplane, extra=("--body-timeout", "300ms")))
+    gateway = publish(Gateway(controlplane, agent, echo), script, timeout="20s")
+    with switch(agent.port, HOST) as connection:
+        assert connection.file.read() == b"bye"
+        began, said = time.monotonic(), 0
+        while time.monotonic() - began < 1.5:
+            said += connection.socket.send(b"x" * 10)
+            until(lambda: sum(map(len, heard)) == said, "the backend to hear it")
+        connection.socket.shutdown(socket.SHUT_WR)
+        until(over.is_set, "the backend to hear the end")
+    until(lambda: ended(gateway), "the line")
+    assert "reason" not in ended(gateway)[0] and agent.metric('penstock_agent_caller_timeouts_total{phase="body"}') == 0
+
+
 def test_the_caller_may_end_first_and_still_listen(raw, script):
     def answer(connection, _head, _rest):
         connection.sendall(SWITCHED)
@@ -240,6 +264,17 @@ def test_who_does_not_read_is_waited_for_in_little_memory(raw, script):
 
 
 # ---- life
+
+def test_a_tunnel_is_no_call_of_grpc_whatever_its_head_says(raw, script):
+    """Its head is gone when it ends: nothing may be read there."""
+    script.says(SWITCHED[:-2] + b"Grpc-Status: 7\r\n\r\n")
+    with Connection(raw.agent.port) as connection:
+        assert connection.send(ask(HOST, "/", "Content-Type: application/grpc")).read().status == 101
+        assert connection.file.read() == b""
+    until(lambda: ended(raw), "the line")
+    assert "grpc_status" not in ended(raw)[0]
+    assert raw.agent.metric('penstock_agent_grpc_calls_total{status="7"}') == 0
+
 
 def test_a_tunnel_is_counted_at_its_handshake_and_logged_at_its_end(tunnels):
     client = Client(tunnels)

@@ -357,7 +357,9 @@ static void on_drained(struct dp_conn *conn)
     struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
     if (c->phase != DP_PHASE_REQUEST)
         return;
-    if (c->reading && !c->body.done)
+    if (c->out_kind == DP_BODY_TUNNEL) /* its end has been written, and nothing else has a limit */
+        dp_timer_stop(&c->base.timer);
+    else if (c->reading && !c->body.done)
         arm(c, c->base.server->limits.body_timeout_ms);
     else
         stop_body_timer(c);
