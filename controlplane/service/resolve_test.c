@@ -2,6 +2,8 @@
 /* Variables at a publish, and what becomes stale afterwards. */
 #include "controlplane/service/variables.h"
 
+#include "controlplane/service/history.h"
+#include "controlplane/service/resource.h"
 #include "controlplane/service/test_variables.h"
 
 /* ---- publishing */
@@ -268,6 +270,14 @@ static void test_stale_releases_are_listed(void **state)
     ASSERT_HAS(answer, "groups/DEFAULT/apis/b\"");
 }
 
+/* "" after the last page. */
+static void read_next(const char *answer, char token[256])
+{
+    const char *at = strstr(answer, "nextPageToken\":\"");
+    if (!at || sscanf(at, "nextPageToken\":\"%255[^\"]", token) != 1)
+        token[0] = '\0';
+}
+
 static void test_stale_releases_come_in_pages(void **state)
 {
     struct fixture *f = *state;
@@ -283,9 +293,7 @@ static void test_stale_releases_come_in_pages(void **state)
         const char *answer =
             list_stale(f, format(", \"pageSize\": 2, \"pageToken\": \"%s\"", token));
         seen += count(answer, "\"api\"");
-        const char *at = strstr(answer, "nextPageToken\":\"");
-        if (!at || sscanf(at, "nextPageToken\":\"%255[^\"]", token) != 1)
-            token[0] = '\0';
+        read_next(answer, token);
         pages++;
     } while (*token);
     assert_int_equal(seen, 5);
@@ -299,6 +307,43 @@ static void test_stale_releases_come_in_pages(void **state)
     refused(f, GW_NOT_FOUND, &cp_release_service, "ListStaleReleases",
             "{\"parent\": \"groups/none\"}");
     survives_the_store(f, &cp_release_service, "ListStaleReleases", "{\"parent\": \"groups/-\"}");
+}
+
+/* Variables are up to 255 bytes, and many: a page ends before callers refuse it. */
+static void test_a_page_of_stale_releases_is_not_too_long(void **state)
+{
+    enum { APIS = 500, VARIABLES = 50 };
+    struct fixture *f = *state;
+    char value[256], names[VARIABLES][64];
+    cp_frozen_variable frozen[VARIABLES], *all[VARIABLES];
+    memset(value, 'v', sizeof value);
+    value[255] = '\0';
+    for (int i = 0; i < VARIABLES; i++) {
+        (void)snprintf(names[i], sizeof names[i], "groups/DEFAULT/variables/RELEASE.v-%d", i);
+        frozen[i] = (cp_frozen_variable)CP_INIT(FROZEN_VARIABLE);
+        frozen[i].name = names[i];
+        frozen[i].value = value;
+        all[i] = &frozen[i];
+    }
+    for (int i = 0; i < APIS; i++) {
+        cp_publication publication = CP_INIT(PUBLICATION);
+        gw_str api = gw_arena_printf(&backstage.arena, "groups/DEFAULT/apis/a%03d", i);
+        publication.name = cp_publication_name(&backstage.arena, api.ptr, "environments/RELEASE");
+        publication.release = cp_release_name(&backstage.arena, api.ptr, "environments/RELEASE", 1);
+        publication.n_variables = VARIABLES;
+        publication.variables = all;
+        store_message(CP_KIND_PUBLICATION, &publication.base);
+    }
+    char token[256] = "";
+    unsigned shown = 0;
+    do {
+        const char *answer =
+            list_stale(f, format(", \"pageSize\": 1000, \"pageToken\": \"%s\"", token));
+        assert_in_range(strlen(answer), 1, 2 * CP_PAGE_BYTES_MAX);
+        shown += count(answer, "\"api\"");
+        read_next(answer, token);
+    } while (*token);
+    assert_int_equal(shown, APIS);
 }
 
 /* ---- races, and a store that fails */
@@ -361,6 +406,7 @@ int main(void)
         STAGED(test_a_deleted_variable_makes_stale),
         STAGED(test_stale_releases_are_listed),
         STAGED(test_stale_releases_come_in_pages),
+        STAGED(test_a_page_of_stale_releases_is_not_too_long),
         STAGED(test_a_publish_takes_no_value_that_has_just_changed),
         STAGED(test_the_store_fails),
     };

@@ -21,8 +21,8 @@ struct listing {
     const struct cp_call *call;
     const list_request *request;
     struct cp_range range;
-    size_t page_size, looked_at;
-    gw_str last; /* name of the publication that was looked at last */
+    size_t page_size, looked_at, bytes; /* bytes: of the answer, about */
+    gw_str last;                        /* name of the publication that was looked at last */
     struct cp_values values;
     list_reply *reply;
 };
@@ -93,6 +93,7 @@ static int show_variables(struct listing *listing, const cp_publication *publica
         variable->frozen_value = frozen->value;
         variable->current_value = gw_arena_strdup(arena, now ? now : "");
         release->variables[release->n_variables++] = variable;
+        listing->bytes += protobuf_c_message_get_packed_size(&variable->base);
     }
     return 0;
 }
@@ -133,7 +134,7 @@ static int read_page(struct listing *listing, bool *ret_more, struct gw_error *e
             return -1;
         for (size_t i = 0; i < page.count; i++) {
             if (listing->reply->n_releases == listing->page_size ||
-                listing->looked_at == LOOKED_AT_MAX) {
+                listing->bytes >= CP_PAGE_BYTES_MAX || listing->looked_at == LOOKED_AT_MAX) {
                 *ret_more = true;
                 return 0;
             }

@@ -104,13 +104,18 @@ struct view {
     struct gw_map variables; /* by name -> cp_variable, borrowed */
 };
 
+/* The array is full whenever the count is a power of two. */
 static void add_api(const struct cp_call *call, cp_variable *variable, gw_str api)
 {
-    char **all = GW_ARENA_ARRAY(call->arena, char *, variable->n_stale_apis + 1);
-    if (variable->n_stale_apis > 0)
-        memcpy(all, variable->stale_apis, variable->n_stale_apis * sizeof *all);
-    all[variable->n_stale_apis++] = (char *)(uintptr_t)gw_arena_dup(call->arena, api).ptr;
-    variable->stale_apis = all;
+    size_t count = variable->n_stale_apis;
+    if ((count & (count - 1)) == 0) {
+        char **more = GW_ARENA_ARRAY(call->arena, char *, GW_MAX(2 * count, (size_t)1));
+        if (count > 0)
+            memcpy(more, variable->stale_apis, count * sizeof *more);
+        variable->stale_apis = more;
+    }
+    variable->stale_apis[variable->n_stale_apis++] =
+        (char *)(uintptr_t)gw_arena_dup(call->arena, api).ptr;
 }
 
 static int visit_publication(void *arg, const char *name, const struct cp_stored *stored,

@@ -289,6 +289,31 @@ static void test_an_environment_that_comes_into_use_stays(void **state)
                        "{\"name\": \"environments/TEST\"}");
 }
 
+/* ---- many APIs */
+
+/* An answer with n names must not take n * n pointers of memory. */
+static void test_memory_goes_with_the_stale_apis(void **state)
+{
+    enum { APIS = 3000 };
+    struct fixture *f = *state;
+    create_variable(f, "RELEASE.host", "new");
+    cp_frozen_variable frozen = CP_INIT(FROZEN_VARIABLE), *all[] = {&frozen};
+    frozen.name = (char *)(uintptr_t)HOST;
+    frozen.value = (char *)(uintptr_t) "old";
+    for (int i = 0; i < APIS; i++) {
+        char name[64];
+        cp_publication publication = CP_INIT(PUBLICATION);
+        (void)snprintf(name, sizeof name, "groups/DEFAULT/apis/a%d/publications/RELEASE", i);
+        publication.name = name;
+        publication.n_variables = 1;
+        publication.variables = all;
+        store_message(CP_KIND_PUBLICATION, &publication.base);
+    }
+    const char *answer = ok(f, &cp_variable_service, "GetVariable", "{\"name\": \"" HOST "\"}");
+    assert_int_equal(count(answer, "\"groups/DEFAULT/apis/a"), APIS);
+    assert_in_range(f->arena.total_bytes, 1, APIS * 2048);
+}
+
 /* ---- races */
 
 static void drop_test(struct fixture *other)
@@ -388,6 +413,7 @@ int main(void)
         STAGED(test_ten_environments),
         STAGED(test_an_environment_that_comes_into_use_stays),
         STAGED(test_a_variable_of_what_has_just_gone_is_refused),
+        STAGED(test_memory_goes_with_the_stale_apis),
         TEST(test_the_limit_holds_against_many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
