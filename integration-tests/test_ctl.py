@@ -200,8 +200,10 @@ def test_publish_history_rollback(orders, agent):
 def test_a_publish_that_does_not_arrive_fails(orders, agent):
     agent.signal(signal.SIGSTOP)
     status, said, _ = orders("publish", "orders/read", "--wait=100ms")
+    many_status, many_said, _ = orders("publish", "--group", "orders", "--wait=100ms", "-o", "json")
     agent.signal(signal.SIGCONT)
     assert status == 1 and "0 of 1 agents applied" in said
+    assert many_status == 1 and [outcome["name"] for outcome in json.loads(many_said)] == ["groups/orders/apis/read"]
     until(lambda: "yes" in orders("agents")[1], "the agent to be back")
 
 

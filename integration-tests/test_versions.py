@@ -197,7 +197,8 @@ def test_some_of_many_may_fail(plane, admin):
 
 
 def test_what_many_may_not_be(plane, admin):
-    for words in ([], ["g/a", "--group", "g"], ["g/a", "g/b", "--etag", "1"], ["g/a", "g/b", "-o", "yaml"]):
+    for words in ([], ["g/a", "--group", "g"], ["g/a", "g/b", "--etag", "1"], ["g/a", "g/b", "-o", "yaml"],
+                  ["g/a", "--tag", "shop"], ["g/a", "g/b", "--tag", "shop"]):
         assert plane.ctl("publish", *words, check=False).returncode == 2, words
     for method in ("PublishApis", "UnpublishApis"):
         refused = admin.refused(method, names=[f"groups/g/apis/{number}" for number in range(1001)])

@@ -70,6 +70,10 @@ static int find_names(struct bulk *bulk, struct gw_error *err)
 {
     const struct cp_options *options = bulk->session->options;
     gw_str name;
+    if (options->tag_count > 0 && !options->group) {
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "--tag chooses among the APIs of a --group");
+        return cp_usage(err);
+    }
     if ((options->group != NULL) == (options->arg_count > 0) || options->etag) {
         (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s needs APIs, or else --group%s",
                       options->command, options->etag ? "; --etag is for one API" : "");
@@ -169,7 +173,7 @@ static void print_progress(const struct bulk *bulk)
 
 static int run(struct bulk *bulk, struct gw_error *err)
 {
-    int status = 0;
+    int status = 0; /* that of the last rollout: who has applied that one has applied all */
     print_progress(bulk);
     while (bulk->done < bulk->count) {
         struct answer answer;
@@ -182,8 +186,9 @@ static int run(struct bulk *bulk, struct gw_error *err)
             print_outcome(bulk, answer.outcomes[i]);
         bulk->done += count;
         bool is_text = bulk->session->options->output == CP_OUTPUT_TABLE;
+        status = cp_rollout_status(answer.rollout);
         if (bulk->done == bulk->count && is_text)
-            status = cp_print_rollout(answer.rollout);
+            (void)cp_print_rollout(answer.rollout); /* the status is known */
         else if (is_text)
             cp_print_refusals(answer.rollout);
         bulk->has_refusals |= answer.rollout && answer.rollout->n_refusals > 0;

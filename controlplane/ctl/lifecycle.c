@@ -94,6 +94,11 @@ void cp_print_refusals(const Penstock__Admin__V1__Rollout *rollout)
                rollout->refusals[i]->reason);
 }
 
+int cp_rollout_status(const Penstock__Admin__V1__Rollout *rollout)
+{
+    return rollout && (rollout->applied < rollout->agents || rollout->n_refusals > 0);
+}
+
 int cp_print_rollout(const Penstock__Admin__V1__Rollout *rollout)
 {
     if (!rollout)
@@ -104,7 +109,7 @@ int cp_print_rollout(const Penstock__Admin__V1__Rollout *rollout)
     printf("%d of %d agents applied revision %" PRId64 " in %.*f ms\n", rollout->applied,
            rollout->agents, rollout->revision, ms < 10, ms);
     cp_print_refusals(rollout);
-    return rollout->applied < rollout->agents || rollout->n_refusals > 0;
+    return cp_rollout_status(rollout);
 }
 
 static int print_release(struct cp_session *session, Penstock__Admin__V1__Release *release,
@@ -119,7 +124,12 @@ static int print_release(struct cp_session *session, Penstock__Admin__V1__Releas
                    &session->arena);
     cp_print_resource(&printer, &release->base);
     cp_print_end(&printer);
-    return rollout && (rollout->applied < rollout->agents || rollout->n_refusals > 0);
+    return cp_rollout_status(rollout);
+}
+
+static bool is_of_many(const struct cp_options *options)
+{
+    return options->group || options->tag_count > 0 || options->arg_count != 1;
 }
 
 int cp_command_publish(struct cp_session *session, struct gw_error *err)
@@ -127,7 +137,7 @@ int cp_command_publish(struct cp_session *session, struct gw_error *err)
     Penstock__Admin__V1__PublishApiRequest request = PENSTOCK__ADMIN__V1__PUBLISH_API_REQUEST__INIT;
     ProtobufCMessage *reply;
     gw_str name;
-    if (session->options->group || session->options->arg_count != 1)
+    if (is_of_many(session->options))
         return cp_command_bulk(session, false, err);
     if (api_name(session, &name, err) < 0)
         return -1;
@@ -149,7 +159,7 @@ int cp_command_unpublish(struct cp_session *session, struct gw_error *err)
         PENSTOCK__ADMIN__V1__UNPUBLISH_API_REQUEST__INIT;
     ProtobufCMessage *reply;
     gw_str name;
-    if (session->options->group || session->options->arg_count != 1)
+    if (is_of_many(session->options))
         return cp_command_bulk(session, true, err);
     if (api_name(session, &name, err) < 0)
         return -1;

@@ -20,8 +20,10 @@ GW_MUST_CHECK int cp_effective_release(struct cp_session *session, gw_str api,
                                        struct gw_error *err);
 /* --wait, for requests; NULL: not given. */
 Google__Protobuf__Duration *cp_wait(struct cp_session *session);
-/* "N of N agents applied revision R in X ms", then who refused what. The exit status: 1 when not
- * all did. NULL: nothing. */
+/* The exit status: 1 when not all agents have applied it. NULL: 0. */
+int cp_rollout_status(const Penstock__Admin__V1__Rollout *rollout);
+/* "N of N agents applied revision R in X ms", then who refused what; and the exit status. NULL:
+ * nothing. */
 int cp_print_rollout(const Penstock__Admin__V1__Rollout *rollout);
 void cp_print_refusals(const Penstock__Admin__V1__Rollout *rollout);
 /* publish and unpublish of several: --group, or not one name. */
