@@ -408,11 +408,30 @@ static void log_start(const struct program *program)
         gw_log(GW_LOG_WARN, COMPONENT,
                "the listener is not loopback and speaks plaintext: tokens can be read on the way",
                gw_kv_text("listen", settings->listen));
+    if (program->seal && cp_seal_exposed_file(program->seal))
+        gw_log(GW_LOG_WARN, COMPONENT,
+               "the file of the keys for secrets can be read by others than its owner: chmod 600",
+               gw_kv_text("file", cp_seal_exposed_file(program->seal)));
     if (settings->ticket_key_rotation_ms < CP_TICKET_KEY_ROTATION_FULL_MS)
         gw_log(GW_LOG_WARN, COMPONENT,
                "ticket keys go before the hour for which sessions can be resumed: with a "
                "--ticket-key-rotation of 5m or more they stay",
                gw_kv_int("ticket_key_rotation_ms", settings->ticket_key_rotation_ms));
+}
+
+/* The one that ends it. Whoever sends SIGHUP wants files to be read again: they are, when they
+ * change. */
+static int wait_for_end(const sigset_t *signals)
+{
+    int number = 0;
+    for (;;) {
+        sigwait(signals, &number);
+        if (number != SIGHUP)
+            return number;
+        gw_log(
+            GW_LOG_INFO, COMPONENT,
+            "SIGHUP changes nothing: credentials and certificates are read again when they change");
+    }
 }
 
 static int run(struct program *program)
@@ -421,6 +440,7 @@ static int run(struct program *program)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for all threads */
     signal(SIGPIPE, SIG_IGN);
     struct gw_error err = GW_ERROR_NONE;
@@ -429,9 +449,9 @@ static int run(struct program *program)
         gw_log(GW_LOG_ERROR, COMPONENT, "cannot start", gw_kv_error(&err));
     } else {
         log_start(program);
-        int number = 0;
-        sigwait(&signals, &number);
+        int number = wait_for_end(&signals);
         gw_log(GW_LOG_INFO, COMPONENT, "draining", gw_kv_text("signal", strsignal(number)));
+        sigdelset(&signals, SIGHUP);
         pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* a second one ends it at once */
         status = 0;
     }

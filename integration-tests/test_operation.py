@@ -1,4 +1,6 @@
 """How the control plane is operated: what it refuses to start with, readiness, metrics, the end."""
+import base64
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -64,3 +66,21 @@ def test_calls_are_counted(controlplane):
     metrics = http_text(f"{controlplane.ops}/metrics")
     assert 'rpc_calls_total{method="ApiGroupService/ListApiGroups",code="OK"} 1' in metrics
     assert 'rpc_calls_total{method="ApiGroupService/GetApiGroup",code="NOT_FOUND"} 1' in metrics
+
+
+def test_sighup_ends_nothing(start, tmp_path):
+    controlplane = start(ControlPlane(tmp_path))
+    controlplane.signal(signal.SIGHUP)
+    until(lambda: "SIGHUP changes nothing" in controlplane.tail(), "the signal to be told")
+    assert controlplane.list("groups")
+    assert controlplane.stop() == 0 and "draining" in controlplane.tail()
+
+
+def test_a_seal_key_file_that_others_can_read_is_told(start, tmp_path):
+    keys = tmp_path / "seal.keys"
+    keys.write_bytes(base64.b64encode(bytes(range(32))) + b"\n")
+    for mode, told in (0o640, True), (0o600, False):
+        keys.chmod(mode)
+        controlplane = start(ControlPlane(tmp_path, name=f"plane-{mode:o}", extra=("--seal-key-file", keys)))
+        assert controlplane.stop() == 0
+        assert ("can be read by others than its owner: chmod 600" in controlplane.tail()) == told

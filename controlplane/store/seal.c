@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define VERSION 1
@@ -30,6 +31,7 @@ struct cp_seal {
     struct key keys[CP_SEAL_KEYS_MAX];
     size_t count;
     char *path; /* owned; NULL: of no file */
+    bool is_exposed;
 };
 
 void cp_seal_free(struct cp_seal *seal)
@@ -139,7 +141,14 @@ static int add_text(struct cp_seal *seal, gw_str text, const char *path, struct 
     return 0;
 }
 
-static int read_file(const char *path, char *bytes, size_t *ret_len, struct gw_error *err)
+static bool is_exposed(FILE *file)
+{
+    struct stat stat;
+    return fstat(fileno(file), &stat) == 0 && S_ISREG(stat.st_mode) && (stat.st_mode & 0044) != 0;
+}
+
+static int read_file(const char *path, char *bytes, size_t *ret_len, bool *ret_exposed,
+                     struct gw_error *err)
 {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -147,6 +156,7 @@ static int read_file(const char *path, char *bytes, size_t *ret_len, struct gw_e
     setbuf(file, NULL); /* no second copy of the keys */
     *ret_len = fread(bytes, 1, CP_SEAL_FILE_MAX + 1, file);
     bool failed = ferror(file) != 0;
+    *ret_exposed = is_exposed(file);
     fclose(file);
     if (failed)
         return gw_fail_field(err, OPTION, "%s cannot be read", path);
@@ -159,10 +169,12 @@ int cp_seal_load(const char *path, struct cp_seal **ret_seal, struct gw_error *e
 {
     char bytes[CP_SEAL_FILE_MAX + 1];
     size_t len = 0;
-    if (read_file(path, bytes, &len, err) < 0)
+    bool exposed = false;
+    if (read_file(path, bytes, &len, &exposed, err) < 0)
         return -1;
     struct cp_seal *seal = gw_calloc(1, sizeof *seal);
     seal->path = gw_strdup(path);
+    seal->is_exposed = exposed;
     int result = add_text(seal, gw_str_n(bytes, len), path, err);
     OPENSSL_cleanse(bytes, sizeof bytes);
     if (result < 0)
@@ -170,6 +182,11 @@ int cp_seal_load(const char *path, struct cp_seal **ret_seal, struct gw_error *e
     else
         *ret_seal = seal;
     return result;
+}
+
+const char *cp_seal_exposed_file(const struct cp_seal *seal)
+{
+    return seal->is_exposed ? seal->path : NULL;
 }
 
 static int write_all(int file, const char *text, size_t len)

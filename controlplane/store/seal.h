@@ -22,6 +22,9 @@ GW_MUST_CHECK int cp_seal_load(const char *path, struct cp_seal **ret_seal, stru
 /* The same, but a file that is not there is made (0600), with one new key; *ret_made tells. */
 GW_MUST_CHECK int cp_seal_load_or_make(const char *path, struct cp_seal **ret_seal, bool *ret_made,
                                        struct gw_error *err);
+/* Its path when others than its owner may read it, as it was when it was loaded; NULL: they may
+ * not. */
+const char *cp_seal_exposed_file(const struct cp_seal *seal);
 /* A key for this process alone, for stores that do not outlive it. */
 struct cp_seal *cp_seal_new_random(void);
 void cp_seal_free(struct cp_seal *seal); /* takes NULL */

@@ -207,6 +207,27 @@ static void a_file_is_made_once_for_its_owner_alone(void **state)
     assert_non_null(strstr(f->err.message, "/nowhere/at/all"));
 }
 
+static void a_file_that_others_can_read_is_told(void **state)
+{
+    static const mode_t modes[] = {0600, 0640, 0604, 0400};
+    struct fixture *f = *state;
+    struct cp_seal *seal;
+    bool made;
+    assert_int_equal(cp_seal_load_or_make(f->path, &seal, &made, &f->err), 0);
+    assert_null(cp_seal_exposed_file(seal));
+    cp_seal_free(seal);
+    for (size_t i = 0; i < GW_ARRAY_LEN(modes); i++) {
+        assert_int_equal(chmod(f->path, modes[i]), 0);
+        assert_int_equal(cp_seal_load(f->path, &seal, &f->err), 0);
+        const char *file = cp_seal_exposed_file(seal);
+        assert_true(modes[i] & 0077 ? file && strcmp(file, f->path) == 0 : !file);
+        cp_seal_free(seal);
+    }
+    seal = cp_seal_new_random();
+    assert_null(cp_seal_exposed_file(seal));
+    cp_seal_free(seal);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -219,6 +240,7 @@ int main(void)
         TEST(a_sealed_value_opens_only_whole_and_in_its_place),
         TEST(without_keys_it_says_what_to_do),
         TEST(a_file_is_made_once_for_its_owner_alone),
+        TEST(a_file_that_others_can_read_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
