@@ -1,13 +1,19 @@
 """What backends may say, and what callers then get (RFC 9112)."""
+import signal
 import socket
+import ssl
 import struct
 import threading
+from pathlib import Path
 
 import pytest
 
 from lib import http2
+from lib.gateway import Gateway
 from lib.http1 import Connection, request
 from lib.process import PATIENCE
+from lib.script import Script
+from lib.servers import Agent
 from lib.wait import until
 
 HOST = "g.example.com"
@@ -245,6 +251,43 @@ def test_an_answer_before_the_end_of_the_upload_arrives(port, script, said):
         answer = connection.read()
         assert (answer.status, answer.body) == (int(said[9:12]), b"no")
         assert connection.is_closed()
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "HTTPS"])
+def test_an_answer_that_came_before_a_reset_arrives(start, controlplane, echo, certificates, tmp_path, scheme):
+    """The agent finds both at once, and what it finds first is that it cannot send on."""
+    def answer(connection, _head, rest):
+        while len(rest) < 10:
+            rest += connection.recv(100)
+        heard.set()
+        assert stopped.wait(20)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+        connection.close()
+        left.set()
+    own, heard, stopped, left = certificates.issue("server"), threading.Event(), threading.Event(), threading.Event()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own.cert, own.key)
+    backend = Script(context if scheme == "HTTPS" else None)
+    backend.answer = answer
+    agent = start(Agent(tmp_path, controlplane, extra=("--upstream-ca-file", certificates.ca)))
+    gateway = Gateway(controlplane, agent, echo)
+    gateway.group("g")
+    gateway.publish(gateway.api("g/a", "/", method="POST", backend={"http": {
+        "address": backend.address, "scheme": f"BACKEND_SCHEME_{scheme}"}}))
+    with Connection(agent.port) as connection:
+        connection.send(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 30\r\n\r\n" + "x" * 10)
+        assert heard.wait(20)
+        agent.signal(signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{agent.popen.pid}/stat").read_text().split()[2] == "T", "the agent to stop")
+        stopped.set()
+        assert left.wait(20)
+        connection.send(b"x" * 10)
+        agent.signal(signal.SIGCONT)
+        answer = connection.read()
+        assert (answer.status, answer.body) == (413, b"no")
+    backend.stop()
 
 
 def test_memory_is_bounded_by_slow_readers_not_by_answers(port, gateway, script):

@@ -219,6 +219,18 @@ static void who_changes_keys_without_data_is_a_flood(void **state)
     assert_int_equal(f.got, 0);
 }
 
+/* Who is about to close asks once more what has come. */
+static void what_has_come_is_read_before_the_loop_says_so(void **state)
+{
+    (void)state;
+    assert_int_equal(SSL_write(f.ssl, "x", 1), 1);
+    turn();
+    assert_int_equal(f.got, 1);
+    assert_int_equal(SSL_write(f.ssl, "y", 1), 1);
+    assert_int_equal(dp_conn_read(&f.conn, DP_BLOCK_HEAD), 1);
+    assert_int_equal(dp_conn_read(&f.conn, DP_BLOCK_HEAD), -EAGAIN);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -229,6 +241,7 @@ int main(void)
         TEST(keys_may_change_between_data),
         TEST(who_changes_keys_without_data_is_a_flood),
         TEST(answers_to_changes_of_keys_count_too),
+        TEST(what_has_come_is_read_before_the_loop_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,10 @@ import threading
 
 class Script:
     """`answer(socket, head, rest)` is called for every request head with what was read behind it; it writes to the
-    socket and returns True to read another request. The heads are kept in `heads`."""
+    socket and returns True to read another request. The heads are kept in `heads`. context: over TLS."""
 
-    def __init__(self):
+    def __init__(self, context=None):
+        self.context = context
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
@@ -32,6 +33,8 @@ class Script:
 
     def serve(self, connection):
         rest, goes_on = b"", True
+        if self.context:
+            connection = self.context.wrap_socket(connection, server_side=True)
         with connection:
             try:
                 while goes_on:
