@@ -133,6 +133,15 @@ static int visit_publication(void *arg, const char *name, const struct cp_stored
     return 0;
 }
 
+/* In an arena of its own: what was read of the publications is not for the answer. */
+static int visit_group(struct view *view, const char *group, struct gw_error *err)
+{
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    struct cp_call reading = *view->call;
+    reading.arena = &arena;
+    return cp_each(&reading, CP_KIND_PUBLICATION, group, visit_publication, view, err);
+}
+
 /* By name, so that those of one group stand together. */
 static int show_stale_apis(const struct cp_call *call, cp_variable **variables, size_t count,
                            struct gw_error *err)
@@ -144,7 +153,7 @@ static int show_stale_apis(const struct cp_call *call, cp_variable **variables, 
         for (; at < count && gw_str_eq(cp_name_parent(gw_str_from(variables[at]->name)), group);
              at++)
             gw_map_put(&view.variables, gw_str_from(variables[at]->name), variables[at]);
-        int result = cp_each(call, CP_KIND_PUBLICATION, group.ptr, visit_publication, &view, err);
+        int result = visit_group(&view, group.ptr, err);
         gw_map_done(&view.variables);
         if (result < 0)
             return -1;

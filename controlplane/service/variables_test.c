@@ -311,7 +311,7 @@ static void test_memory_goes_with_the_stale_apis(void **state)
     }
     const char *answer = ok(f, &cp_variable_service, "GetVariable", "{\"name\": \"" HOST "\"}");
     assert_int_equal(count(answer, "\"groups/DEFAULT/apis/a"), APIS);
-    assert_in_range(f->arena.total_bytes, 1, APIS * 2048);
+    assert_in_range(f->arena.total_bytes, 1, APIS * 384);
 }
 
 /* ---- races */
