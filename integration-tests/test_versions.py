@@ -188,6 +188,11 @@ def test_some_of_many_may_fail(plane, admin):
     assert done.stdout == "groups/g/apis/n0/releases/RELEASE-1 published\ngroups/g/apis/n1/releases/RELEASE-1 published\n"
     assert "groups/g/apis/n0 has it already (ALREADY_EXISTS, APIG.3301)" in done.stderr
     assert "groups/g/apis/none does not exist (NOT_FOUND)\n2 of 4 failed." in done.stderr
+    logged = [json.loads(line) for line in plane.log.read_text().splitlines() if '"PublishApis"' in line]
+    assert [(line["resource"], line.get("environment"), line["code"]) for line in logged] == [
+        ("groups/g/apis/n0", "environments/RELEASE", "OK"), ("groups/g/apis/same", "environments/RELEASE", "ALREADY_EXISTS"),
+        ("groups/g/apis/none", "environments/RELEASE", "NOT_FOUND"), ("groups/g/apis/n1", "environments/RELEASE", "OK"),
+        ("", None, "OK")]
     answer = admin.UnpublishApis(names=["groups/g/apis/n0", "groups/g/apis/same"])
     assert (answer.succeeded, answer.failed) == (1, 1)
     assert [(outcome.name, outcome.failure.code) for outcome in answer.outcomes] == [

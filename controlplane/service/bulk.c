@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/service/bulk.h"
 
+#include "common/log.h"
 #include "common/map.h"
 #include "common/message.h"
 #include "controlplane/agents/registry.h"
@@ -130,6 +131,17 @@ static bool is_passed_over(const struct bulk *bulk, const struct gw_error *why)
     return *bulk->parent && bulk->what.offline && strcmp(why->reason, CP_NOT_PUBLISHED) == 0;
 }
 
+/* The line of the whole call names none of them. */
+static void log_one(const struct cp_call *call, const struct bulk *bulk, const char *name,
+                    const struct gw_error *err)
+{
+    gw_log(GW_LOG_INFO, "admin", "write",
+           gw_kv_text("method", bulk->what.offline ? "UnpublishApis" : "PublishApis"),
+           gw_kv_text("principal", call->principal->name), gw_kv_text("resource", name),
+           gw_kv_text("environment", bulk->what.environment),
+           gw_kv_bool("validate_only", bulk->what.validate_only), gw_kv_error(err));
+}
+
 /* In an arena of its own: definitions of a thousand APIs are not for the answer. */
 static void do_one(const struct cp_call *call, struct bulk *bulk, char *name, struct gw_error *err)
 {
@@ -139,9 +151,12 @@ static void do_one(const struct cp_call *call, struct bulk *bulk, char *name, st
     int64_t revision;
     one.arena = &arena;
     bulk->what.api = name;
-    if (cp_publish_one(&one, &bulk->what, &release, &revision, err) < 0) {
-        if (!is_passed_over(bulk, err))
-            add_failure(call, bulk, name, err);
+    int failed = cp_publish_one(&one, &bulk->what, &release, &revision, err);
+    if (failed && is_passed_over(bulk, err))
+        return;
+    log_one(call, bulk, name, err);
+    if (failed) {
+        add_failure(call, bulk, name, err);
         return;
     }
     bulk->revision = GW_MAX(bulk->revision, revision);
