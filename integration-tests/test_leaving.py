@@ -22,6 +22,7 @@ class Slow(Script):
     def __init__(self, first=b"", rest=OK):
         super().__init__()
         self.first, self.rest, self.told, self.gone, self.answer = first, rest, threading.Event(), 0, self.reply
+        self.stays = True
 
     def reply(self, connection, _head, _rest):
         connection.sendall(self.first)
@@ -33,7 +34,7 @@ class Slow(Script):
             except TimeoutError:
                 pass
         connection.sendall(self.rest)
-        return True
+        return self.stays
 
 
 @pytest.fixture
@@ -113,6 +114,20 @@ def test_who_only_listens_to_a_stream_hears_all_of_it(slow):
         assert connection.file.read(2) == b"00"
         slow.told.set()
         assert connection.file.read().lstrip(b"0") == b"5\r\nthere\r\n0\r\n\r\n"
+
+
+def test_a_stream_that_is_cut_behind_such_a_zero_is_not_taken_for_whole(slow):
+    """A zero and the end of the connection is a last chunk to who is not strict, python's http.client among them."""
+    slow.first, slow.rest, slow.stays = STREAM + b"2\r\nhi\r\n", b"", False
+    with Connection(slow.port) as connection:
+        connection.send(GET).socket.shutdown(socket.SHUT_WR)
+        while connection.file.readline() != b"\r\n":
+            pass
+        assert connection.file.read(8) == b"2\r\nhi\r\n0"
+        slow.told.set()
+        with pytest.raises(ConnectionResetError):
+            connection.file.read()
+    until(lambda: last_line(slow.gateway)["reason"] == "upstream.cut", "the line")
 
 
 def test_who_cannot_be_asked_has_three_seconds(slow):

@@ -583,11 +583,13 @@ void dp_h1_abort(struct dp_downstream *downstream)
 {
     struct dp_h1_connection *c = dp_h1_connection_of(downstream);
     c->request = NULL;
-    /* To a reader of "until close" only a reset tells a cut answer from a whole one. */
+    /* To a reader of "until close" only a reset tells a cut answer from a whole one; and to some of
+     * chunks behind the zeros of dp_h1_probe, which they take for the last one. */
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     dp_conn_push(
         &c->base.conn); /* half an answer says more than none, which looks like a lost request */
-    if (c->base.conn.fd >= 0 && c->head_sent && c->out_kind == DP_BODY_UNTIL_CLOSE)
+    bool looks_whole = c->out_kind == DP_BODY_UNTIL_CLOSE || c->probes > 0;
+    if (c->base.conn.fd >= 0 && c->head_sent && looks_whole)
         (void)setsockopt(c->base.conn.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close_connection(c);
 }
