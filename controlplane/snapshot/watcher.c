@@ -324,8 +324,12 @@ static void follow(struct cp_watcher *watcher, struct cp_position after)
         struct cp_batch batch = {.count = 0};
         gw_msec begin_ms = gw_clock_monotonic_ms();
         state = cp_watch_next(watch, CP_WATCHER_TURN_MS, &arena, &batch, &err);
-        if (state == CP_WATCH_LIVE && watcher->is_withheld && batch.count > 0)
-            break; /* it may be what was missing: all of it is built again */
+        if (state == CP_WATCH_LIVE && watcher->is_withheld && batch.count > 0) {
+            /* It may be what was missing: all of it is built again, with what comes meanwhile. */
+            turn(watcher);
+            rest(watcher, CP_WATCHER_RETRY_MS);
+            break;
+        }
         if (state == CP_WATCH_LIVE && !watcher->is_withheld)
             apply(watcher, &batch);
         if (state == CP_WATCH_LIVE || state == CP_WATCH_AWAY)

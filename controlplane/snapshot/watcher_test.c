@@ -433,6 +433,23 @@ static void agents_get_nothing_while_certificates_lack_their_keys(void **state)
     cp_seal_free(other);
 }
 
+/* Others write all the time: what is to be done each second is done, and not all of the store is
+ * read for each change. */
+static void a_busy_store_does_not_hold_up_who_withholds(void **state)
+{
+    (void)state;
+    struct cp_seal *other = cp_seal_new_random();
+    int changes = 0;
+    put_certificate("certificates/used", other);
+    put_domain("certificates/used");
+    start();
+    until(atomic_load(&own.found) == 1);
+    int before = atomic_load(&own.turns);
+    until((changes++, put("channels/one", "1"), atomic_load(&own.turns) >= before + 2));
+    assert_true(stats().lists <= 2 + changes / 2);
+    cp_seal_free(other);
+}
+
 static void once_loaded_they_keep_their_last_good_form(void **state)
 {
     (void)state;
@@ -561,6 +578,7 @@ int main(void)
         TEST(what_agents_do_not_depend_on_is_only_seen),
         TEST(a_value_that_cannot_be_read_harms_nobody_else),
         TEST(agents_get_nothing_while_certificates_lack_their_keys),
+        TEST(a_busy_store_does_not_hold_up_who_withholds),
         TEST(once_loaded_they_keep_their_last_good_form),
         TEST(a_store_that_comes_late),
         TEST(a_store_that_goes_and_returns),
