@@ -164,6 +164,24 @@ def test_a_backend_over_tls_that_can_do_neither(start, controlplane, echo, certi
     assert "a backend takes no WebSocket over HTTP/2" in gateway.agent.log.read_text()
 
 
+def test_another_backend_over_tls_may_do_what_one_cannot(start, controlplane, echo, certificates, tmp_path):
+    """The second is asked by CONNECT as the first was, though the first was asked by HTTP/1.1 last."""
+    own = certificates.issue("server")
+    servers = []
+    for name, takes_connect in (("old", False), ("new", True)):
+        (tmp_path / name).mkdir()
+        servers.append(serve(start, tmp_path / name, cert=str(own.cert), key=str(own.key), connect=takes_connect))
+    agent = start(Agent(tmp_path, controlplane, extra=("--workers", "1", "--upstream-ca-file", certificates.ca)))
+    controlplane.apply({"kind": "Channel", "name": "channels/both", "port": 443, "members": [
+        {"host": "127.0.0.1", "port": server.port, "weight": 1} for server in servers]})
+    gateway = Gateway(controlplane, agent, echo)
+    gateway.group("g")
+    gateway.publish(gateway.api("g/a", "/", match="PREFIX", backend={"http": {
+        "channel": "channels/both", "scheme": "BACKEND_SCHEME_HTTPS", **HTTP2}}))
+    for _ in range(4):  # each is the first in turn
+        switch(agent.port, HOST).close()
+
+
 # ---- the handshake
 
 @KINDS

@@ -347,6 +347,7 @@ static bool take_retry(struct dp_upstream_call *call, enum dp_upstream_failure f
     }
     upstreams->stats.retries++;
     call->retries++;
+    call->http1_only = false; /* that was about the member that is left */
     return pick_member(call);
 }
 
