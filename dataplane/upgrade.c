@@ -102,9 +102,12 @@ static void take_ready(struct dp_upgrade *upgrade, gw_str words)
 {
     uint64_t revision;
     gw_str cluster_id = gw_str_split(&words, ' ');
-    if (gw_str_to_u64(words, INT64_MAX, &revision) < 0 ||
+    if (upgrade->has_let_go || gw_str_to_u64(words, INT64_MAX, &revision) < 0 ||
         !upgrade->events->may_go(upgrade->arg, cluster_id, (int64_t)revision))
         return;
+    /* Once: a packet that the new one has not read when it closes its end is told here as a reset,
+     * before what it said last. */
+    upgrade->has_let_go = true;
     (void)send(upgrade->fd, "go", 2, MSG_NOSIGNAL); /* one that is gone is told by the next read */
 }
 
@@ -195,6 +198,7 @@ int dp_upgrade_start(struct dp_upgrade *upgrade, const struct dp_upgrade_plan *p
     }
     upgrade->pid = pid;
     upgrade->fd = ends[0];
+    upgrade->has_let_go = false;
     ev_io_set(&upgrade->io, upgrade->fd, EV_READ);
     ev_io_start(upgrade->loop->ev, &upgrade->io);
     dp_loop_arm(upgrade->loop, &upgrade->timer, plan->timeout_ms);

@@ -4,11 +4,13 @@
  * has happened. Main thread.
  *
  * The two talk over a socket, one packet at a time, of text but for the first; all outlive
- * versions, and what one of them does not know it passes over: old  keys BYTES               of
- * session tickets, there before the new one starts new  ready CLUSTER REVISION   it could serve
- * this; again with each newer revision old  go                       it is no older than what
- * callers get now: accept new  serving                  the old one drains When the old one ends
- * before "go", the new one has nobody to wait for and serves. */
+ * versions, and what one of them does not know it passes over:
+ * - old: "keys BYTES", of session tickets, there before the new one starts
+ * - new: "ready CLUSTER REVISION", it could serve this; again with each newer revision
+ * - old: "go", it is no older than what callers get now: accept; once
+ * - new: "serving", the old one drains
+ *
+ * When the old one ends before "go", the new one has nobody to wait for and serves. */
 #ifndef DP_UPGRADE_H
 #define DP_UPGRADE_H
 
@@ -37,6 +39,7 @@ struct dp_upgrade {
     void *arg;
     pid_t pid; /* 0: none is under way */
     int fd;
+    bool has_let_go; /* "go" was said */
     ev_io io;
     struct dp_timer timer;
 };

@@ -186,6 +186,11 @@ static void it_goes_when_it_is_told_that_what_it_has_is_new_enough(void **state)
     ev_run(loop.ev, EVRUN_ONCE);
     assert_int_equal(gos, 0);
     dp_successor_ready(&successor, GW_STR("c1"), 7);
+    dp_successor_ready(&successor, GW_STR("c1"), 8);
+    ev_io_stop(loop.ev, &successor.io); /* the old one hears both before the new one hears "go" */
+    ev_run(loop.ev, EVRUN_ONCE);
+    ev_run(loop.ev, EVRUN_ONCE);
+    ev_io_start(loop.ev, &successor.io);
     pid_t pid = upgrade.pid;
     dp_loop_run(&loop);
     assert_int_equal(gos, 1);
