@@ -117,7 +117,7 @@ static int read_page(const struct cp_call *call, struct listing *listing, list_r
             return -1;
         cp_release *release = (cp_release *)stored.message;
         reply->releases[reply->n_releases++] = release;
-        bytes += release->definition.len + release->unresolved_definition.len;
+        bytes += protobuf_c_message_get_packed_size(&release->base);
     }
     return 0;
 }

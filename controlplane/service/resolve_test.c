@@ -2,6 +2,7 @@
 /* Variables at a publish, and what becomes stale afterwards. */
 #include "controlplane/service/variables.h"
 
+#include "controlplane/model/variables.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/test_variables.h"
@@ -309,41 +310,76 @@ static void test_stale_releases_come_in_pages(void **state)
     survives_the_store(f, &cp_release_service, "ListStaleReleases", "{\"parent\": \"groups/-\"}");
 }
 
-/* Variables are up to 255 bytes, and many: a page ends before callers refuse it. */
-static void test_a_page_of_stale_releases_is_not_too_long(void **state)
+/* ---- as many and as long as they may be */
+
+enum { FROZEN = 50 };
+
+static cp_frozen_variable **freeze_many(void)
 {
-    enum { APIS = 500, VARIABLES = 50 };
-    struct fixture *f = *state;
-    char value[256], names[VARIABLES][64];
-    cp_frozen_variable frozen[VARIABLES], *all[VARIABLES];
-    memset(value, 'v', sizeof value);
-    value[255] = '\0';
-    for (int i = 0; i < VARIABLES; i++) {
-        (void)snprintf(names[i], sizeof names[i], "groups/DEFAULT/variables/RELEASE.v-%d", i);
-        frozen[i] = (cp_frozen_variable)CP_INIT(FROZEN_VARIABLE);
-        frozen[i].name = names[i];
-        frozen[i].value = value;
-        all[i] = &frozen[i];
+    struct gw_arena *arena = &backstage.arena;
+    cp_frozen_variable **all = GW_ARENA_ARRAY(arena, cp_frozen_variable *, FROZEN);
+    char *value = gw_arena_bytes(arena, CP_VARIABLE_VALUE_MAX + 1);
+    memset(value, 'v', CP_VARIABLE_VALUE_MAX);
+    value[CP_VARIABLE_VALUE_MAX] = '\0';
+    for (int i = 0; i < FROZEN; i++) {
+        all[i] = GW_ARENA_NEW(arena, cp_frozen_variable);
+        *all[i] = (cp_frozen_variable)CP_INIT(FROZEN_VARIABLE);
+        all[i]->name =
+            cp_variable_resource_name(arena, GW_STR("groups/DEFAULT"), "environments/RELEASE",
+                                      gw_arena_printf(arena, "v-%d", i));
+        all[i]->value = value;
     }
+    return all;
+}
+
+/* All pages, none of them longer than callers take. Returns how often `item` is in them. */
+static unsigned read_all_pages(struct fixture *f, const char *method, const char *parent,
+                               const char *item)
+{
+    char token[256] = "";
+    unsigned found = 0;
+    do {
+        const char *answer =
+            ok(f, &cp_release_service, method,
+               format("{\"parent\": \"%s\", \"pageSize\": 1000, \"pageToken\": \"%s\"}", parent,
+                      token));
+        assert_in_range(strlen(answer), 1, 2 * CP_PAGE_BYTES_MAX);
+        found += count(answer, item);
+        read_next(answer, token);
+    } while (*token);
+    return found;
+}
+
+static void test_pages_of_stale_releases_are_not_too_long(void **state)
+{
+    enum { APIS = 500 };
+    struct fixture *f = *state;
     for (int i = 0; i < APIS; i++) {
         cp_publication publication = CP_INIT(PUBLICATION);
         gw_str api = gw_arena_printf(&backstage.arena, "groups/DEFAULT/apis/a%03d", i);
         publication.name = cp_publication_name(&backstage.arena, api.ptr, "environments/RELEASE");
         publication.release = cp_release_name(&backstage.arena, api.ptr, "environments/RELEASE", 1);
-        publication.n_variables = VARIABLES;
-        publication.variables = all;
+        publication.n_variables = FROZEN;
+        publication.variables = freeze_many();
         store_message(CP_KIND_PUBLICATION, &publication.base);
     }
-    char token[256] = "";
-    unsigned shown = 0;
-    do {
-        const char *answer =
-            list_stale(f, format(", \"pageSize\": 1000, \"pageToken\": \"%s\"", token));
-        assert_in_range(strlen(answer), 1, 2 * CP_PAGE_BYTES_MAX);
-        shown += count(answer, "\"api\"");
-        read_next(answer, token);
-    } while (*token);
-    assert_int_equal(shown, APIS);
+    assert_int_equal(read_all_pages(f, "ListStaleReleases", "groups/-", "\"api\""), APIS);
+}
+
+static void test_pages_of_releases_are_not_too_long(void **state)
+{
+    enum { RELEASES = 500 };
+    struct fixture *f = *state;
+    create(f, "a", "GET", "/a");
+    for (int i = 1; i <= RELEASES; i++) {
+        cp_release release = CP_INIT(RELEASE);
+        release.name = cp_release_name(&backstage.arena, API, "environments/RELEASE", i);
+        release.number = i;
+        release.n_variables = FROZEN;
+        release.variables = freeze_many();
+        store_message(CP_KIND_RELEASE, &release.base);
+    }
+    assert_int_equal(read_all_pages(f, "ListReleases", API, "\"number\""), RELEASES);
 }
 
 /* ---- races, and a store that fails */
@@ -406,7 +442,8 @@ int main(void)
         STAGED(test_a_deleted_variable_makes_stale),
         STAGED(test_stale_releases_are_listed),
         STAGED(test_stale_releases_come_in_pages),
-        STAGED(test_a_page_of_stale_releases_is_not_too_long),
+        STAGED(test_pages_of_stale_releases_are_not_too_long),
+        STAGED(test_pages_of_releases_are_not_too_long),
         STAGED(test_a_publish_takes_no_value_that_has_just_changed),
         STAGED(test_the_store_fails),
     };
