@@ -104,11 +104,14 @@ static void each_item(const ProtobufCMessage *reply, cp_list_fn *fn, void *arg)
     }
 }
 
-/* People type the id alone. */
-static char *environment_of(struct cp_session *session, const char *typed)
+char *cp_environment_of(struct cp_session *session, const char *typed)
 {
-    const char *collection = strchr(typed, '/') ? "" : "environments/";
-    return (char *)(uintptr_t)gw_arena_printf(&session->arena, "%s%s", collection, typed).ptr;
+    gw_str collection = GW_STR("environments/");
+    if (gw_str_has_prefix(gw_str_from(typed), collection))
+        collection = GW_STR("");
+    return (char *)(uintptr_t)gw_arena_printf(&session->arena, "%.*s%s", GW_STR_ARG(collection),
+                                              typed)
+        .ptr;
 }
 
 static int set_tags(struct cp_session *session, const struct cp_ctl_kind *kind,
@@ -138,7 +141,7 @@ int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str p
     if (has_field(request, "parent"))
         gw_message_set_text(request, "parent", text_of(session, parent));
     if (environment && has_field(request, "environment"))
-        gw_message_set_text(request, "environment", environment_of(session, environment));
+        gw_message_set_text(request, "environment", cp_environment_of(session, environment));
     if (set_tags(session, kind, request, err) < 0)
         return -1;
     const ProtobufCFieldDescriptor *size =

@@ -25,6 +25,8 @@ GW_MUST_CHECK int cp_call(struct cp_session *session, const ProtobufCServiceDesc
 
 GW_MUST_CHECK int cp_get(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str name,
                          ProtobufCMessage **ret_resource, struct gw_error *err);
+/* "environments/X": people type the id alone. */
+char *cp_environment_of(struct cp_session *session, const char *typed);
 /* Calls fn for each resource of all pages. parent: "" for a kind without one. */
 typedef void cp_list_fn(void *arg, ProtobufCMessage *resource);
 GW_MUST_CHECK int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str parent,

@@ -25,12 +25,7 @@ static int api_name(struct cp_session *session, gw_str *ret_name, struct gw_erro
 char *cp_environment_name(struct cp_session *session, const char *fallback)
 {
     const char *typed = session->options->environment ? session->options->environment : fallback;
-    if (!typed)
-        return NULL;
-    bool is_whole = gw_str_has_prefix(gw_str_from(typed), GW_STR("environments/"));
-    return (char *)(uintptr_t)gw_arena_printf(&session->arena, "%s%s",
-                                              is_whole ? "" : "environments/", typed)
-        .ptr;
+    return typed ? cp_environment_of(session, typed) : NULL;
 }
 
 Google__Protobuf__Duration *cp_wait(struct cp_session *session)
@@ -268,10 +263,8 @@ static int promoted_release(struct cp_session *session, gw_str *ret_name, struct
         return release_name(session, ret_name, err);
     if (api_name(session, &api, err) < 0)
         return -1;
-    bool is_whole = gw_str_has_prefix(gw_str_from(options->from), GW_STR("environments/"));
-    gw_str from =
-        gw_arena_printf(&session->arena, "%s%s", is_whole ? "" : "environments/", options->from);
-    return cp_effective_release(session, api, from.ptr, ret_name, err);
+    return cp_effective_release(session, api, cp_environment_of(session, options->from), ret_name,
+                                err);
 }
 
 int cp_command_promote(struct cp_session *session, struct gw_error *err)
