@@ -475,6 +475,7 @@ static void close_idle(struct dp_connection *base)
     if (c->phase != DP_PHASE_IDLE)
         return;
     /* A request may have arrived since the loop last looked. */
+    dp_conn_look_again(&c->base.conn);
     ptrdiff_t n = dp_conn_read(&c->base.conn, 0);
     if (n > 0)
         dp_loop_later(c->base.server->loop, &c->task);

@@ -143,11 +143,24 @@ static void shake_hands(struct dp_conn *conn)
         dp_loop_later(conn->loop, &conn->tls->again);
 }
 
+void dp_conn_look_again(struct dp_conn *conn)
+{
+    if (conn->tls)
+        conn->tls->drained = false;
+}
+
+/* What the peer said before counts. */
+static void tell_failure(struct dp_conn *conn)
+{
+    dp_conn_look_again(conn);
+    conn->events->failed(conn, conn->error);
+}
+
 static void flush(struct dp_task *task)
 {
     struct dp_conn *conn = gw_container_of(task, struct dp_conn, flush);
     if (conn->error) {
-        conn->events->failed(conn, conn->error);
+        tell_failure(conn);
         return;
     }
     if (conn->connecting)
@@ -160,7 +173,7 @@ static void flush(struct dp_task *task)
         ptrdiff_t n = write_out(conn, GW_STR_NONE, 0);
         if (n < 0) {
             conn->error = (int)n;
-            conn->events->failed(conn, conn->error);
+            tell_failure(conn);
             return;
         }
         (void)consume_output(conn, (size_t)n); /* there was nothing beyond */
@@ -178,8 +191,7 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
     (void)events;
     struct dp_conn *conn = gw_container_of(watcher, struct dp_conn, reader);
     struct dp_loop *loop = conn->loop;
-    if (conn->tls)
-        conn->tls->drained = false;
+    dp_conn_look_again(conn);
     if (is_shaking_hands(conn))
         shake_hands(conn);
     else

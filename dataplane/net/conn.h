@@ -65,6 +65,9 @@ void dp_conn_shutdown(struct dp_conn *conn);
 /* One read into the input. >0: bytes; 0: the peer sent FIN; -EAGAIN: nothing there; other -errno.
  * want: see dp_input_room. -ENOBUFS: there is no room. */
 GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
+/* The next dp_conn_read asks the socket, whatever the loop has last said of it: for before a close.
+ */
+void dp_conn_look_again(struct dp_conn *conn);
 /* As dp_conn_read, but what is read, at most `most` bytes and never more than DP_SPLICE_BYTES, goes
  * on to the sink, behind its output: by splice as far as its socket has room, the rest is queued.
  * -EOPNOTSUPP: not now (the sink is blocked), or not here (TLS): read and send. */

@@ -222,7 +222,6 @@ ptrdiff_t dp_tls_read(struct dp_tls *tls, char *at, size_t room)
     if (tls->flood)
         return -EPROTO;
     tls->allowance = room + READ_BUFFER_BYTES;
-    tls->drained = false; /* what the loop has not told of yet counts, for who is about to close */
     while (total < room) {
         size_t n;
         int result = SSL_read_ex(tls->ssl, at + total, room - total, &n);

@@ -23,16 +23,25 @@ static struct fixture {
     SSL_CTX *server, *client;
     SSL *ssl;
     int fd;
-    unsigned reads;
+    unsigned reads, refills;
     size_t got;
     enum dp_tls_flood flood;
     bool failed;
 } f;
 
+static void refill(void)
+{
+    static const char more[DP_BLOCK_HEAD + 4096];
+    f.refills--;
+    assert_int_equal(SSL_write(f.ssl, more, sizeof(more)), sizeof(more));
+}
+
 static void on_readable(struct dp_conn *conn)
 {
     ptrdiff_t n = dp_conn_read(conn, DP_BLOCK_HEAD);
     f.reads++;
+    if (f.refills > 0)
+        refill();
     if (n > 0) {
         f.got += (size_t)n;
         dp_input_consume(&conn->input, (size_t)n);
@@ -227,8 +236,18 @@ static void what_has_come_is_read_before_the_loop_says_so(void **state)
     turn();
     assert_int_equal(f.got, 1);
     assert_int_equal(SSL_write(f.ssl, "y", 1), 1);
+    dp_conn_look_again(&f.conn);
     assert_int_equal(dp_conn_read(&f.conn, DP_BLOCK_HEAD), 1);
     assert_int_equal(dp_conn_read(&f.conn, DP_BLOCK_HEAD), -EAGAIN);
+}
+
+static void who_is_as_fast_as_we_does_not_hold_the_loop(void **state)
+{
+    (void)state;
+    f.refills = 20;
+    refill();
+    turn();
+    assert_int_equal(f.reads, 2); /* what the socket had, in two pieces; then others have their turn */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -242,6 +261,7 @@ int main(void)
         TEST(who_changes_keys_without_data_is_a_flood),
         TEST(answers_to_changes_of_keys_count_too),
         TEST(what_has_come_is_read_before_the_loop_says_so),
+        TEST(who_is_as_fast_as_we_does_not_hold_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
