@@ -247,7 +247,7 @@ static void who_is_as_fast_as_we_does_not_hold_the_loop(void **state)
     f.refills = 20;
     refill();
     turn();
-    assert_int_equal(f.reads, 2); /* what the socket had, in two pieces; then others have their turn */
+    assert_int_equal(f.reads, 2); /* what the socket had; then others have their turn */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
