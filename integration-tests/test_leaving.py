@@ -130,6 +130,17 @@ def test_a_stream_that_is_cut_behind_such_a_zero_is_not_taken_for_whole(slow):
     until(lambda: last_line(slow.gateway)["reason"] == "upstream.cut", "the line")
 
 
+def test_an_answer_with_a_length_that_is_cut_needs_no_reset(slow):
+    """Which would take along what has not left yet."""
+    slow.rest, slow.stays = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", False
+    with Connection(slow.port) as connection:
+        connection.send(GET).socket.shutdown(socket.SHUT_WR)
+        assert connection.read().status == 100
+        slow.told.set()
+        said = connection.file.read()
+        assert said.startswith(b"HTTP/1.1 200 OK\r\n") and said.endswith(b"\r\n\r\nhalf")
+
+
 def test_who_cannot_be_asked_has_three_seconds(slow):
     with Connection(slow.port) as connection:
         connection.send(f"GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n").socket.shutdown(socket.SHUT_WR)

@@ -589,7 +589,8 @@ void dp_h1_abort(struct dp_downstream *downstream)
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     dp_conn_push(
         &c->base.conn); /* half an answer says more than none, which looks like a lost request */
-    bool looks_whole = c->out_kind == DP_BODY_UNTIL_CLOSE || c->probes > 0;
+    bool looks_whole =
+        c->out_kind == DP_BODY_UNTIL_CLOSE || (c->out_kind == DP_BODY_CHUNKED && c->probes > 0);
     if (c->base.conn.fd >= 0 && c->head_sent && looks_whole)
         (void)setsockopt(c->base.conn.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close_connection(c);
