@@ -89,6 +89,15 @@ def stubs(tmp_path_factory):
 
 
 @pytest.fixture
+def feeder(stubs):
+    """A control plane that says what the scenario tells it."""
+    from lib.feeder import Feeder
+    made = Feeder(stubs)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
 def admin(stubs, controlplane):
     """The management API of the control plane, in plaintext."""
     import grpc

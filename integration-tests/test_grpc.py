@@ -7,7 +7,6 @@ import pytest
 
 from lib import http1
 from lib.dns import Dns
-from lib.feeder import Feeder
 from lib.http2 import Session
 from lib.node import NodeServer, node
 from lib.process import free_port
@@ -92,8 +91,8 @@ def test_servers_of_node(rpc, client, node_peer):
     assert dict(error_of(lambda: client.fail(b"")).trailing_metadata())["grpc-status-details-bin"] == b"\0\1"
 
 
-def test_over_tls_on_both_sides(tmp_path, stubs, certificates, start):
-    issued, feeder = certificates.issue("server", f"DNS:{HOST},IP:127.0.0.1"), Feeder(stubs)
+def test_over_tls_on_both_sides(tmp_path, feeder, certificates, start):
+    issued = certificates.issue("server", f"DNS:{HOST},IP:127.0.0.1")
     pem = {"certificate_pem": issued.cert.read_text(), "private_key_pem": issued.key.read_text()}
     peer = GrpcServer(tls=issued)
     backend = {"host": "127.0.0.1", "port": peer.port, "tls": True, "http2": True, "host_header": HOST,
@@ -118,7 +117,6 @@ def test_over_tls_on_both_sides(tmp_path, stubs, certificates, start):
     channel.close()
     peer.stop()
     assert agent.stop() == 0
-    feeder.stop()
 
 
 def test_messages_go_both_ways_one_by_one(client):

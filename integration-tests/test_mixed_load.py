@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lib.feeder import Feeder, certificate
+from lib.feeder import certificate
 from lib.gateway import Gateway
 from lib.load import Curl, Load
 from lib.upgrade import Callers, ReplaceableAgent
@@ -105,12 +105,10 @@ def backends(nginx):
 
 
 @pytest.fixture
-def configuration(stubs, backends, certificates):
-    feeder = Feeder(stubs)
+def configuration(feeder, backends, certificates):
     made = Configuration(feeder, backends, [certificates.issue(HOST, f"DNS:{HOST}") for _ in range(CERTIFICATES)])
     feeder.prepare(*made.resources())
-    yield made
-    feeder.stop()
+    return made
 
 
 @pytest.fixture

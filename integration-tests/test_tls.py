@@ -8,20 +8,13 @@ import time
 import pytest
 
 from lib.certificates import Authority
-from lib.feeder import Feeder, certificate
+from lib.feeder import certificate
 from lib.gateway import Gateway
 from lib.process import PATIENCE, free_port
 from lib.servers import Agent
 from lib.wait import until
 
 HOST, OTHER = "a.example.com", "b.example.com"
-
-
-@pytest.fixture
-def feeder(stubs):
-    made = Feeder(stubs)
-    yield made
-    made.stop()
 
 
 class Front(Agent):

@@ -7,19 +7,12 @@ import threading
 import pytest
 
 from lib.certificates import Authority
-from lib.feeder import Feeder, certificate
+from lib.feeder import certificate
 from lib.http1 import request
 from lib.servers import Agent, Nginx
 from lib.wait import until
 
 HOST = "a.example.com"
-
-
-@pytest.fixture
-def feeder(stubs):
-    made = Feeder(stubs)
-    yield made
-    made.stop()
 
 
 @pytest.fixture

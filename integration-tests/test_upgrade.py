@@ -9,7 +9,6 @@ import threading
 import pytest
 
 from lib import http2
-from lib.feeder import Feeder
 from lib.gateway import Gateway
 from lib.http1 import Connection
 from lib.load import Load
@@ -62,8 +61,8 @@ def test_workers_may_become_fewer_and_more_under_load(upgradable, nginx):
     load.end()
 
 
-def test_callers_over_tls_notice_nothing_either(start, stubs, tmp_path, certificates):
-    feeder, host = Feeder(stubs), "g.example.com"
+def test_callers_over_tls_notice_nothing_either(start, feeder, tmp_path, certificates):
+    host = "g.example.com"
     issued = certificates.issue(host, f"DNS:{host}")
     feeder.prepare(
         {"certificate": {"name": "certificates/c", "certificate_pem": issued.cert.read_text(),
@@ -83,7 +82,6 @@ def test_callers_over_tls_notice_nothing_either(start, stubs, tmp_path, certific
         agent.upgrade()
         assert is_resumed(agent, context, session, host)  # its key is one that the first process has made
     callers.end()
-    feeder.stop()
 
 
 @pytest.fixture

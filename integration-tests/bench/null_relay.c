@@ -145,12 +145,27 @@ static int give_all(int from, int to, const char *bytes, size_t len)
     return 1;
 }
 
+static void make_pipe(void)
+{
+    if (pipe2(pipe_ends, O_NONBLOCK | O_CLOEXEC) < 0 ||
+        fcntl(pipe_ends[1], F_SETPIPE_SZ, PIPE_BYTES) < 0)
+        die("pipe");
+}
+
+/* What a pair that is gone has left in the pipe goes with it. */
+static void empty_pipe(void)
+{
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    make_pipe();
+}
+
 static void pass(int from, int to)
 {
     ssize_t n = splice(from, NULL, pipe_ends[1], NULL, PIPE_BYTES, SPLICE_F_NONBLOCK);
-    if (n > 0)
-        (void)give_all(from, to, NULL, (size_t)n);
-    else if (n == 0 || errno != EAGAIN)
+    if (n > 0 && !give_all(from, to, NULL, (size_t)n))
+        empty_pipe();
+    else if (n == 0 || (n < 0 && errno != EAGAIN))
         close_pair(from);
 }
 
@@ -201,9 +216,8 @@ int main(int argc, char **argv)
     struct epoll_event events[EVENTS];
     signal(SIGPIPE, SIG_IGN);
     context = argc == 5 ? load(argv[3], argv[4]) : NULL;
-    if (splices && (pipe2(pipe_ends, O_NONBLOCK | O_CLOEXEC) < 0 ||
-                    fcntl(pipe_ends[1], F_SETPIPE_SZ, PIPE_BYTES) < 0))
-        die("pipe");
+    if (splices)
+        make_pipe();
     int listener = make_socket(), epoll = epoll_create1(EPOLL_CLOEXEC);
     memset(peer_of, 0xff, sizeof(peer_of));
     if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||

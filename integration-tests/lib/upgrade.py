@@ -12,6 +12,7 @@ from .servers import Agent
 from .wait import until
 
 PR_SET_CHILD_SUBREAPER = 36
+FAILURES_MAX = 100  # from there on a scenario has failed, and calling on would only hold the machine
 
 
 class ReplaceableAgent(Agent):
@@ -116,7 +117,7 @@ class Callers:
     def call(self, keep):
         connection = SecureConnection(self.gateway.host, *self.tls) if self.tls else \
             http.client.HTTPConnection("127.0.0.1", self.gateway.agent.port, timeout=20)
-        while not self.stopping.is_set():
+        while not self.stopping.is_set() and len(self.failures) < FAILURES_MAX:
             try:
                 connection.request("GET", self.path, headers={"Host": self.gateway.host})
                 answer = connection.getresponse()
