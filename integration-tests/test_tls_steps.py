@@ -12,7 +12,7 @@ from lib.feeder import certificate
 from lib.script import Script
 from lib.tls import Steps
 from lib.wait import until
-from test_tls import HOST, Front, api, ask, client, domain, feeder, front, group, is_closed  # noqa: F401  feeder is what front stands on
+from test_tls import HOST, Front, api, ask, client, domain, front, group, is_closed  # noqa: F401  front is a fixture
 
 
 def drain(front):
