@@ -3,6 +3,7 @@
 
 #include "controlplane/model/check.h"
 #include "controlplane/model/check_backend.h"
+#include "controlplane/model/check_parameters.h"
 #include "controlplane/model/check_path.h"
 #include "controlplane/model/names.h"
 
@@ -12,7 +13,6 @@
 #define DISPLAY_NAME_MIN 3
 #define DISPLAY_NAME_MAX 255
 #define TAG_MAX 128
-#define PARAMETER_VALUE_MAX 255
 
 bool cp_protocol_is_grpc(Penstock__Admin__V1__Protocol protocol)
 {
@@ -49,6 +49,7 @@ void cp_fill_api(struct gw_arena *arena, cp_api *api)
         api->authentication->type = CP_ENUM(AUTH_TYPE, NONE);
     if (api->backend)
         cp_fill_backend(arena, api->backend);
+    cp_fill_parameters(api);
 }
 
 /* ---- what describes it ---- */
@@ -181,74 +182,6 @@ static void check_authentication(const cp_authentication *auth, struct gw_error 
         (void)gw_fail_field(err, "authentication.app_code_over_http", "only with app_code");
 }
 
-/* ---- parameters ---- */
-
-/* Where a violation is: "request_parameters[3].name". */
-struct place {
-    const char *list;
-    size_t index;
-    char field[64];
-};
-
-static const char *at(struct place *place, const char *member)
-{
-    (void)snprintf(place->field, sizeof(place->field), "%s[%zu].%s", place->list, place->index,
-                   member);
-    return place->field;
-}
-
-/* An enum without a default. */
-static void check_choice(int value, int last, const char *field, struct gw_error *err)
-{
-    if (value <= 0 || value > last)
-        (void)gw_fail_field(err, field, value ? "is not known" : "required");
-}
-
-static void check_parameter_name(const char *name, const char *field, struct gw_error *err)
-{
-    if (!cp_param_name_is(gw_str_from(name)))
-        (void)gw_fail_field(err, field,
-                            "must be 1 to %d letters, digits or \"-_.\", a letter first",
-                            CP_PARAM_NAME_MAX);
-}
-
-static void check_request_parameter(const Penstock__Admin__V1__RequestParameter *parameter,
-                                    size_t index, struct gw_error *err)
-{
-    struct place place = {.list = "request_parameters", .index = index};
-    check_parameter_name(parameter->name, at(&place, "name"), err);
-    check_choice((int)parameter->location, CP_ENUM(PARAMETER_LOCATION, HEADER),
-                 at(&place, "location"), err);
-    check_choice((int)parameter->type, CP_ENUM(PARAMETER_TYPE, NUMBER), at(&place, "type"), err);
-    cp_check_bytes(parameter->default_value, PARAMETER_VALUE_MAX, at(&place, "default_value"), err);
-    cp_check_bytes(parameter->description, CP_API_DESCRIPTION_MAX, at(&place, "description"), err);
-}
-
-static void check_backend_parameter(const Penstock__Admin__V1__BackendParameter *parameter,
-                                    size_t index, struct gw_error *err)
-{
-    struct place place = {.list = "backend_parameters", .index = index};
-    check_parameter_name(parameter->name, at(&place, "name"), err);
-    check_choice((int)parameter->location, CP_ENUM(PARAMETER_LOCATION, HEADER),
-                 at(&place, "location"), err);
-    check_choice((int)parameter->origin, CP_ENUM(PARAMETER_ORIGIN, SYSTEM), at(&place, "origin"),
-                 err);
-    cp_check_bytes(parameter->value, PARAMETER_VALUE_MAX, at(&place, "value"), err);
-    cp_check_bytes(parameter->description, CP_API_DESCRIPTION_MAX, at(&place, "description"), err);
-}
-
-static void check_parameters(const cp_api *api, struct gw_error *err)
-{
-    if (api->n_request_parameters > CP_API_PARAMETERS_MAX)
-        (void)gw_fail_field(err, "request_parameters", "must be at most %d", CP_API_PARAMETERS_MAX);
-    if (api->n_backend_parameters > CP_API_PARAMETERS_MAX)
-        (void)gw_fail_field(err, "backend_parameters", "must be at most %d", CP_API_PARAMETERS_MAX);
-    for (size_t i = 0; i < GW_MIN(api->n_request_parameters, CP_API_PARAMETERS_MAX); i++)
-        check_request_parameter(api->request_parameters[i], i, err);
-    for (size_t i = 0; i < GW_MIN(api->n_backend_parameters, CP_API_PARAMETERS_MAX); i++)
-        check_backend_parameter(api->backend_parameters[i], i, err);
-}
-
 /* ---- gRPC ---- */
 
 /* The frontend's protocol and the backend go together, and messages have no parameters. */
@@ -272,15 +205,26 @@ static void check_grpc(const cp_api *api, struct gw_error *err)
 
 /* ---- all ---- */
 
+static struct cp_inserts inserts_of(const cp_api *api)
+{
+    struct cp_inserts inserts = {.frontend_path = api->frontend ? api->frontend->path : ""};
+    size_t count = GW_MIN(api->n_backend_parameters, (size_t)CP_API_PARAMETERS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (api->backend_parameters[i]->location == CP_ENUM(PARAMETER_LOCATION, PATH))
+            inserts.names[inserts.count++] = api->backend_parameters[i]->name;
+    return inserts;
+}
+
 int cp_check_api(const cp_api *api, struct gw_error *err)
 {
     check_display_name(api, err);
     cp_check_bytes(api->description, CP_API_DESCRIPTION_MAX, "description", err);
     bool has_path = check_frontend(api->frontend, err);
-    cp_check_backend(api->backend, has_path ? api->frontend->path : NULL, err);
+    struct cp_inserts inserts = inserts_of(api);
+    cp_check_backend(api->backend, has_path ? &inserts : NULL, err);
     check_grpc(api, err);
     check_authentication(api->authentication, err);
-    check_parameters(api, err);
+    cp_check_parameters(api, err);
     cp_check_tags(api->tags, api->n_tags, err);
     cp_check_bytes(api->version, CP_API_VERSION_MAX, "version", err);
     if (api->cors)

@@ -10,7 +10,6 @@
 #define CP_API_DESCRIPTION_MAX 255 /* bytes */
 #define CP_API_VERSION_MAX 16      /* bytes */
 #define CP_API_TAGS_MAX 10
-#define CP_API_PARAMETERS_MAX 50 /* of the request, and of the backend */
 
 /* GRPCS, GRPC, GRPC_BOTH. */
 bool cp_protocol_is_grpc(Penstock__Admin__V1__Protocol protocol);

@@ -176,7 +176,8 @@ static void test_shapes_ignore_names_of_parameters(void **state)
 static bool is_backend_path(const char *path, const char *frontend_path)
 {
     struct gw_error err = GW_ERROR_NONE;
-    cp_path_check_backend(path, frontend_path, "backend.http.path", &err);
+    const struct cp_inserts inserts = {.frontend_path = frontend_path};
+    cp_path_check_backend(path, &inserts, "backend.http.path", &err);
     return err.violation_count == 0;
 }
 

@@ -214,7 +214,8 @@ static void check_server(struct server *server, struct gw_error *err)
         (void)gw_fail_field(err, of(server, "timeout"), "must be 1ms to 600s");
 }
 
-static void check_http(const cp_http_backend *http, const char *frontend_path, struct gw_error *err)
+static void check_http(const cp_http_backend *http, const struct cp_inserts *inserts,
+                       struct gw_error *err)
 {
     struct server server = {.kind = "http",
                             .address = http->address,
@@ -234,8 +235,8 @@ static void check_http(const cp_http_backend *http, const char *frontend_path, s
     if (http->retry_count < -1 || http->retry_count > CP_BACKEND_RETRIES_MAX)
         (void)gw_fail_field(err, "backend.http.retry_count", "must be -1 to %d",
                             CP_BACKEND_RETRIES_MAX);
-    if (http->path[0] && frontend_path)
-        cp_path_check_backend(http->path, frontend_path, "backend.http.path", err);
+    if (http->path[0] && inserts)
+        cp_path_check_backend(http->path, inserts, "backend.http.path", err);
 }
 
 static void check_grpc(const cp_grpc_backend *grpc, struct gw_error *err)
@@ -263,8 +264,7 @@ static bool is_token(gw_str name)
     return name.len > 0;
 }
 
-/* What frames the answer is the gateway's to say. */
-static bool is_reserved(gw_str name)
+bool cp_is_framing_header(gw_str name)
 {
     static const char *const names[] = {"connection", "content-length",   "keep-alive",
                                         "te",         "proxy-connection", "trailer",
@@ -283,7 +283,7 @@ static void check_header(const cp_http_header *header, size_t index, struct gw_e
     if (name.len > CP_HEADER_NAME_MAX || !is_token(name))
         (void)gw_fail_field(err, field, "must be a token of RFC 9110 of at most %d bytes",
                             CP_HEADER_NAME_MAX);
-    else if (is_reserved(name))
+    else if (cp_is_framing_header(name))
         (void)gw_fail_field(err, field, "is set by the gateway");
     (void)snprintf(field, sizeof(field), "backend.mock.headers[%zu].value", index);
     cp_check_bytes(header->value, CP_HEADER_VALUE_MAX, field, err);
@@ -314,11 +314,12 @@ static void check_mock(const cp_mock_backend *mock, struct gw_error *err)
 
 /* ---- all ---- */
 
-void cp_check_backend(const cp_backend *backend, const char *frontend_path, struct gw_error *err)
+void cp_check_backend(const cp_backend *backend, const struct cp_inserts *inserts,
+                      struct gw_error *err)
 {
     switch (backend ? backend->kind_case : CP_ONEOF(BACKEND, _NOT_SET)) {
     case CP_ONEOF(BACKEND, HTTP):
-        check_http(backend->http, frontend_path, err);
+        check_http(backend->http, inserts, err);
         break;
     case CP_ONEOF(BACKEND, MOCK):
         check_mock(backend->mock, err);

@@ -5,6 +5,7 @@
 
 #include "common/arena.h"
 #include "common/error.h"
+#include "controlplane/model/check_path.h"
 #include "controlplane/model/types.h"
 
 #define CP_BACKEND_TIMEOUT_DEFAULT_MS 5000
@@ -20,8 +21,11 @@
 /* Writes the defaults into what is unset. */
 void cp_fill_backend(struct gw_arena *arena, cp_backend *backend);
 /* Adds its violations, under "backend."; unset fields are good where there is a default.
- * frontend_path: NULL when it is not good itself. */
-void cp_check_backend(const cp_backend *backend, const char *frontend_path, struct gw_error *err);
+ * inserts: NULL when the frontend's path is not good itself. */
+void cp_check_backend(const cp_backend *backend, const struct cp_inserts *inserts,
+                      struct gw_error *err);
+/* What frames a message is the gateway's to say: Connection, Content-Length and so on. */
+bool cp_is_framing_header(gw_str name);
 /* What a backend refers to; NULL: nothing of the kind. backend may be NULL. */
 struct cp_backend_uses {
     const char *channel, *certificate; /* names */

@@ -51,6 +51,11 @@ static bool has_param(gw_str path, gw_str name)
     return false;
 }
 
+bool cp_path_has_param(const char *path, const char *name)
+{
+    return has_param(gw_str_from(path), gw_str_from(name));
+}
+
 /* ---- bytes ---- */
 
 static bool is_control(int byte)
@@ -204,8 +209,16 @@ static int check_escapes(gw_str path, const char *field, struct gw_error *err)
     return 0;
 }
 
+static bool can_insert(const struct cp_inserts *inserts, gw_str name)
+{
+    for (size_t i = 0; i < inserts->count; i++)
+        if (gw_str_eq(gw_str_from(inserts->names[i]), name))
+            return true;
+    return has_param(gw_str_from(inserts->frontend_path), name);
+}
+
 /* The template's parameters. */
-static int check_inserts(gw_str rest, const char *frontend_path, const char *field,
+static int check_inserts(gw_str rest, const struct cp_inserts *inserts, const char *field,
                          struct gw_error *err)
 {
     for (unsigned params = 0;; params++) {
@@ -219,20 +232,23 @@ static int check_inserts(gw_str rest, const char *frontend_path, const char *fie
         gw_str name = gw_str_n(rest.ptr + open + 1, (size_t)(close - open) - 1);
         if (name.len > 0 && name.ptr[name.len - 1] == '+')
             name.len--;
-        if (!has_param(gw_str_from(frontend_path), name))
-            return gw_fail_field(err, field, "{%.*s} is no parameter of frontend.path",
-                                 (int)GW_MIN(name.len, (size_t)64), name.ptr);
+        if (!can_insert(inserts, name)) {
+            (void)gw_fail_field(err, field,
+                                "{%.*s} is no parameter of frontend.path, and no backend parameter",
+                                (int)GW_MIN(name.len, (size_t)64), name.ptr);
+            return err->apig[0] ? -1 : gw_error_apig(err, "APIG.2027");
+        }
         rest = gw_str_n(rest.ptr + close + 1, rest.len - (size_t)close - 1);
     }
 }
 
-void cp_path_check_backend(const char *path, const char *frontend_path, const char *field,
+void cp_path_check_backend(const char *path, const struct cp_inserts *inserts, const char *field,
                            struct gw_error *err)
 {
     gw_str text = gw_str_from(path);
     if (check_start(path, "?", field, err) == 0 && cp_check_references(path, field, err) == 0 &&
         check_escapes(text, field, err) == 0)
-        (void)check_inserts(text, frontend_path, field, err); /* the violation is in err */
+        (void)check_inserts(text, inserts, field, err); /* the violation is in err */
 }
 
 /* ---- gRPC ---- */

@@ -18,9 +18,18 @@ bool cp_param_name_is(gw_str name);
  * whole parameter. One violation of `field` at most. */
 GW_MUST_CHECK int cp_path_check(const char *path, bool is_prefix, const char *field,
                                 struct gw_error *err);
-/* A path toward the backend, in which "{x}" inserts a parameter of `frontend_path` (checked), and
- * "#name#" a variable. One violation of `field` at most. */
-void cp_path_check_backend(const char *path, const char *frontend_path, const char *field,
+/* Whether the template has the parameter "{name}" or "{name+}". */
+bool cp_path_has_param(const char *path, const char *name);
+
+/* What "{x}" may insert into a path toward the backend. All borrowed. */
+struct cp_inserts {
+    const char *frontend_path; /* whose parameters; checked */
+    const char *names[CP_PATH_PARAMS_MAX];
+    size_t count; /* of backend parameters that are set in the path */
+};
+/* A path toward the backend, in which "{x}" inserts one of them, and "#name#" a variable. One
+ * violation of `field` at most. */
+void cp_path_check_backend(const char *path, const struct cp_inserts *inserts, const char *field,
                            struct gw_error *err);
 /* The template without the names of its parameters and with its match mode, from a checked path:
  * two routes of one method collide exactly when they have the same. */

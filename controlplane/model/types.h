@@ -35,6 +35,8 @@ typedef Penstock__Admin__V1__Variable cp_variable;
 typedef Penstock__Admin__V1__Api cp_api;
 typedef Penstock__Admin__V1__Frontend cp_frontend;
 typedef Penstock__Admin__V1__Authentication cp_authentication;
+typedef Penstock__Admin__V1__RequestParameter cp_request_parameter;
+typedef Penstock__Admin__V1__BackendParameter cp_backend_parameter;
 typedef Penstock__Admin__V1__Backend cp_backend;
 typedef Penstock__Admin__V1__HttpBackend cp_http_backend;
 typedef Penstock__Admin__V1__GrpcBackend cp_grpc_backend;
