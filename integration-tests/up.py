@@ -34,8 +34,40 @@ def show(command, stdin=None):
     return done.stdout
 
 
+class Endings:
+    """Signals that end it: KeyboardInterrupt, but not between the start of a program and knowing its pid."""
+    NUMBERS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+    def __init__(self):
+        self.held, self.came = False, False
+        for number in self.NUMBERS:  # also when a shell started us in the background
+            signal.signal(number, self.on_signal)
+
+    def on_signal(self, *_):
+        self.came = True
+        if not self.held:
+            raise KeyboardInterrupt
+
+    def hold(self, call):
+        def held():
+            self.held = True
+            try:
+                result = call()
+            finally:
+                self.held = False
+            if self.came:
+                raise KeyboardInterrupt
+            return result
+        return held
+
+    def ignore(self):
+        for number in self.NUMBERS:  # nothing stays behind, however often somebody says so
+            signal.signal(number, signal.SIG_IGN)
+
+
 class Demo:
-    def __init__(self, store):
+    def __init__(self, store, endings):
+        self.endings = endings
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-up-"))
         self.store, self.processes, self.authority = store, [], Authority(self.folder)
         self.backend = Echo(("127.0.0.1", free_port(8000)))  # where the example's file says: it can be edited and applied
@@ -54,6 +86,7 @@ class Demo:
     def run(self, process):
         print(f"starting {process.name}", flush=True)
         self.processes.append(process)  # first: a signal may come while it starts
+        process.launch = self.endings.hold(process.launch)
         return process.start()
 
     def example(self):
@@ -135,10 +168,8 @@ def main():
     parser.add_argument("--once", action="store_true", help="end after the calls")
     parser.add_argument("--store", choices=("sqlite", "etcd"), default="sqlite")
     options = parser.parse_args()
-    endings = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-    for number in endings:  # also when a shell started us in the background
-        signal.signal(number, signal.default_int_handler)
-    demo = Demo(options.store)
+    endings = Endings()
+    demo = Demo(options.store, endings)
     try:
         demo.start()
         demo.walk()
@@ -151,8 +182,7 @@ def main():
         if options.once:
             raise SystemExit("interrupted") from None
     finally:
-        for number in endings:  # nothing stays behind, however often somebody says so
-            signal.signal(number, signal.SIG_IGN)
+        endings.ignore()
         demo.stop()
 
 
