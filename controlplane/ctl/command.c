@@ -28,6 +28,8 @@ const struct cp_command cp_commands[] = {
     {"rollback", "API --to N | RELEASE", "makes an earlier release effective again", 1, 1,
      cp_command_rollback, false},
     {"agents", "", "lists the agents and what they serve", 0, 0, cp_command_agents, false},
+    {"auth", "whoami", "shows who the control plane takes you for, and what you may do", 1, 1,
+     cp_command_auth, false},
     {"completion", "bash|zsh|fish", "prints a completion script", 1, 1, cp_command_completion,
      true},
     {"version", "", "prints the version", 0, 0, cp_command_version, true},

@@ -23,18 +23,6 @@ struct cp_auth {
     struct cp_credentials *credentials; /* owned, the last good form; under lock */
 };
 
-static const char *const role_names[] = {
-    [CP_ROLE_NONE] = "none",
-    [CP_ROLE_VIEWER] = "viewer",
-    [CP_ROLE_OPERATOR] = "operator",
-    [CP_ROLE_ADMINISTRATOR] = "administrator",
-};
-
-const char *cp_role_name(enum cp_role role)
-{
-    return role_names[role];
-}
-
 static struct stamp stamp_of(const char *file)
 {
     struct stat st;
@@ -107,7 +95,8 @@ static int identify_local(const struct gw_rpc_caller *caller, struct cp_principa
     if (!caller->is_loopback)
         return gw_fail(err, GW_UNAUTHENTICATED,
                        "no credentials are configured: only callers on loopback are served");
-    *ret_principal = (struct cp_principal){.name = "local", .role = CP_ROLE_ADMINISTRATOR};
+    *ret_principal =
+        (struct cp_principal){.name = "local", .role = CP_ROLE_ADMINISTRATOR, .proof = "loopback"};
     return 0;
 }
 
@@ -120,8 +109,18 @@ static const struct cp_principal *find_token(const struct cp_credentials *creden
     return gw_map_get(&credentials->tokens, gw_str_n((const char *)digest, sizeof(digest)));
 }
 
+/* Out of the credentials, which may be read anew while the call goes on. */
+static void copy_principal(const struct cp_principal *from, const char *proof,
+                           struct gw_arena *arena, struct cp_principal *ret)
+{
+    *ret = *from;
+    ret->proof = proof;
+    ret->grants = cp_grants_copy(arena, from->grants, from->grant_count);
+}
+
 static int identify(const struct cp_credentials *credentials, const struct gw_rpc_caller *caller,
-                    struct cp_principal *ret_principal, struct gw_error *err)
+                    struct gw_arena *arena, struct cp_principal *ret_principal,
+                    struct gw_error *err)
 {
     const struct cp_principal *found = NULL;
     if (caller->bearer)
@@ -135,18 +134,20 @@ static int identify(const struct cp_credentials *credentials, const struct gw_rp
     if (!found)
         return gw_fail(err, GW_UNAUTHENTICATED, "no principal for the client certificate of \"%s\"",
                        caller->cert_name);
-    *ret_principal = *found;
+    copy_principal(found, caller->bearer ? "bearer token" : "client certificate", arena,
+                   ret_principal);
     return 0;
 }
 
 int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
-                     struct cp_principal *ret_principal, struct gw_error *err)
+                     struct gw_arena *arena, struct cp_principal *ret_principal,
+                     struct gw_error *err)
 {
     if (!auth->file)
         return identify_local(caller, ret_principal, err);
     pthread_mutex_lock(&auth->lock);
     reload_when_changed(auth);
-    int failed = identify(auth->credentials, caller, ret_principal, err);
+    int failed = identify(auth->credentials, caller, arena, ret_principal, err);
     pthread_mutex_unlock(&auth->lock);
     return failed;
 }

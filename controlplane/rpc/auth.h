@@ -5,27 +5,10 @@
 #define CP_RPC_AUTH_H
 
 #include "common/rpc/server.h"
+#include "controlplane/rpc/rights.h"
 
-/* In rising order: each role may do what those before it may. */
-enum cp_role {
-    CP_ROLE_NONE,
-    CP_ROLE_VIEWER,        /* Get and List */
-    CP_ROLE_OPERATOR,      /* and write, publish, bind */
-    CP_ROLE_ADMINISTRATOR, /* and credentials of apps, environments, whatever is left */
-};
-
-/* "viewer", "operator", "administrator"; "none". */
-const char *cp_role_name(enum cp_role role);
-
-#define CP_PRINCIPAL_NAME_MAX 128
 #define CP_AUTH_FILE_MAX_BYTES (1024 * 1024)
 #define CP_AUTH_ENTRIES_MAX 10000 /* of each kind */
-
-/* Plain value. */
-struct cp_principal {
-    char name[CP_PRINCIPAL_NAME_MAX]; /* "ci"; the author of releases, the name in logs */
-    enum cp_role role;
-};
 
 struct cp_auth;
 
@@ -40,9 +23,10 @@ void cp_auth_free(struct cp_auth *auth);
 bool cp_auth_is_configured(const struct cp_auth *auth);
 
 /* A bearer token decides when there is one, else the client certificate. UNAUTHENTICATED when
- * neither is known. */
+ * neither is known. What the principal points at lies in the arena. */
 GW_MUST_CHECK int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
-                                   struct cp_principal *ret_principal, struct gw_error *err);
+                                   struct gw_arena *arena, struct cp_principal *ret_principal,
+                                   struct gw_error *err);
 /* Whether the caller is a data-plane agent: a certificate named under "agents". PERMISSION_DENIED
  * otherwise. */
 GW_MUST_CHECK int cp_auth_identify_agent(struct cp_auth *auth, const struct gw_rpc_caller *caller,

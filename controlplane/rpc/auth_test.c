@@ -61,7 +61,8 @@ static const char *who(struct cp_auth *auth, struct gw_rpc_caller caller)
     static char text[GW_ERROR_MESSAGE_MAX + 64];
     struct gw_error err = GW_ERROR_NONE;
     struct cp_principal principal;
-    if (cp_auth_identify(auth, &caller, &principal, &err))
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    if (cp_auth_identify(auth, &caller, &arena, &principal, &err))
         snprintf(text, sizeof(text), "%s: %s", gw_code_name(err.code), err.message);
     else
         snprintf(text, sizeof(text), "%s/%s", principal.name, cp_role_name(principal.role));

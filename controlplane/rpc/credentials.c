@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controlplane/rpc/credentials.h"
+#include "controlplane/rpc/credentials_internal.h"
+#include "controlplane/rpc/descriptors.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Where the reading is, for messages: "tokens[2]". */
-struct place {
-    const char *list;
-    size_t index;
-};
+#define TEXT_MAX 127
 
-static int fail_at(struct gw_error *err, struct place place, const char *key, const char *rule)
+int cp_fail_at(struct gw_error *err, struct cp_place place, const char *key, const char *rule)
 {
+    if (place.inner)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s[%zu].%s[%zu].%s: %s", place.list, place.index,
+                       place.inner, place.inner_index, key, rule);
     return gw_fail(err, GW_INVALID_ARGUMENT, "%s[%zu].%s: %s", place.list, place.index, key, rule);
 }
 
-/* Only the keys of the list, so that a typing error is not silently nobody's right. */
-static int check_keys(const json_t *entry, struct place place, const char *const *keys,
-                      struct gw_error *err)
+static int fail_no_object(struct gw_error *err, struct cp_place place)
+{
+    if (place.inner)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s[%zu].%s[%zu]: must be an object", place.list,
+                       place.index, place.inner, place.inner_index);
+    return gw_fail(err, GW_INVALID_ARGUMENT, "%s[%zu]: must be an object", place.list, place.index);
+}
+
+int cp_check_keys(const json_t *entry, struct cp_place place, const char *const *keys,
+                  struct gw_error *err)
 {
     if (!json_is_object(entry))
-        return gw_fail(err, GW_INVALID_ARGUMENT, "%s[%zu]: must be an object", place.list,
-                       place.index);
+        return fail_no_object(err, place);
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)entry, key, value)
@@ -33,41 +38,30 @@ static int check_keys(const json_t *entry, struct place place, const char *const
         while (*known && strcmp(*known, key) != 0)
             known++;
         if (!*known)
-            return fail_at(err, place, key, "unknown key");
+            return cp_fail_at(err, place, key, "unknown key");
     }
     return 0;
 }
 
-/* A text of 1 to CP_PRINCIPAL_NAME_MAX - 1 bytes. */
-static int read_text(const json_t *entry, struct place place, const char *key,
-                     const char **ret_text, struct gw_error *err)
+int cp_read_text(const json_t *entry, struct cp_place place, const char *key, const char **ret_text,
+                 struct gw_error *err)
 {
     const char *text = json_string_value(json_object_get(entry, key));
-    if (!text || !*text || strlen(text) >= CP_PRINCIPAL_NAME_MAX)
-        return fail_at(err, place, key, "must be a text of 1 to 127 bytes");
+    if (!text || !*text || strlen(text) > TEXT_MAX)
+        return cp_fail_at(err, place, key, "must be a text of 1 to 127 bytes");
     *ret_text = text;
     return 0;
 }
 
-static enum cp_role role_from(const char *name)
+static int read_principal(struct cp_credentials *credentials, const json_t *entry,
+                          struct cp_place place, struct cp_principal **ret_principal,
+                          struct gw_error *err)
 {
-    for (enum cp_role role = CP_ROLE_VIEWER; role <= CP_ROLE_ADMINISTRATOR; role++)
-        if (strcmp(cp_role_name(role), name) == 0)
-            return role;
-    return CP_ROLE_NONE;
-}
-
-static int read_principal(const json_t *entry, struct place place, struct gw_arena *arena,
-                          struct cp_principal **ret_principal, struct gw_error *err)
-{
-    const char *name, *role;
-    if (read_text(entry, place, "principal", &name, err) ||
-        read_text(entry, place, "role", &role, err))
+    const char *name;
+    struct cp_principal *principal = GW_ARENA_NEW(&credentials->arena, struct cp_principal);
+    if (cp_read_text(entry, place, "principal", &name, err) ||
+        cp_read_grants(credentials, entry, place, principal, err))
         return -1;
-    struct cp_principal *principal = GW_ARENA_NEW(arena, struct cp_principal);
-    principal->role = role_from(role);
-    if (principal->role == CP_ROLE_NONE)
-        return fail_at(err, place, "role", "must be viewer, operator or administrator");
     snprintf(principal->name, sizeof(principal->name), "%s", name);
     *ret_principal = principal;
     return 0;
@@ -99,66 +93,74 @@ static bool digest_from(const char *hex, char ret_digest[SHA256_DIGEST_LENGTH])
     return true;
 }
 
-static int add_token(struct cp_credentials *credentials, const json_t *entry, struct place place,
+static int add_token(struct cp_credentials *credentials, const json_t *entry, struct cp_place place,
                      struct gw_error *err)
 {
-    static const char *const keys[] = {"sha256", "principal", "role", NULL};
+    static const char *const keys[] = {"sha256", "principal", "role", "limits", "grants", NULL};
     struct cp_principal *principal;
     char digest[SHA256_DIGEST_LENGTH];
-    if (check_keys(entry, place, keys, err) ||
-        read_principal(entry, place, &credentials->arena, &principal, err))
+    if (cp_check_keys(entry, place, keys, err) ||
+        read_principal(credentials, entry, place, &principal, err))
         return -1;
     const char *hex = json_string_value(json_object_get(entry, "sha256"));
     if (!hex || !digest_from(hex, digest))
-        return fail_at(err, place, "sha256", "must be 64 hex digits, the SHA-256 of the token");
+        return cp_fail_at(err, place, "sha256", "must be 64 hex digits, the SHA-256 of the token");
     if (gw_map_put(&credentials->tokens, gw_str_n(digest, sizeof(digest)), principal))
-        return fail_at(err, place, "sha256", "stands here twice");
+        return cp_fail_at(err, place, "sha256", "stands here twice");
     return 0;
 }
 
 static int add_certificate(struct cp_credentials *credentials, const json_t *entry,
-                           struct place place, struct gw_error *err)
+                           struct cp_place place, struct gw_error *err)
 {
-    static const char *const keys[] = {"name", "principal", "role", NULL};
+    static const char *const keys[] = {"name", "principal", "role", "limits", "grants", NULL};
     struct cp_principal *principal;
     const char *name;
-    if (check_keys(entry, place, keys, err) || read_text(entry, place, "name", &name, err) ||
-        read_principal(entry, place, &credentials->arena, &principal, err))
+    if (cp_check_keys(entry, place, keys, err) || cp_read_text(entry, place, "name", &name, err) ||
+        read_principal(credentials, entry, place, &principal, err))
         return -1;
     if (gw_map_put(&credentials->certificates, gw_str_from(name), principal))
-        return fail_at(err, place, "name", "stands here twice");
+        return cp_fail_at(err, place, "name", "stands here twice");
     return 0;
 }
 
-static int add_agent(struct cp_credentials *credentials, const json_t *entry, struct place place,
+static int add_agent(struct cp_credentials *credentials, const json_t *entry, struct cp_place place,
                      struct gw_error *err)
 {
     static const char *const keys[] = {"name", NULL};
     const char *name;
-    if (check_keys(entry, place, keys, err) || read_text(entry, place, "name", &name, err))
+    if (cp_check_keys(entry, place, keys, err) || cp_read_text(entry, place, "name", &name, err))
         return -1;
     char *copy = gw_arena_strdup(&credentials->arena, name);
     if (gw_map_put(&credentials->agents, gw_str_from(name), copy))
-        return fail_at(err, place, "name", "stands here twice");
+        return cp_fail_at(err, place, "name", "stands here twice");
     return 0;
 }
 
 static const struct list {
     const char *name;
-    int (*add)(struct cp_credentials *credentials, const json_t *entry, struct place place,
+    size_t max;
+    int (*add)(struct cp_credentials *credentials, const json_t *entry, struct cp_place place,
                struct gw_error *err);
-} lists[] = {{"tokens", add_token}, {"certificates", add_certificate}, {"agents", add_agent}};
+} lists[] = {
+    /* roles first: the others name them */
+    {"roles", CP_ROLES_MAX, cp_read_role},
+    {"tokens", CP_AUTH_ENTRIES_MAX, add_token},
+    {"certificates", CP_AUTH_ENTRIES_MAX, add_certificate},
+    {"agents", CP_AUTH_ENTRIES_MAX, add_agent},
+};
 
 static int read_list(struct cp_credentials *credentials, const struct list *list,
                      const json_t *entries, struct gw_error *err)
 {
     if (!json_is_array(entries))
         return gw_fail(err, GW_INVALID_ARGUMENT, "%s: must be a list", list->name);
-    if (json_array_size(entries) > CP_AUTH_ENTRIES_MAX)
-        return gw_fail(err, GW_INVALID_ARGUMENT, "%s: more than %d entries", list->name,
-                       CP_AUTH_ENTRIES_MAX);
+    if (json_array_size(entries) > list->max)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s: more than %zu entries", list->name,
+                       list->max);
     for (size_t i = 0; i < json_array_size(entries); i++)
-        if (list->add(credentials, json_array_get(entries, i), (struct place){list->name, i}, err))
+        if (list->add(credentials, json_array_get(entries, i),
+                      (struct cp_place){.list = list->name, .index = i}, err))
             return -1;
     return 0;
 }
@@ -179,10 +181,12 @@ static int read_root(struct cp_credentials *credentials, json_t *root, struct gw
     json_t *value;
     json_object_foreach(root, key, value)
     {
-        const struct list *list = find_list(key);
-        if (!list)
+        if (!find_list(key))
             return gw_fail(err, GW_INVALID_ARGUMENT, "%s: unknown key", key);
-        if (read_list(credentials, list, value, err))
+    }
+    for (size_t i = 0; i < GW_ARRAY_LEN(lists); i++) {
+        const json_t *entries = json_object_get(root, lists[i].name);
+        if (entries && read_list(credentials, &lists[i], entries, err))
             return -1;
     }
     return 0;
@@ -200,6 +204,7 @@ int cp_credentials_parse(gw_str json, struct cp_credentials **ret_credentials, s
     gw_map_init(&credentials->tokens);
     gw_map_init(&credentials->certificates);
     gw_map_init(&credentials->agents);
+    gw_map_init(&credentials->roles);
     int failed = read_root(credentials, root, err);
     json_decref(root);
     if (failed)
@@ -240,6 +245,8 @@ void cp_credentials_free(struct cp_credentials *credentials)
     gw_map_done(&credentials->tokens);
     gw_map_done(&credentials->certificates);
     gw_map_done(&credentials->agents);
+    gw_map_done(&credentials->roles);
+    cp_descriptors_free(credentials->descriptors);
     gw_arena_done(&credentials->arena);
     free(credentials);
 }

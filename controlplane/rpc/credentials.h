@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The credentials file, read and checked (see README.md of controlplane for its form):
- *   {"tokens":       [{"sha256": "<hex of the token>", "principal": "ci", "role": "operator"}],
- *    "certificates": [{"name": "<SAN or CN>", "principal": "ann", "role": "administrator"}],
- *    "agents":       [{"name": "<SAN or CN>"}]} */
+/* The credentials file, read and checked (README.md of controlplane has its form). */
 #ifndef CP_RPC_CREDENTIALS_H
 #define CP_RPC_CREDENTIALS_H
 
 #include "common/map.h"
 #include "controlplane/rpc/auth.h"
+
+struct cp_descriptors;
 
 /* Immutable. */
 struct cp_credentials {
@@ -15,6 +14,8 @@ struct cp_credentials {
     struct gw_map tokens;       /* SHA-256, 32 bytes -> const struct cp_principal */
     struct gw_map certificates; /* name -> const struct cp_principal */
     struct gw_map agents;       /* name -> its own text */
+    struct gw_map roles;        /* name of a custom one -> const struct cp_grant without limits */
+    struct cp_descriptors *descriptors; /* owned; NULL: there are no custom roles */
 };
 
 /* INVALID_ARGUMENT with the file and the entry ("tokens[2].role: ..."). */
@@ -22,6 +23,9 @@ GW_MUST_CHECK int cp_credentials_load(const char *file, struct cp_credentials **
                                       struct gw_error *err);
 GW_MUST_CHECK int cp_credentials_parse(gw_str json, struct cp_credentials **ret_credentials,
                                        struct gw_error *err);
+/* What the role of that name gives everywhere, a built-in or a custom one; false: there is none. */
+bool cp_credentials_role(const struct cp_credentials *credentials, const char *name,
+                         struct cp_grant *ret_grant);
 /* Takes NULL. */
 void cp_credentials_free(struct cp_credentials *credentials);
 

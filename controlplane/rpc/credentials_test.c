@@ -102,10 +102,88 @@ static void what_is_wrong_is_named(void **state)
     refuse("{\"certificates\": [{\"name\": \"n\", \"role\": \"viewer\"}]}",
            "certificates[0].principal: must be a text of 1 to 127 bytes");
     refuse(TOKEN("\"sha256\": \"" DIGEST "\", \"principal\": \"p\", \"role\": \"root\""),
-           "tokens[0].role: must be viewer, operator or administrator");
+           "tokens[0].role: must be viewer, operator, administrator or one of \"roles\"");
     refuse(TOKEN("\"sha256\": \"" DIGEST "\", \"principal\": \"p\", \"role\": \"none\""),
-           "tokens[0].role: must be viewer, operator or administrator");
+           "tokens[0].role: must be viewer, operator, administrator or one of \"roles\"");
     refuse(TOKEN(WHO), "tokens[0].sha256: must be 64 hex digits, the SHA-256 of the token");
+}
+
+#define ROLES(actions) "{\"roles\": [{\"name\": \"publisher\", \"actions\": [" actions "]}]}"
+#define GRANTS(...) TOKEN("\"sha256\": \"" DIGEST "\", \"principal\": \"p\", " __VA_ARGS__)
+#define NO_LIMIT                                                                                   \
+    "must be names of groups, accounts, apps, channels or others that stand alone: "               \
+    "\"groups/shop\""
+
+static void wrong_roles_are_named(void **state)
+{
+    (void)state;
+    static const char rule[] = "roles[0].actions: must be methods of the management API, such as "
+                               "\"ApiService/Get*\"";
+    static const char name[] = "roles[0].name: must be 1 to 63 of a-z 0-9 -, a letter first, and "
+                               "none of viewer, operator, administrator, none";
+    refuse(ROLES("\"ApiService/Frobnicate\""), rule);
+    refuse(ROLES("\"ApiService/Get*\", \"Nothing/*\""), rule);
+    refuse(ROLES("\"ApiService\""), rule);
+    refuse(ROLES("7"), rule);
+    refuse(ROLES("\"Api/name\""), rule); /* a field is no method */
+    refuse(ROLES(""), "roles[0].actions: must be a list of 1 to 200 texts");
+    refuse("{\"roles\": [{\"name\": \"p\"}]}", "roles[0].actions: required");
+    refuse("{\"roles\": [{\"name\": \"viewer\", \"actions\": [\"*\"]}]}", name);
+    refuse("{\"roles\": [{\"name\": \"none\", \"actions\": [\"*\"]}]}", name);
+    refuse("{\"roles\": [{\"name\": \"A b\", \"actions\": [\"*\"]}]}", name);
+    refuse("{\"roles\": [{\"name\": \"p\", \"actions\": [\"*\"]}, "
+           "{\"name\": \"p\", \"actions\": [\"*\"]}]}",
+           "roles[1].name: stands here twice");
+}
+
+static void wrong_grants_are_named(void **state)
+{
+    (void)state;
+    refuse(GRANTS("\"role\": \"publisher\""),
+           "tokens[0].role: must be viewer, operator, administrator or one of \"roles\"");
+    refuse(GRANTS("\"role\": \"viewer\", \"grants\": []"),
+           "tokens[0].grants: not together with role and limits");
+    refuse(GRANTS("\"limits\": [\"groups/a\"], \"grants\": []"),
+           "tokens[0].grants: not together with role and limits");
+    refuse(GRANTS("\"grants\": []"), "tokens[0].grants: must be a list of 1 to 20 objects");
+    refuse(GRANTS("\"grants\": [7]"), "tokens[0].grants[0]: must be an object");
+    refuse(GRANTS("\"grants\": [{\"role\": \"viewer\"}, {\"role\": \"root\"}]"),
+           "tokens[0].grants[1].role: must be viewer, operator, administrator or one of "
+           "\"roles\"");
+    refuse(GRANTS("\"grants\": [{\"role\": \"viewer\", \"limit\": []}]"),
+           "tokens[0].grants[0].limit: unknown key");
+    refuse(GRANTS("\"role\": \"viewer\", \"limits\": []"),
+           "tokens[0].limits: must be a list of 1 to 100 texts");
+    static const char *const wrong[] = {"shop",     "group/shop", "groups/shop/apis/a", "groups/",
+                                        "groups/-", "groups/*",   "ticketKeys/tls"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(wrong); i++) {
+        char json[512];
+        (void)snprintf(json, sizeof(json), GRANTS("\"role\": \"viewer\", \"limits\": [\"%s\"]"),
+                       wrong[i]);
+        refuse(json, "tokens[0].limits: " NO_LIMIT);
+    }
+}
+
+static void roles_and_limits_are_read(void **state)
+{
+    (void)state;
+    struct cp_credentials *credentials =
+        parse("{\"certificates\": [{\"name\": \"ann\", \"principal\": \"ann\", \"grants\": ["
+              "   {\"role\": \"publisher\", \"limits\": [\"groups/shop\", \"channels/c-1\"]},"
+              "   {\"role\": \"viewer\"}]},"
+              "  {\"name\": \"ben\", \"principal\": \"ben\", \"role\": \"administrator\","
+              "   \"limits\": [\"groups/shop\"]}],"
+              " \"roles\": [{\"name\": \"publisher\", \"actions\": [\"*/Get*\", \"*\"]}]}");
+    const struct cp_principal *ann = gw_map_get(&credentials->certificates, GW_STR("ann"));
+    assert_int_equal(ann->role, CP_ROLE_VIEWER);
+    assert_int_equal(ann->grant_count, 1);
+    assert_string_equal(ann->grants[0].role_name, "publisher");
+    assert_int_equal(ann->grants[0].actions.count, 2);
+    assert_string_equal(ann->grants[0].limits.at[1], "channels/c-1");
+    const struct cp_principal *ben = gw_map_get(&credentials->certificates, GW_STR("ben"));
+    assert_int_equal(ben->role, CP_ROLE_NONE);
+    assert_int_equal(ben->grants[0].role, CP_ROLE_ADMINISTRATOR);
+    cp_credentials_free(credentials);
 }
 
 /* Somebody put the token where its digest belongs: it must not end up in a log. */
@@ -157,8 +235,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_list_is_read),        cmocka_unit_test(nothing_is_also_something),
         cmocka_unit_test(hex_in_both_cases),         cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(no_message_quotes_a_token), cmocka_unit_test(too_many_entries),
-        cmocka_unit_test(files_are_named),
+        cmocka_unit_test(wrong_roles_are_named),     cmocka_unit_test(wrong_grants_are_named),
+        cmocka_unit_test(roles_and_limits_are_read), cmocka_unit_test(no_message_quotes_a_token),
+        cmocka_unit_test(too_many_entries),          cmocka_unit_test(files_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,11 +2,16 @@
 #include "controlplane/rpc/descriptors.h"
 
 #include "common/message.h"
+#include "controlplane/rpc/rights.h"
 #include "google/protobuf/descriptor.pb-c.h"
 
 #include <stdlib.h>
 
+#define ADMIN_PACKAGE "penstock.admin.v1."
 #define SET_FILE_TAG 0x0a /* FileDescriptorSet.file: field 1, length-delimited */
+
+extern const unsigned char penstock_descriptor_set[];
+extern const size_t penstock_descriptor_set_len;
 
 typedef Google__Protobuf__FileDescriptorProto file_proto;
 typedef Google__Protobuf__DescriptorProto message_proto;
@@ -145,4 +150,38 @@ void cp_descriptors_free(struct cp_descriptors *descriptors)
     gw_arena_done(&descriptors->arena);
     free(descriptors->services);
     free(descriptors);
+}
+
+struct cp_descriptors *cp_descriptors_new_own(void)
+{
+    return cp_descriptors_new(
+        gw_str_n((const char *)penstock_descriptor_set, penstock_descriptor_set_len));
+}
+
+/* "ApiService/GetApi" of "penstock.admin.v1.ApiService.GetApi"; false: it is no method. Only the
+ * names of services end so. */
+static bool action_of(gw_str symbol, char *action, size_t size)
+{
+    size_t skip = sizeof(ADMIN_PACKAGE) - 1;
+    if (!gw_str_has_prefix(symbol, GW_STR(ADMIN_PACKAGE)) || symbol.len - skip >= size)
+        return false;
+    gw_str method = gw_str_n(symbol.ptr + skip, symbol.len - skip);
+    gw_str service = gw_str_split(&method, '.');
+    if (!method.ptr || gw_str_find(method, '.') >= 0 ||
+        !gw_str_has_suffix(service, GW_STR("Service")))
+        return false;
+    memcpy(action, service.ptr, service.len);
+    action[service.len] = '/';
+    memcpy(action + service.len + 1, method.ptr, method.len);
+    action[service.len + 1 + method.len] = '\0';
+    return true;
+}
+
+bool cp_descriptors_have_action(const struct cp_descriptors *descriptors, const char *pattern)
+{
+    char action[2 * CP_ACTION_MAX];
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&descriptors->symbols, e));)
+        if (action_of(e->key, action, sizeof(action)) && cp_action_matches(pattern, action))
+            return true;
+    return false;
 }

@@ -28,4 +28,9 @@ struct cp_descriptors {
 struct cp_descriptors *cp_descriptors_new(gw_str set);
 void cp_descriptors_free(struct cp_descriptors *descriptors);
 
+/* The set that the build embeds. */
+struct cp_descriptors *cp_descriptors_new_own(void);
+/* Whether the pattern ("ApiService/Get*") fits a method of the management API. */
+bool cp_descriptors_have_action(const struct cp_descriptors *descriptors, const char *pattern);
+
 #endif

@@ -2,6 +2,7 @@
 #include "controlplane/rpc/method.h"
 
 #include "common/log.h"
+#include "controlplane/rpc/targets.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -144,14 +145,48 @@ static bool is_read(const char *name)
            gw_str_has_prefix(gw_str_from(name), GW_STR("List"));
 }
 
-static int check_role(const struct guard *guard, const struct cp_principal *principal,
+bool cp_view_shows(const struct cp_view *view, const char *name)
+{
+    return cp_may_at(view->principal, &view->action, name);
+}
+
+/* "ApiService/GetApi" */
+static const char *action_name(const struct guard *guard)
+{
+    const char *dot = strrchr(guard->path, '.');
+    return dot ? dot + 1 : guard->path;
+}
+
+/* *ret_view: what of a list may be seen; without limits NULL. */
+static int check_rights(const struct guard *guard, const struct cp_principal *principal,
+                        struct gw_arena *arena, const ProtobufCMessage *request,
+                        struct cp_view **ret_view, struct gw_error *err)
+{
+    struct cp_targets targets;
+    struct cp_action action = {action_name(guard), guard->method->role};
+    *ret_view = NULL;
+    if (cp_may_everywhere(principal, &action))
+        return 0;
+    cp_targets_of(arena, guard->name, request, &targets);
+    if (!targets.unknown && targets.is_list_of_all && cp_may_somewhere(principal, &action)) {
+        *ret_view = GW_ARENA_NEW(arena, struct cp_view);
+        **ret_view = (struct cp_view){.principal = principal, .action = action};
+        return 0;
+    }
+    return cp_check_rights(principal, &action, targets.names, targets.count, err);
+}
+
+static int run_method(const struct guard *guard, struct cp_call *call,
+                      const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
                       struct gw_error *err)
 {
-    if (principal->role >= guard->method->role)
-        return 0;
-    return gw_fail(err, GW_PERMISSION_DENIED, "%s needs the role %s, and %s is %s", guard->name,
-                   cp_role_name(guard->method->role), principal->name,
-                   cp_role_name(principal->role));
+    if (check_rights(guard, call->principal, call->arena, request, &call->view, err))
+        return -1;
+    int failed = guard->method->run(call, request, ret_reply, err);
+    if (!call->view || call->view->is_kept)
+        return failed;
+    *ret_reply = NULL; /* more than may be seen, or an error that tells of it */
+    return cp_check_rights(call->principal, &call->view->action, NULL, 0, err);
 }
 
 static int run_known(const struct guard *guard, const struct gw_rpc_caller *caller,
@@ -159,7 +194,7 @@ static int run_known(const struct guard *guard, const struct gw_rpc_caller *call
                      ProtobufCMessage **ret_reply, struct gw_error *err)
 {
     struct cp_principal principal;
-    if (cp_auth_identify(guard->table->auth, caller, &principal, err)) {
+    if (cp_auth_identify(guard->table->auth, caller, arena, &principal, err)) {
         log_stranger(guard, caller, err);
         return -1;
     }
@@ -169,9 +204,7 @@ static int run_known(const struct guard *guard, const struct gw_rpc_caller *call
                            .arena = arena,
                            .principal = &principal,
                            .deadline_ms = caller->deadline_ms};
-    int failed = check_role(guard, &principal, err);
-    if (!failed)
-        failed = guard->method->run(&call, request, ret_reply, err);
+    int failed = run_method(guard, &call, request, ret_reply, err);
     if (!is_read(guard->name))
         log_write(guard, &principal, request, err);
     return failed;

@@ -10,12 +10,22 @@
  * Here it is only passed on. */
 struct cp_services;
 
+/* Of a List, when the caller may see only a part: the handler shows what cp_view_shows, and sets
+ * is_kept. When it does not know of this, the call is refused. */
+struct cp_view {
+    const struct cp_principal *principal;
+    struct cp_action action;
+    bool is_kept;
+};
+bool cp_view_shows(const struct cp_view *view, const char *name);
+
 /* One call, borrowed until the handler returns. */
 struct cp_call {
     struct cp_services *services;
     struct gw_arena *arena; /* of the call: the request is in it, the reply goes into it */
     const struct cp_principal *principal;
-    gw_msec deadline_ms; /* monotonic; INT64_MAX: none */
+    gw_msec deadline_ms;  /* monotonic; INT64_MAX: none */
+    struct cp_view *view; /* NULL: all that there is may be seen */
 };
 
 /* Blocking, straight-line code on a pool thread. `request` has the method's input type, *ret_reply
@@ -23,7 +33,8 @@ struct cp_call {
 typedef int cp_handler(const struct cp_call *call, const ProtobufCMessage *request,
                        ProtobufCMessage **ret_reply, struct gw_error *err);
 
-/* One row: `{"GetApi", CP_ROLE_VIEWER, get_api}`. */
+/* One row: `{"GetApi", CP_ROLE_VIEWER, get_api}`. What rights with limits are checked against is
+ * found in the request (targets.h). */
 struct cp_method {
     const char *name; /* as in the proto; asserted to be there */
     enum cp_role role;

@@ -64,18 +64,31 @@ static int delete (const struct cp_call *call, const ProtobufCMessage *request,
     return 0;
 }
 
+static int list(const struct cp_call *call, const ProtobufCMessage *request,
+                ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    (void)request;
+    (void)err;
+    *ret_reply = gw_message_new(call->arena, CP_TYPE(list_environments_response));
+    return 0;
+}
+
 static const struct cp_method rows[] = {{"GetEnvironment", CP_ROLE_VIEWER, get},
+                                        {"ListEnvironments", CP_ROLE_VIEWER, list},
                                         {"DeleteEnvironment", CP_ROLE_ADMINISTRATOR, delete}};
 static const struct cp_service service = {&penstock__admin__v1__environment_service__descriptor,
                                           rows, GW_ARRAY_LEN(rows)};
 
-/* SHA-256 of "viewer" and of "admin" */
+/* SHA-256 of "viewer", of "admin" and of "limited" */
 static const char credentials[] =
     "{\"tokens\": ["
     "{\"sha256\": \"d35ca5051b82ffc326a3b0b6574a9a3161dee16b9478a199ee39cd803ce5b799\","
     " \"principal\": \"vic\", \"role\": \"viewer\"},"
     "{\"sha256\": \"8c6976e5b5410415bde908bd4dee15dfb167a9c873fc4bb8a81f6f2ab448a918\","
-    " \"principal\": \"ada\", \"role\": \"administrator\"}]}";
+    " \"principal\": \"ada\", \"role\": \"administrator\"},"
+    "{\"sha256\": \"7b508dace774f8adc1b121c1812b740904be6dfd37e3b5e3579bc81fbf6f5553\","
+    " \"principal\": \"lim\", \"role\": \"administrator\","
+    " \"limits\": [\"environments/TEST\"]}]}";
 
 static char file[] = "/tmp/penstock-method-XXXXXX";
 static struct cp_auth *auth;
@@ -121,13 +134,16 @@ static enum gw_code call(const char *token, const char *method, const char *name
     snprintf(path, sizeof(path), SERVICE "%s", method);
     Penstock__Admin__V1__GetEnvironmentRequest request = CP_INIT(GET_ENVIRONMENT_REQUEST);
     request.name = (char *)name; /* all requests here have it as their first field */
+    Penstock__Admin__V1__ListEnvironmentsRequest all = CP_INIT(LIST_ENVIRONMENTS_REQUEST);
     const ProtobufCMessageDescriptor *reply_type = strcmp(method, "DeleteEnvironment") == 0
                                                        ? &google__protobuf__empty__descriptor
                                                        : CP_TYPE(environment);
+    bool is_list = strcmp(method, "ListEnvironments") == 0;
     ProtobufCMessage *reply;
     *ret_err = GW_ERROR_NONE;
-    int failed = gw_rpc_client_call(client, &fixture.arena, path, &request.base, reply_type,
-                                    TIMEOUT_MS, &reply, ret_err);
+    int failed = gw_rpc_client_call(
+        client, &fixture.arena, path, is_list ? &all.base : &request.base,
+        is_list ? CP_TYPE(list_environments_response) : reply_type, TIMEOUT_MS, &reply, ret_err);
     gw_rpc_client_close(client);
     return failed ? ret_err->code : GW_OK;
 }
@@ -165,6 +181,33 @@ static void a_role_is_needed(void **state)
     assert_string_equal(err.message,
                         "DeleteEnvironment needs the role administrator, and vic is viewer");
     assert_int_equal(seen().calls, 0);
+}
+
+static void limits_hold_before_the_handler(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    assert_int_equal(call("limited", "GetEnvironment", "environments/TEST", &err), GW_OK);
+    assert_int_equal(call("limited", "DeleteEnvironment", "environments/TEST", &err), GW_OK);
+    unsigned calls = seen().calls;
+    assert_int_equal(call("limited", "DeleteEnvironment", "environments/PROD", &err),
+                     GW_PERMISSION_DENIED);
+    assert_string_equal(err.message, "lim may EnvironmentService/DeleteEnvironment only in "
+                                     "environments/TEST, not in environments/PROD");
+    assert_string_equal(err.reason, "OUTSIDE_OF_LIMITS");
+    assert_int_equal(call("limited", "DeleteEnvironment", "", &err), GW_PERMISSION_DENIED);
+    assert_int_equal(seen().calls, calls);
+}
+
+/* A handler that shows everything is not believed. */
+static void lists_that_keep_no_limits_are_refused(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    assert_int_equal(call("viewer", "ListEnvironments", "", &err), GW_OK);
+    assert_int_equal(call("limited", "ListEnvironments", "", &err), GW_PERMISSION_DENIED);
+    assert_string_equal(err.message, "lim may EnvironmentService/ListEnvironments only in "
+                                     "environments/TEST, not everywhere");
 }
 
 static void methods_without_a_row_are_unimplemented(void **state)
@@ -235,6 +278,8 @@ int main(void)
         TEST(a_handler_knows_its_caller),
         TEST(strangers_reach_no_handler),
         TEST(a_role_is_needed),
+        TEST(limits_hold_before_the_handler),
+        TEST(lists_that_keep_no_limits_are_refused),
         TEST(methods_without_a_row_are_unimplemented),
         TEST(errors_of_handlers_come_through),
         TEST(calls_are_counted_by_code),

@@ -7,9 +7,6 @@
 
 #include <stdlib.h>
 
-extern const unsigned char penstock_descriptor_set[];
-extern const size_t penstock_descriptor_set_len;
-
 #define REQUEST(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
 #define RESPONSE(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_##name
 
@@ -274,8 +271,7 @@ static const struct gw_rpc_stream_events events = {on_open, on_message, on_half_
 struct cp_reflection *cp_reflection_new(void)
 {
     struct cp_reflection *reflection = gw_calloc(1, sizeof(*reflection));
-    reflection->descriptors = cp_descriptors_new(
-        gw_str_n((const char *)penstock_descriptor_set, penstock_descriptor_set_len));
+    reflection->descriptors = cp_descriptors_new_own();
     struct gw_rpc_method row = {
         .path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         .request = &grpc__reflection__v1__server_reflection_request__descriptor,

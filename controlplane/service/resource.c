@@ -120,6 +120,7 @@ struct listing {
     struct cp_range range;
     unsigned long long list_hash;
     size_t page_size;
+    bool is_sifted; /* not all that is read is shown */
 };
 
 /* "groups/-": below all groups. Only parents of one level can be meant like that. */
@@ -176,7 +177,8 @@ static int read_request(const struct cp_call *call, const struct cp_resource_rul
         (rules->narrow && rules->narrow(call, request, &ret->range.prefix, err) < 0))
         return -1;
     ret->list_hash = hash_of(call, rules, request, ret->range.prefix);
-    ret->range.limit = rules->matches ? CP_PAGE_SIZE_MAX : ret->page_size;
+    ret->is_sifted = rules->matches || call->view;
+    ret->range.limit = ret->is_sifted ? CP_PAGE_SIZE_MAX : ret->page_size;
     gw_str text = gw_str_from(cp_text_field(request, "page_token"));
     if (text.len == 0)
         return 0;
@@ -239,6 +241,8 @@ static int add_items(const struct cp_call *call, const struct cp_resource_rules 
             return -1;
         if (rules->matches && !rules->matches(request, item))
             continue;
+        if (call->view && !cp_view_shows(call->view, name.ptr))
+            continue;
         shown->items[shown->count++] = item;
         shown->bytes += kv->value.len;
     }
@@ -261,7 +265,7 @@ static int read_items(const struct cp_call *call, const struct cp_resource_rules
         if (taken == page.count && !page.more)
             return 0;
         gw_str last = page.kvs[taken - 1].key;
-        if (!rules->matches || reads == CP_PAGE_READS_MAX || taken < page.count ||
+        if (!listing->is_sifted || reads == CP_PAGE_READS_MAX || taken < page.count ||
             shown->count == listing->page_size || shown->bytes >= CP_PAGE_BYTES_MAX) {
             struct page_token token = {listing->list_hash, page.at.revision, last};
             *ret_next = write_token(call->arena, &token);
@@ -278,6 +282,8 @@ int cp_resource_list(const struct cp_call *call, const struct cp_resource_rules 
 {
     char *next;
     struct listing listing;
+    if (call->view)
+        call->view->is_kept = true;
     if (read_request(call, rules, request, &listing, err) < 0)
         return -1;
     struct shown shown = {

@@ -13,6 +13,7 @@ extern const struct cp_service cp_certificate_service;
 extern const struct cp_service cp_api_service;
 extern const struct cp_service cp_release_service;
 extern const struct cp_service cp_agent_service;
+extern const struct cp_service cp_auth_service;
 extern const struct cp_service cp_app_service;
 extern const struct cp_service cp_policy_service;
 extern const struct cp_service cp_variable_service;

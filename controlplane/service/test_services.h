@@ -20,7 +20,8 @@ struct fixture {
     struct cp_services services;
     struct cp_principal principal;
     struct gw_arena arena;
-    struct gw_error err; /* of the last call that failed */
+    struct gw_error err;  /* of the last call that failed */
+    struct cp_view *view; /* NULL: everything may be seen */
 };
 
 /* GW_OK and the answer as JSON, or the code with f->err; both until the next call. Any thread may
@@ -44,7 +45,8 @@ static inline enum gw_code call(struct fixture *f, const struct cp_service *serv
     struct cp_call call = {.services = &f->services,
                            .arena = &f->arena,
                            .principal = &f->principal,
-                           .deadline_ms = INT64_MAX};
+                           .deadline_ms = INT64_MAX,
+                           .view = f->view};
     *ret_answer = GW_STR_NONE;
     if (row->run(&call, message, &reply, &f->err) < 0) {
         assert_int_not_equal(f->err.code, GW_OK);
