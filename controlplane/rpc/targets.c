@@ -21,7 +21,7 @@ static const struct {
     {"release", MEANS_TARGET},      {"source", MEANS_TARGET},       {"target", MEANS_TARGET},
     {"environment", MEANS_NOTHING}, {"description", MEANS_NOTHING}, {"etag", MEANS_NOTHING},
     {"page_token", MEANS_NOTHING},  {"path", MEANS_NOTHING},        {"tags", MEANS_NOTHING},
-    {"secret", MEANS_NOTHING},
+    {"secret", MEANS_NOTHING},      {"managed_by", MEANS_NOTHING},  {"groups", MEANS_TARGET},
 };
 
 static enum meaning meaning_of_text(const char *field)

@@ -163,6 +163,13 @@ static int attempt_delete(const struct cp_call *call, struct cp_change *change, 
     return gw_error_reason(err, CHILDREN_LEFT);
 }
 
+int cp_remove_api(const struct cp_call *call, struct cp_change *change, const char *name,
+                  const char *etag, struct gw_error *err)
+{
+    struct job job = {.api = name, .etag = etag};
+    return attempt_delete(call, change, &job, err);
+}
+
 /* One of those before. Bindings stay as long as there is anything else: they protect. */
 static int attempt_drop(const struct cp_call *call, struct cp_change *change, void *arg,
                         struct gw_error *err)

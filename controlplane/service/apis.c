@@ -6,6 +6,7 @@
 #include "controlplane/model/check_api.h"
 #include "controlplane/model/check_path.h"
 #include "controlplane/service/bulk.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/publish.h"
 #include "controlplane/service/resource.h"
@@ -48,7 +49,8 @@ static const char *const output_only[] = {"publications", NULL};
 #define RULES                                                                                      \
     .kind = CP_KIND_API, .field = "api", .list_field = "apis",                                     \
     .list_reply = CP_TYPE(list_apis_response), .exists_apig = "APIG.3202",                         \
-    .output_only = output_only, .check = check, .fill = fill, .prepare = prepare
+    .output_only = output_only, .check = check, .fill = fill, .prepare = prepare,                  \
+    .remove = cp_remove_api
 static const struct cp_resource_rules rules = {RULES, .present = present};
 
 static bool has_tag(const cp_api *api, const char *tag)
@@ -68,8 +70,8 @@ static bool has_tags(const ProtobufCMessage *request, const ProtobufCMessage *me
     return true;
 }
 
-/* A list reads the publications of all its APIs at once. */
-static const struct cp_resource_rules list_rules = {RULES};
+/* A list reads the publications of all its APIs at once, a bundle has none. */
+const struct cp_resource_rules cp_api_rules = {RULES};
 static const struct cp_resource_rules tagged_rules = {RULES, .matches = has_tags};
 
 static int list_apis(const struct cp_call *call, const ProtobufCMessage *request,
@@ -79,8 +81,8 @@ static int list_apis(const struct cp_call *call, const ProtobufCMessage *request
     const char *parent = asked->parent;
     cp_check_tags(asked->tags, asked->n_tags, err);
     if (err->violation_count > 0 ||
-        cp_resource_list(call, asked->n_tags > 0 ? &tagged_rules : &list_rules, request, ret_reply,
-                         err) < 0)
+        cp_resource_list(call, asked->n_tags > 0 ? &tagged_rules : &cp_api_rules, request,
+                         ret_reply, err) < 0)
         return -1;
     Penstock__Admin__V1__ListApisResponse *reply =
         (Penstock__Admin__V1__ListApisResponse *)*ret_reply;
@@ -161,7 +163,7 @@ static int clone_api(const struct cp_call *call, const ProtobufCMessage *request
         return -1;
     make_copy(&create, source, asked);
     /* It has no publications yet that would have to be shown. */
-    if (cp_resource_create(call, &list_rules, &create.base, ret_reply, err) == 0)
+    if (cp_resource_create(call, &cp_api_rules, &create.base, ret_reply, err) == 0)
         return 0;
     rename_violation(err);
     return -1;

@@ -80,6 +80,7 @@ const struct cp_resource_rules cp_app_code_rules = {
     .list_field = "codes",
     .list_reply = CP_TYPE(list_app_codes_response),
     .max = CP_APP_CODES_MAX,
+    .is_replaced = true,
     .make_id = make_id,
     .prepare = prepare,
     .prepare_delete = prepare_delete,
@@ -104,6 +105,20 @@ static int find_code(struct gw_arena *arena, const cp_app_code *sent, char **ret
     return 0;
 }
 
+int cp_enter_app_code(struct gw_arena *arena, cp_app_code *code, char **ret_clear,
+                      struct gw_error *err)
+{
+    if (find_code(arena, code, ret_clear, err) < 0)
+        return -1;
+    code->digest = gw_arena_bytes(arena, CP_APP_CODE_DIGEST_LEN + 1);
+    cp_app_code_digest(gw_str_from(*ret_clear), code->digest);
+    code->hint = gw_arena_bytes(arena, CP_APP_CODE_HINT_LEN + 1);
+    memcpy(code->hint, *ret_clear, CP_APP_CODE_HINT_LEN);
+    code->hint[CP_APP_CODE_HINT_LEN] = '\0';
+    code->code = (char *)(uintptr_t) "";
+    return 0;
+}
+
 int cp_create_app_code(const struct cp_call *call, const ProtobufCMessage *request,
                        ProtobufCMessage **ret_reply, struct gw_error *err)
 {
@@ -111,16 +126,8 @@ int cp_create_app_code(const struct cp_call *call, const ProtobufCMessage *reque
     create_request *changed = (create_request *)gw_message_copy(call->arena, request);
     if (!changed->code)
         changed->code = (cp_app_code *)gw_message_new(call->arena, CP_TYPE(app_code));
-    cp_app_code *code = changed->code;
-    if (find_code(call->arena, code, &clear, err) < 0)
-        return -1;
-    code->digest = gw_arena_bytes(call->arena, CP_APP_CODE_DIGEST_LEN + 1);
-    cp_app_code_digest(gw_str_from(clear), code->digest);
-    code->hint = gw_arena_bytes(call->arena, CP_APP_CODE_HINT_LEN + 1);
-    memcpy(code->hint, clear, CP_APP_CODE_HINT_LEN);
-    code->hint[CP_APP_CODE_HINT_LEN] = '\0';
-    code->code = (char *)(uintptr_t) "";
-    if (cp_resource_create(call, &cp_app_code_rules, &changed->base, ret_reply, err) < 0)
+    if (cp_enter_app_code(call->arena, changed->code, &clear, err) < 0 ||
+        cp_resource_create(call, &cp_app_code_rules, &changed->base, ret_reply, err) < 0)
         return -1;
     if (!changed->validate_only) /* one that is not stored must not be handed out */
         ((cp_app_code *)*ret_reply)->code = clear;

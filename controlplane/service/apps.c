@@ -4,6 +4,7 @@
 
 #include "common/message.h"
 #include "controlplane/model/check_app.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/fields.h"
 #include "controlplane/service/services.h"
 
@@ -116,7 +117,7 @@ static int drop_all_authorizations(const struct cp_call *call, const char *app,
 }
 
 static const char *const output_only[] = {"key", NULL};
-static const struct cp_resource_rules rules = {
+const struct cp_resource_rules cp_app_rules = {
     .kind = CP_KIND_APP,
     .field = "app",
     .list_field = "apps",
@@ -130,7 +131,7 @@ static const struct cp_resource_rules rules = {
 static int delete_app(const struct cp_call *call, const ProtobufCMessage *request,
                       ProtobufCMessage **ret_reply, struct gw_error *err)
 {
-    while (cp_resource_delete(call, &rules, request, ret_reply, err) < 0) {
+    while (cp_resource_delete(call, &cp_app_rules, request, ret_reply, err) < 0) {
         if (strcmp(err->reason, CHILDREN_LEFT) != 0)
             return -1;
         *err = GW_ERROR_NONE;
@@ -146,10 +147,10 @@ static int delete_app(const struct cp_call *call, const ProtobufCMessage *reques
 
 /* ---- the service */
 
-CP_RESOURCE_HANDLER(get, app, rules)
-CP_RESOURCE_HANDLER(list, apps, rules)
-CP_RESOURCE_HANDLER(create, app, rules)
-CP_RESOURCE_HANDLER(update, app, rules)
+CP_RESOURCE_HANDLER(get, app, cp_app_rules)
+CP_RESOURCE_HANDLER(list, apps, cp_app_rules)
+CP_RESOURCE_HANDLER(create, app, cp_app_rules)
+CP_RESOURCE_HANDLER(update, app, cp_app_rules)
 CP_RESOURCE_HANDLER(get, app_code, cp_app_code_rules)
 CP_RESOURCE_HANDLER(list, app_codes, cp_app_code_rules)
 CP_RESOURCE_HANDLER(delete, app_code, cp_app_code_rules)

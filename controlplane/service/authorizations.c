@@ -56,8 +56,11 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
     if (!authentication || authentication->type != CP_ENUM(AUTH_TYPE, APP))
         return gw_fail(err, GW_FAILED_PRECONDITION, "%s does not have AUTH_TYPE_APP", to.api);
     cp_change_expect(change, cp_key_of(change->arena, CP_KIND_API, to.api), api.mod_revision);
-    return cp_change_claim(call, change, INDEX, unique_value(change->arena, authorization), to.name,
-                           err);
+    const struct cp_claim claim = {.index = INDEX,
+                                   .owner = to.name,
+                                   .value = unique_value(change->arena, authorization),
+                                   .about = cp_key_of(change->arena, CP_KIND_API, to.api)};
+    return cp_change_claim_about(call, change, &claim, err);
 }
 
 static void forget(struct cp_change *change, const cp_authorization *authorization)
@@ -90,6 +93,7 @@ const struct cp_resource_rules cp_authorization_rules = {
     .field = "authorization",
     .list_field = "authorizations",
     .list_reply = CP_TYPE(list_authorizations_response),
+    .is_replaced = true,
     .make_id = make_id,
     .check = check,
     .fill = fill,

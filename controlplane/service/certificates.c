@@ -3,6 +3,7 @@
  * releases refer to what they use. */
 #include "controlplane/service/certificates.h"
 #include "controlplane/model/check_certificate.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/domains.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
@@ -166,7 +167,7 @@ static const char *const output_only[] = {"common_name",        "subject_alterna
                                           "not_before_time",    "not_after_time",
                                           "fingerprint_sha256", "key_algorithm",
                                           "sealed_private_key", NULL};
-static const struct cp_resource_rules rules = {
+const struct cp_resource_rules cp_certificate_rules = {
     .kind = CP_KIND_CERTIFICATE,
     .field = "certificate",
     .list_field = "certificates",
@@ -178,7 +179,7 @@ static const struct cp_resource_rules rules = {
     .prepare = prepare,
     .present = present,
 };
-CP_RESOURCE_HANDLERS(certificate, certificates, rules)
+CP_RESOURCE_HANDLERS(certificate, certificates, cp_certificate_rules)
 
 static const struct cp_method methods[] = {
     {"GetCertificate", CP_ROLE_VIEWER, get_certificate},

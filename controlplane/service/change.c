@@ -6,6 +6,7 @@
 #define GUARDS CP_KEY_ROOT "guards/"
 #define INDEX CP_KEY_ROOT "index/"
 #define REFERENCES INDEX "refs/"
+#define FIRST_ROOM 16
 
 /* ---- keys beside the resources' */
 
@@ -56,29 +57,100 @@ static struct cp_compare *find_compare(struct cp_change *change, gw_str key)
     return NULL;
 }
 
-static void add_compare(struct cp_change *change, struct cp_compare compare)
+static void *grow(struct gw_arena *arena, const void *items, size_t count, size_t room, size_t size)
 {
-    if (change->compare_count == CP_STORE_COMPARES_MAX)
+    void *more = gw_arena_zalloc(arena, room * size);
+    if (count > 0)
+        memcpy(more, items, count * size);
+    return more;
+}
+
+void cp_change_copy(struct cp_change *to, const struct cp_change *from)
+{
+    struct cp_change room = *to;
+    *to = *from;
+    to->compares = room.compares;
+    to->implied_by = room.implied_by;
+    to->ops = room.ops;
+    to->compare_room = room.compare_room;
+    to->op_room = room.op_room;
+    if (room.compare_room < from->compare_count) {
+        to->compare_room = from->compare_room;
+        to->compares = GW_ARENA_ARRAY(from->arena, struct cp_compare, from->compare_room);
+        to->implied_by = GW_ARENA_ARRAY(from->arena, gw_str, from->compare_room);
+    }
+    if (room.op_room < from->op_count) {
+        to->op_room = from->op_room;
+        to->ops = GW_ARENA_ARRAY(from->arena, struct cp_op, from->op_room);
+    }
+    if (from->compare_count > 0) {
+        memcpy(to->compares, from->compares, from->compare_count * sizeof *to->compares);
+        memcpy(to->implied_by, from->implied_by, from->compare_count * sizeof *to->implied_by);
+    }
+    if (from->op_count > 0)
+        memcpy(to->ops, from->ops, from->op_count * sizeof *to->ops);
+}
+
+static void add_compare(struct cp_change *change, struct cp_compare compare, gw_str implied_by)
+{
+    size_t count = change->compare_count;
+    if (count == CP_CHANGE_COMPARES_MAX) {
         change->overflow = true;
-    else
-        change->compares[change->compare_count++] = compare;
+        return;
+    }
+    if (count == change->compare_room) {
+        size_t room = GW_MAX((size_t)FIRST_ROOM, 2 * count);
+        change->compares = grow(change->arena, change->compares, count, room, sizeof compare);
+        change->implied_by =
+            grow(change->arena, change->implied_by, count, room, sizeof implied_by);
+        change->compare_room = room;
+    }
+    change->compares[count] = compare;
+    change->implied_by[count] = implied_by;
+    change->compare_count++;
 }
 
 /* Of two readings of one key the first counts: when they differ somebody was faster. */
-void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision)
+static void expect(struct cp_change *change, gw_str key, int64_t mod_revision, gw_str implied_by)
 {
     struct cp_compare compare = {.key = key, .kind = CP_COMPARE_MOD, .mod_revision = mod_revision};
     struct cp_compare *there = find_compare(change, key);
     if (!there)
-        add_compare(change, compare);
+        add_compare(change, compare, implied_by);
     else if (there->kind == CP_COMPARE_EXISTS)
         *there = compare;
+}
+
+void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision)
+{
+    expect(change, key, mod_revision, GW_STR_NONE);
+}
+
+void cp_change_expect_absent(struct cp_change *change, gw_str key, gw_str owner)
+{
+    expect(change, key, 0, owner);
 }
 
 static void want(struct cp_change *change, gw_str key)
 {
     if (!find_compare(change, key))
-        add_compare(change, (struct cp_compare){.key = key, .kind = CP_COMPARE_EXISTS});
+        add_compare(change, (struct cp_compare){.key = key, .kind = CP_COMPARE_EXISTS},
+                    GW_STR_NONE);
+}
+
+/* What another compare implies is left out, where there are more than a transaction holds: what
+ * stands under or is about something that is not there cannot be there either. */
+static void drop_implied(struct cp_change *change)
+{
+    struct cp_change all = *change;
+    change->compares = GW_ARENA_ARRAY(change->arena, struct cp_compare, all.compare_count);
+    change->compare_count = 0;
+    for (size_t i = 0; i < all.compare_count; i++) {
+        const struct cp_compare *owner =
+            all.implied_by[i].len > 0 ? find_compare(&all, all.implied_by[i]) : NULL;
+        if (!owner || owner->kind != CP_COMPARE_MOD || owner->mod_revision != 0)
+            change->compares[change->compare_count++] = all.compares[i];
+    }
 }
 
 static void add_op(struct cp_change *change, struct cp_op op)
@@ -89,10 +161,16 @@ static void add_op(struct cp_change *change, struct cp_op op)
             return;
         }
     }
-    if (change->op_count == CP_STORE_OPS_MAX)
+    if (change->op_count == CP_STORE_OPS_MAX) {
         change->overflow = true;
-    else
-        change->ops[change->op_count++] = op;
+        return;
+    }
+    if (change->op_count == change->op_room) {
+        change->op_room = GW_MAX((size_t)FIRST_ROOM, 2 * change->op_count);
+        change->ops =
+            grow(change->arena, change->ops, change->op_count, change->op_room, sizeof op);
+    }
+    change->ops[change->op_count++] = op;
 }
 
 void cp_change_put(struct cp_change *change, gw_str key, gw_str value)
@@ -257,17 +335,25 @@ int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind, enum
 int cp_change_claim(const struct cp_call *call, struct cp_change *change, const char *index,
                     gw_str value, const char *owner, struct gw_error *err)
 {
+    const struct cp_claim claim = {.index = index, .owner = owner, .value = value};
+    return cp_change_claim_about(call, change, &claim, err);
+}
+
+int cp_change_claim_about(const struct cp_call *call, struct cp_change *change,
+                          const struct cp_claim *claim, struct gw_error *err)
+{
     struct cp_found found;
-    gw_str key = index_key(change->arena, index, value);
+    gw_str owner = gw_str_from(claim->owner);
+    gw_str key = index_key(change->arena, claim->index, claim->value);
     if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
         return -1;
-    if (found.found && !gw_str_eq(found.kv.value, gw_str_from(owner))) {
+    if (found.found && !gw_str_eq(found.kv.value, owner)) {
         (void)gw_fail(err, GW_ALREADY_EXISTS, "%.*s has it already",
                       (int)GW_MIN(found.kv.value.len, (size_t)CP_NAME_MAX), found.kv.value.ptr);
         return gw_error_reason(err, "NOT_UNIQUE");
     }
-    cp_change_expect(change, key, found.kv.mod_revision);
-    cp_change_put(change, key, gw_str_from(owner));
+    expect(change, key, found.kv.mod_revision, found.kv.mod_revision ? GW_STR_NONE : claim->about);
+    cp_change_put(change, key, owner);
     return 0;
 }
 
@@ -308,6 +394,30 @@ static int commit(const struct cp_call *call, const struct cp_change *change,
     return cp_store_txn(call->services->store, &txn, ret_commit, err);
 }
 
+static size_t bytes_of(const struct cp_change *change)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < change->compare_count; i++)
+        bytes += change->compares[i].key.len;
+    for (size_t i = 0; i < change->op_count; i++)
+        bytes += change->ops[i].key.len + change->ops[i].value.len;
+    return bytes;
+}
+
+static int check_size(const struct cp_change *change, struct gw_error *err)
+{
+    size_t bytes = bytes_of(change);
+    if (!change->overflow && change->compare_count <= CP_STORE_COMPARES_MAX &&
+        bytes <= CP_STORE_TXN_BYTES_MAX)
+        return 0;
+    (void)gw_fail(err, GW_FAILED_PRECONDITION,
+                  "this would change %s%zu keys at once, depend on %zu and take %zu bytes: a "
+                  "transaction holds %d, %d and %d",
+                  change->overflow ? "more than " : "", change->op_count, change->compare_count,
+                  bytes, CP_STORE_OPS_MAX, CP_STORE_COMPARES_MAX, CP_STORE_TXN_BYTES_MAX);
+    return gw_error_reason(err, CP_TOO_LARGE);
+}
+
 int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt, void *arg,
              struct cp_position *ret_at, struct gw_error *err)
 {
@@ -316,16 +426,13 @@ int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt
     *at = (struct cp_position){0};
     for (int i = 0; i < CP_WRITE_TRIES; i++) {
         struct cp_commit result = {0};
-        struct cp_change change = {
-            .arena = call->arena,
-            .compares = GW_ARENA_ARRAY(call->arena, struct cp_compare, CP_STORE_COMPARES_MAX),
-            .ops = GW_ARENA_ARRAY(call->arena, struct cp_op, CP_STORE_OPS_MAX),
-        };
+        struct cp_change change = {.arena = call->arena};
         if (attempt(call, &change, arg, err) < 0)
             return -1;
-        if (change.overflow)
-            return gw_fail(err, GW_FAILED_PRECONDITION,
-                           "this would change more than %d keys at once", CP_STORE_OPS_MAX);
+        if (change.compare_count > CP_STORE_COMPARES_MAX)
+            drop_implied(&change);
+        if (check_size(&change, err) < 0)
+            return -1;
         if (validate_only || change.op_count == 0)
             return 0;
         if (commit(call, &change, &result, err) < 0)
@@ -338,72 +445,4 @@ int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt
     (void)gw_fail(err, GW_ABORTED, "others changed it at the same time, %d times: try again",
                   CP_WRITE_TRIES);
     return gw_error_reason(err, "CONFLICT");
-}
-
-/* ---- reading */
-
-int cp_unpack(const struct cp_call *call, enum cp_kind_id kind_id, const struct cp_kv *kv,
-              struct cp_stored *ret, struct gw_error *err)
-{
-    struct gw_error why = GW_ERROR_NONE;
-    const struct cp_kind *kind = cp_kind_get(kind_id);
-    if (gw_message_unpack(call->arena, kind->type, kv->value, &ret->message, &why) < 0)
-        return gw_fail(err, GW_INTERNAL, "the %s stored as %.*s cannot be read: %s", kind->noun,
-                       (int)kv->key.len, kv->key.ptr, why.message);
-    ret->mod_revision = kv->mod_revision;
-    return 0;
-}
-
-int cp_find(const struct cp_call *call, enum cp_kind_id kind, const char *name,
-            struct cp_stored *ret, struct gw_error *err)
-{
-    struct cp_found found;
-    *ret = (struct cp_stored){0};
-    gw_str key = cp_key_of(call->arena, kind, name);
-    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
-        return -1;
-    return found.found ? cp_unpack(call, kind, &found.kv, ret, err) : 0;
-}
-
-int cp_get(const struct cp_call *call, enum cp_kind_id kind, const char *name,
-           struct cp_stored *ret, struct gw_error *err)
-{
-    if (cp_find(call, kind, name, ret, err) < 0)
-        return -1;
-    if (!ret->message)
-        return gw_fail(err, GW_NOT_FOUND, "%s does not exist", name);
-    return 0;
-}
-
-static int visit_kv(const struct cp_call *call, enum cp_kind_id kind, const struct cp_kv *kv,
-                    cp_visit *visit, void *arg, struct gw_error *err)
-{
-    gw_str name;
-    struct cp_stored stored;
-    if (!cp_key_parse(call->arena, kv->key, &name))
-        return 0; /* not ours */
-    if (cp_unpack(call, kind, kv, &stored, err) < 0)
-        return -1;
-    return visit(arg, gw_arena_dup(call->arena, name).ptr, &stored, err);
-}
-
-int cp_each(const struct cp_call *call, enum cp_kind_id kind, const char *parent, cp_visit *visit,
-            void *arg, struct gw_error *err)
-{
-    struct cp_range range = {
-        .prefix = cp_key_children(call->arena, kind, gw_str_from(parent)),
-        .limit = 500,
-    };
-    struct cp_page page;
-    do {
-        if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
-            return -1;
-        for (size_t i = 0; i < page.count; i++)
-            if (visit_kv(call, kind, &page.kvs[i], visit, arg, err) < 0)
-                return -1;
-        range.at_revision = page.at.revision;
-        if (page.count > 0)
-            range.after_key = page.kvs[page.count - 1].key;
-    } while (page.more);
-    return 0;
 }

@@ -10,23 +10,31 @@
 #define CP_SERVICE_CHANGE_H
 
 #include "controlplane/model/names.h"
-#include "controlplane/service/context.h"
+#include "controlplane/service/read.h"
 
 #define CP_WRITE_TRIES 8 /* then ABORTED */
 #define CP_REFERRERS_NAMED_MAX 3
+#define CP_CHANGE_COMPARES_MAX 6000 /* before those are left out that others imply */
+#define CP_TOO_LARGE "TOO_LARGE"    /* reason: it does not fit into a transaction */
 
 struct cp_change {
     struct gw_arena *arena; /* borrowed: of the call */
     struct cp_compare *compares;
+    gw_str *implied_by; /* of each compare: the key without which this one cannot be there; or "" */
     struct cp_op *ops;
-    size_t compare_count, op_count;
+    size_t compare_count, op_count, compare_room, op_room;
     bool overflow; /* more than a transaction holds: told by cp_write */
 };
 
 /* ---- parts of a transaction; a key that is there already is not added twice */
 
+/* *to becomes what *from is, in memory of its own that it keeps: to go back to what was there. */
+void cp_change_copy(struct cp_change *to, const struct cp_change *from);
 /* The key was read at mod_revision; 0: it was not there. */
 void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision);
+/* The key was not there; `owner` (a key) is what it stands under or is about: while that is not
+ * there either, this cannot be. */
+void cp_change_expect_absent(struct cp_change *change, gw_str key, gw_str owner);
 void cp_change_put(struct cp_change *change, gw_str key, gw_str value);
 void cp_change_put_message(struct cp_change *change, gw_str key, const ProtobufCMessage *message);
 void cp_change_delete(struct cp_change *change, gw_str key);
@@ -68,6 +76,13 @@ GW_MUST_CHECK int cp_each_referrer(const struct cp_call *call, enum cp_kind_id f
 GW_MUST_CHECK int cp_change_claim(const struct cp_call *call, struct cp_change *change,
                                   const char *index, gw_str value, const char *owner,
                                   struct gw_error *err);
+struct cp_claim {
+    const char *index, *owner;
+    gw_str value;
+    gw_str about; /* a key: while it is not there nobody can have the value; or empty */
+};
+GW_MUST_CHECK int cp_change_claim_about(const struct cp_call *call, struct cp_change *change,
+                                        const struct cp_claim *claim, struct gw_error *err);
 void cp_change_release(struct cp_change *change, const char *index, gw_str value);
 /* RESOURCE_EXHAUSTED when the parent ("": none) has `max` children of the kind; of two who come at
  * the same time one will see the other. */
@@ -86,27 +101,5 @@ typedef int cp_attempt(const struct cp_call *call, struct cp_change *change, voi
  * CP_WRITE_TRIES times. */
 GW_MUST_CHECK int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt,
                            void *arg, struct cp_position *ret_at, struct gw_error *err);
-
-/* ---- reading */
-
-struct cp_stored {
-    ProtobufCMessage *message; /* in the call's arena; NULL: not there */
-    int64_t mod_revision;      /* 0: not there */
-};
-/* Not there is no error. name is well-formed. INTERNAL: what is stored cannot be read. */
-GW_MUST_CHECK int cp_find(const struct cp_call *call, enum cp_kind_id kind, const char *name,
-                          struct cp_stored *ret, struct gw_error *err);
-/* The same, but not there is NOT_FOUND, naming it. */
-GW_MUST_CHECK int cp_get(const struct cp_call *call, enum cp_kind_id kind, const char *name,
-                         struct cp_stored *ret, struct gw_error *err);
-/* What a page of the store holds. INTERNAL: it cannot be read. */
-GW_MUST_CHECK int cp_unpack(const struct cp_call *call, enum cp_kind_id kind,
-                            const struct cp_kv *kv, struct cp_stored *ret, struct gw_error *err);
-/* All children of the parent ("": all of the kind), as of one revision. visit returns -1 with err
- * to stop. */
-typedef int cp_visit(void *arg, const char *name, const struct cp_stored *stored,
-                     struct gw_error *err);
-GW_MUST_CHECK int cp_each(const struct cp_call *call, enum cp_kind_id kind, const char *parent,
-                          cp_visit *visit, void *arg, struct gw_error *err);
 
 #endif

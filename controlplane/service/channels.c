@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Load balance channels. APIs and releases that use one refer to it. */
 #include "controlplane/model/check_group.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
 
@@ -30,7 +31,7 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
     return 0;
 }
 
-static const struct cp_resource_rules rules = {
+const struct cp_resource_rules cp_channel_rules = {
     .kind = CP_KIND_CHANNEL,
     .field = "channel",
     .list_field = "channels",
@@ -40,7 +41,7 @@ static const struct cp_resource_rules rules = {
     .fill = fill,
     .prepare = prepare,
 };
-CP_RESOURCE_HANDLERS(channel, channels, rules)
+CP_RESOURCE_HANDLERS(channel, channels, cp_channel_rules)
 
 static const struct cp_method methods[] = {
     {"GetChannel", CP_ROLE_VIEWER, get_channel},

@@ -4,6 +4,7 @@
 #include "controlplane/service/domains.h"
 
 #include "controlplane/model/check_domain.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
 
@@ -100,7 +101,7 @@ static int prepare_delete(const struct cp_call *call, struct cp_change *change,
     return 0;
 }
 
-static const struct cp_resource_rules rules = {
+const struct cp_resource_rules cp_domain_rules = {
     .kind = CP_KIND_DOMAIN,
     .field = "domain",
     .list_field = "domains",
@@ -111,7 +112,7 @@ static const struct cp_resource_rules rules = {
     .prepare = prepare,
     .prepare_delete = prepare_delete,
 };
-CP_RESOURCE_HANDLERS(domain, domains, rules)
+CP_RESOURCE_HANDLERS(domain, domains, cp_domain_rules)
 
 static const struct cp_method methods[] = {
     {"GetDomain", CP_ROLE_VIEWER, get_domain},

@@ -2,6 +2,7 @@
 /* Environments that APIs are published into. */
 #include "common/message.h"
 #include "controlplane/model/check_group.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
 #include "controlplane/service/variables.h"
@@ -94,6 +95,13 @@ static int attempt_delete(const struct cp_call *call, struct cp_change *change, 
     return gw_error_reason(err, CHILDREN_LEFT);
 }
 
+static int remove_environment(const struct cp_call *call, struct cp_change *change,
+                              const char *name, const char *etag, struct gw_error *err)
+{
+    struct job job = {.name = name, .etag = etag};
+    return attempt_delete(call, change, &job, err);
+}
+
 /* One of those before. */
 static int attempt_round(const struct cp_call *call, struct cp_change *change, void *arg,
                          struct gw_error *err)
@@ -127,7 +135,7 @@ static int delete_environment(const struct cp_call *call, const ProtobufCMessage
 
 /* ---- the rest */
 
-static const struct cp_resource_rules rules = {
+const struct cp_resource_rules cp_environment_rules = {
     .kind = CP_KIND_ENVIRONMENT,
     .field = "environment",
     .list_field = "environments",
@@ -135,11 +143,12 @@ static const struct cp_resource_rules rules = {
     .max = CP_ENVIRONMENTS_MAX,
     .check = check,
     .prepare = prepare,
+    .remove = remove_environment,
 };
-CP_RESOURCE_HANDLER(get, environment, rules)
-CP_RESOURCE_HANDLER(list, environments, rules)
-CP_RESOURCE_HANDLER(create, environment, rules)
-CP_RESOURCE_HANDLER(update, environment, rules)
+CP_RESOURCE_HANDLER(get, environment, cp_environment_rules)
+CP_RESOURCE_HANDLER(list, environments, cp_environment_rules)
+CP_RESOURCE_HANDLER(create, environment, cp_environment_rules)
+CP_RESOURCE_HANDLER(update, environment, cp_environment_rules)
 
 static const struct cp_method methods[] = {
     {"GetEnvironment", CP_ROLE_VIEWER, get_environment},

@@ -2,6 +2,7 @@
 /* API groups. */
 #include "common/message.h"
 #include "controlplane/model/check_group.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/domains.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
@@ -136,7 +137,7 @@ static int attempt_round(const struct cp_call *call, struct cp_change *change, v
 }
 
 static const char *const group_output_only[] = {"debug_domain", NULL};
-static const struct cp_resource_rules group_rules = {
+const struct cp_resource_rules cp_group_rules = {
     .kind = CP_KIND_GROUP,
     .field = "group",
     .list_field = "groups",
@@ -147,10 +148,10 @@ static const struct cp_resource_rules group_rules = {
     .prepare = prepare_group,
     .prepare_delete = prepare_delete_group,
 };
-CP_RESOURCE_HANDLER(get, group, group_rules)
-CP_RESOURCE_HANDLER(list, groups, group_rules)
-CP_RESOURCE_HANDLER(create, group, group_rules)
-CP_RESOURCE_HANDLER(update, group, group_rules)
+CP_RESOURCE_HANDLER(get, group, cp_group_rules)
+CP_RESOURCE_HANDLER(list, groups, cp_group_rules)
+CP_RESOURCE_HANDLER(create, group, cp_group_rules)
+CP_RESOURCE_HANDLER(update, group, cp_group_rules)
 
 static int delete_group(const struct cp_call *call, const ProtobufCMessage *request,
                         ProtobufCMessage **ret_reply, struct gw_error *err)
@@ -159,7 +160,7 @@ static int delete_group(const struct cp_call *call, const ProtobufCMessage *requ
         (const Penstock__Admin__V1__DeleteApiGroupRequest *)request;
     struct round round = {.group = asked->name, .etag = asked->etag, .more = true};
     *ret_reply = gw_message_new(call->arena, &google__protobuf__empty__descriptor);
-    while (cp_resource_delete(call, &group_rules, request, ret_reply, err) < 0) {
+    while (cp_resource_delete(call, &cp_group_rules, request, ret_reply, err) < 0) {
         if (strcmp(err->reason, CHILDREN_LEFT) != 0)
             return -1;
         *err = GW_ERROR_NONE;

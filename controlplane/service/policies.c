@@ -4,6 +4,7 @@
 
 #include "controlplane/model/check.h"
 #include "controlplane/model/check_policy.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/services.h"
 
 #define DISPLAY_NAME_MIN 3
@@ -70,7 +71,7 @@ static int prepare_delete(const struct cp_call *call, struct cp_change *change,
     return gw_error_reason(err, "IN_USE");
 }
 
-static const struct cp_resource_rules rules = {
+const struct cp_resource_rules cp_policy_rules = {
     .kind = CP_KIND_POLICY,
     .field = "policy",
     .list_field = "policies",
@@ -79,7 +80,7 @@ static const struct cp_resource_rules rules = {
     .fill = fill,
     .prepare_delete = prepare_delete,
 };
-CP_RESOURCE_HANDLERS(policy, policies, rules)
+CP_RESOURCE_HANDLERS(policy, policies, cp_policy_rules)
 CP_RESOURCE_HANDLER(get, policy_binding, cp_policy_binding_rules)
 CP_RESOURCE_HANDLER(list, policy_bindings, cp_policy_binding_rules)
 CP_RESOURCE_HANDLER(create, policy_binding, cp_policy_binding_rules)

@@ -63,8 +63,12 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
         return -1;
     cp_change_expect(change, cp_key_of(change->arena, CP_KIND_POLICY, policy_name),
                      policy.mod_revision);
-    gw_str value = unique_value(change->arena, (const cp_policy *)policy.message, binding);
-    return cp_change_claim(call, change, INDEX, value, to.name, err);
+    const cp_policy *bound_policy = (const cp_policy *)policy.message;
+    const struct cp_claim claim = {.index = INDEX,
+                                   .owner = to.name,
+                                   .value = unique_value(change->arena, bound_policy, binding),
+                                   .about = cp_key_of(change->arena, CP_KIND_API, to.api)};
+    return cp_change_claim_about(call, change, &claim, err);
 }
 
 static int forget(const struct cp_call *call, struct cp_change *change,
@@ -101,6 +105,7 @@ const struct cp_resource_rules cp_policy_binding_rules = {
     .field = "binding",
     .list_field = "bindings",
     .list_reply = CP_TYPE(list_policy_bindings_response),
+    .is_replaced = true,
     .make_id = make_id,
     .check = check,
     .fill = fill,

@@ -20,7 +20,8 @@ struct cp_resource_rules {
     const ProtobufCMessageDescriptor *list_reply;
     const char *const *output_only; /* besides create_time, update_time and etag; ends with NULL */
     int64_t max;                    /* under one parent; 0: any number */
-    const char *exists_apig;        /* the catalogue's code of a create of what is there; or NULL */
+    bool is_replaced; /* it has no Update: a bundle drops the old one and creates the new one */
+    const char *exists_apig; /* the catalogue's code of a create of what is there; or NULL */
     const char *in_use_apig; /* the catalogue's code of a delete that references refuse; or NULL */
 
     /* Each may be NULL. `before` is NULL at creation. */
@@ -43,6 +44,9 @@ struct cp_resource_rules {
     /* Refuses, or adds what goes with it. References to it have refused the delete before. */
     int (*prepare_delete)(const struct cp_call *call, struct cp_change *change,
                           const ProtobufCMessage *before, struct gw_error *err);
+    /* The whole delete, where the skeleton's does not do; one transaction. */
+    int (*remove)(const struct cp_call *call, struct cp_change *change, const char *name,
+                  const char *etag, struct gw_error *err);
     /* Whether a List shows it, by what else the request asks for; NULL: all. */
     bool (*matches)(const ProtobufCMessage *request, const ProtobufCMessage *message);
     /* Of a List, what else the request asks for narrows the prefix of the keys. */
@@ -68,6 +72,26 @@ int cp_resource_update(const struct cp_call *call, const struct cp_resource_rule
 int cp_resource_delete(const struct cp_call *call, const struct cp_resource_rules *rules,
                        const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
                        struct gw_error *err);
+
+/* One resource of several that are written at once. */
+struct cp_put {
+    ProtobufCMessage *sent;    /* with its name; will be changed */
+    const cp_field_mask *mask; /* as in an Update; NULL: all that are set */
+    const char *managed_by;    /* value of the label CP_MANAGED_BY; "": it is left alone */
+    /* Afterwards: */
+    ProtobufCMessage *before, *after; /* as they are stored; before is NULL: it was not there */
+    int64_t mod_revision;             /* of before */
+    bool is_same;                     /* nothing has to be written */
+};
+#define CP_MANAGED_BY "managed-by"
+/* Creates it or updates it, as part of the change. */
+GW_MUST_CHECK int cp_resource_put(const struct cp_call *call, struct cp_change *change,
+                                  const struct cp_resource_rules *rules, struct cp_put *put,
+                                  struct gw_error *err);
+/* Deletes it likewise, or fails when it does not fit into one transaction. */
+GW_MUST_CHECK int cp_resource_remove(const struct cp_call *call, struct cp_change *change,
+                                     const struct cp_resource_rules *rules, const char *name,
+                                     const char *etag, struct gw_error *err);
 
 /* CP_RESOURCE_HANDLER(create, channel, channel_rules): a cp_handler create_channel. */
 #define CP_RESOURCE_HANDLER(verb, noun, rules)                                                     \

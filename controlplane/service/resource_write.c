@@ -12,6 +12,8 @@ struct job {
     ProtobufCMessage *sent; /* the resource in the request */
     const char *name, *parent;
     const char *etag;
+    const cp_field_mask *mask;
+    const char *managed_by; /* in a bundle; else NULL */
     ProtobufCMessage *result;
     int64_t mod_revision; /* of the result when nothing had to be written; else 0 */
 };
@@ -57,6 +59,28 @@ static int finish(const struct cp_call *call, const struct job *job, const struc
     return 0;
 }
 
+/* In the place of what the label was, or behind the others. */
+static void set_label(struct gw_arena *arena, ProtobufCMessage *message, const char *key,
+                      const char *value)
+{
+    const ProtobufCFieldDescriptor *field = cp_field(message, "labels");
+    if (!field)
+        return;
+    size_t *count = gw_message_quantifier(message, field);
+    ProtobufCMessage ***labels = gw_message_at(message, field);
+    ProtobufCMessage **all = GW_ARENA_ARRAY(arena, ProtobufCMessage *, *count + 1), *label = NULL;
+    for (size_t i = 0; i < *count; i++) {
+        all[i] = (*labels)[i];
+        if (strcmp(gw_message_text(all[i], "key"), key) == 0)
+            label = all[i] = gw_message_copy(arena, all[i]);
+    }
+    if (!label)
+        label = all[(*count)++] = gw_message_new(arena, field->descriptor);
+    gw_message_set_text(label, "key", gw_arena_strdup(arena, key));
+    gw_message_set_text(label, "value", gw_arena_strdup(arena, value));
+    *labels = all;
+}
+
 /* ---- create */
 
 static const char *id_of(const struct cp_call *call, const struct job *job, struct gw_error *err)
@@ -91,6 +115,17 @@ static int find_name(const struct cp_call *call, struct job *job, struct gw_erro
     return 0;
 }
 
+/* What is sent, to the form that is stored. */
+static int finish_new(const struct cp_call *call, const struct job *job, struct gw_error *err)
+{
+    if (check(job->rules, job->sent, NULL, err) < 0 ||
+        complete(call, job->rules, job->sent, NULL, err) < 0)
+        return -1;
+    set_time(call->arena, job->sent, "create_time");
+    set_time(call->arena, job->sent, "update_time");
+    return 0;
+}
+
 static int attempt_create(const struct cp_call *call, struct cp_change *change, void *arg,
                           struct gw_error *err)
 {
@@ -98,10 +133,12 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
     const struct cp_resource_rules *rules = job->rules;
     enum cp_kind_id parent_kind;
     struct cp_stored there;
+    gw_str parent_key = GW_STR_NONE;
     if (cp_kind_parent(rules->kind, &parent_kind)) {
         if (cp_get(call, parent_kind, job->parent, &there, err) < 0)
             return -1;
         cp_change_under(change, parent_kind, job->parent);
+        parent_key = cp_key_of(call->arena, parent_kind, job->parent);
     }
     if (cp_find(call, rules->kind, job->name, &there, err) < 0)
         return -1;
@@ -115,7 +152,7 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
     if (rules->prepare && rules->prepare(call, change, job->result, NULL, err) < 0)
         return -1;
     gw_str key = cp_key_of(call->arena, rules->kind, job->name);
-    cp_change_expect(change, key, 0);
+    cp_change_expect_absent(change, key, parent_key);
     cp_change_put_message(change, key, job->result);
     return 0;
 }
@@ -153,10 +190,8 @@ int cp_resource_create(const struct cp_call *call, const struct cp_resource_rule
     cp_clear_output_only(job.sent, rules->output_only);
     if (find_name(call, &job, err) < 0)
         return add_what_else_is_wrong(rules, job.sent, err);
-    if (check(rules, job.sent, NULL, err) < 0 || complete(call, rules, job.sent, NULL, err) < 0)
+    if (finish_new(call, &job, err) < 0)
         return -1;
-    set_time(call->arena, job.sent, "create_time");
-    set_time(call->arena, job.sent, "update_time");
     if (cp_write(call, cp_bool_field(request, "validate_only"), attempt_create, &job, &at, err) < 0)
         return -1;
     return finish(call, &job, &at, ret_reply, err);
@@ -170,26 +205,43 @@ static bool is_same(struct gw_arena *arena, const ProtobufCMessage *a, const Pro
     return gw_str_eq(gw_message_pack(arena, a), gw_message_pack(arena, b));
 }
 
+/* As if it had been deleted and created in one. */
+static int replace(const struct cp_call *call, struct cp_change *change, const struct job *job,
+                   const struct cp_stored *before, struct gw_error *err)
+{
+    const struct cp_resource_rules *rules = job->rules;
+    gw_str key = cp_key_of(call->arena, rules->kind, job->name);
+    cp_change_expect(change, key, before->mod_revision);
+    if ((rules->prepare_delete && rules->prepare_delete(call, change, before->message, err) < 0) ||
+        (rules->prepare && rules->prepare(call, change, job->result, NULL, err) < 0))
+        return -1;
+    cp_change_put_message(change, key, job->result);
+    return 0;
+}
+
 static int attempt_update(const struct cp_call *call, struct cp_change *change, void *arg,
                           struct gw_error *err)
 {
     struct job *job = arg;
     const struct cp_resource_rules *rules = job->rules;
-    const cp_field_mask *mask =
-        (const cp_field_mask *)cp_message_field(job->request, "update_mask");
     struct cp_stored before;
     if (cp_get(call, rules->kind, job->name, &before, err) < 0 ||
         cp_check_etag(job->etag, before.mod_revision, job->name, err) < 0)
         return -1;
     job->result = gw_message_copy(call->arena, before.message);
-    if (cp_apply_mask(job->result, job->sent, mask, rules->output_only, err) < 0 ||
-        check(rules, job->result, before.message, err) < 0 ||
+    if (cp_apply_mask(job->result, job->sent, job->mask, rules->output_only, err) < 0)
+        return -1;
+    if (job->managed_by)
+        set_label(call->arena, job->result, CP_MANAGED_BY, job->managed_by);
+    if (check(rules, job->result, before.message, err) < 0 ||
         complete(call, rules, job->result, before.message, err) < 0)
         return -1;
     job->mod_revision = before.mod_revision;
     if (is_same(call->arena, job->result, before.message))
         return 0;
     set_time(call->arena, job->result, "update_time");
+    if (rules->is_replaced)
+        return replace(call, change, job, &before, err);
     if (rules->prepare && rules->prepare(call, change, job->result, before.message, err) < 0)
         return -1;
     gw_str key = cp_key_of(call->arena, rules->kind, job->name);
@@ -209,6 +261,7 @@ int cp_resource_update(const struct cp_call *call, const struct cp_resource_rule
         return gw_fail_field(err, rules->field, "must be set");
     job.name = gw_message_text(job.sent, "name");
     job.etag = cp_text_field(job.sent, "etag");
+    job.mask = (const cp_field_mask *)cp_message_field(request, "update_mask");
     if (cp_name_check(rules->kind, job.name, "name", err) < 0 ||
         cp_write(call, cp_bool_field(request, "validate_only"), attempt_update, &job, &at, err) < 0)
         return -1;
@@ -247,4 +300,53 @@ int cp_resource_delete(const struct cp_call *call, const struct cp_resource_rule
         return -1;
     *ret_reply = gw_message_new(call->arena, &google__protobuf__empty__descriptor);
     return 0;
+}
+
+/* ---- several at once */
+
+static int put_new(const struct cp_call *call, struct cp_change *change, struct job *job,
+                   struct gw_error *err)
+{
+    job->parent = gw_arena_dup(call->arena, cp_name_parent(gw_str_from(job->name))).ptr;
+    cp_clear_output_only(job->sent, job->rules->output_only);
+    if (job->managed_by)
+        set_label(call->arena, job->sent, CP_MANAGED_BY, job->managed_by);
+    return finish_new(call, job, err) < 0 ? -1 : attempt_create(call, change, job, err);
+}
+
+int cp_resource_put(const struct cp_call *call, struct cp_change *change,
+                    const struct cp_resource_rules *rules, struct cp_put *put, struct gw_error *err)
+{
+    struct cp_stored before;
+    struct job job = {.rules = rules, .mask = put->mask};
+    job.sent = gw_message_copy(call->arena, put->sent); /* there may be another try */
+    job.name = gw_message_text(job.sent, "name");
+    job.etag = gw_arena_strdup(call->arena, cp_text_field(job.sent, "etag"));
+    job.managed_by = *put->managed_by ? put->managed_by : NULL;
+    if (cp_name_check(rules->kind, job.name, "name", err) < 0)
+        return add_what_else_is_wrong(rules, job.sent, err);
+    if (cp_find(call, rules->kind, job.name, &before, err) < 0)
+        return -1;
+    if (!before.message && *job.etag) {
+        (void)gw_fail(err, GW_ABORTED, "%s does not exist, its etag cannot be %.40s", job.name,
+                      job.etag);
+        return gw_error_reason(err, "ETAG_MISMATCH");
+    }
+    if ((before.message ? attempt_update(call, change, &job, err)
+                        : put_new(call, change, &job, err)) < 0)
+        return -1;
+    put->before = before.message;
+    put->after = job.result;
+    put->mod_revision = before.mod_revision;
+    put->is_same = before.message && is_same(call->arena, before.message, job.result);
+    return 0;
+}
+
+int cp_resource_remove(const struct cp_call *call, struct cp_change *change,
+                       const struct cp_resource_rules *rules, const char *name, const char *etag,
+                       struct gw_error *err)
+{
+    struct job job = {.rules = rules, .name = name, .etag = etag};
+    return rules->remove ? rules->remove(call, change, name, etag, err)
+                         : attempt_delete(call, change, &job, err);
 }

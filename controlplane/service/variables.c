@@ -3,6 +3,7 @@
 #include "controlplane/service/variables.h"
 
 #include "controlplane/model/variables.h"
+#include "controlplane/service/bundle.h"
 #include "controlplane/service/resource.h"
 #include "controlplane/service/services.h"
 
@@ -194,13 +195,13 @@ static const char *const output_only[] = {"stale_apis", NULL};
     .make_id = make_id, .check = check, .fill = fill, .prepare = prepare,                          \
     .prepare_delete = prepare_delete, .narrow = narrow
 static const struct cp_resource_rules rules = {RULES, .present = present};
-/* A list reads the publications of a group once. */
-static const struct cp_resource_rules list_rules = {RULES};
+/* A list reads the publications of a group once, a bundle not at all. */
+const struct cp_resource_rules cp_variable_rules = {RULES};
 
 static int list_variables(const struct cp_call *call, const ProtobufCMessage *request,
                           ProtobufCMessage **ret_reply, struct gw_error *err)
 {
-    if (cp_resource_list(call, &list_rules, request, ret_reply, err) < 0)
+    if (cp_resource_list(call, &cp_variable_rules, request, ret_reply, err) < 0)
         return -1;
     list_reply *reply = (list_reply *)*ret_reply;
     return show_stale_apis(call, reply->variables, reply->n_variables, err);

@@ -1,0 +1,157 @@
+"""Atomic groups of writes: Apply and Export by reflection, on both stores; penstockctl apply, diff and export of files."""
+import threading
+
+import pytest
+
+from lib.reflect import Reflected
+from lib.servers import ControlPlane, Etcd
+
+SERVICE = "penstock.admin.v1.BundleService"
+# Who refers before who is referred to.
+SHOP = [
+    {"binding": {"name": "policies/ten/bindings/read", "api": "groups/shop/apis/read"}},
+    {"authorization": {"name": "apps/web/authorizations/read", "api": "groups/shop/apis/read"}},
+    {"policy": {"name": "policies/ten", "throttle": {"apiLimit": 10}}},
+    {"app": {"name": "apps/web"}},
+    {"api": {"name": "groups/shop/apis/read", "frontend": {"method": "HTTP_METHOD_GET", "path": "/read"},
+             "authentication": {"type": "AUTH_TYPE_APP", "appCode": True}, "backend": {"http": {"channel": "channels/pool"}}}},
+    {"domain": {"name": "groups/shop/domains/shop.example.com"}},
+    {"variable": {"name": "groups/shop/variables/TEST.host", "value": "10.0.0.1"}},
+    {"group": {"name": "groups/shop", "description": "first"}},
+    {"environment": {"name": "environments/TEST"}},
+    {"channel": {"name": "channels/pool", "port": 80, "members": [{"host": "10.0.0.1", "weight": 1}]}},
+]
+
+
+@pytest.fixture(params=["sqlite", "etcd"])
+def plane(request, start, tmp_path):
+    store = start(Etcd(tmp_path)).store if request.param == "etcd" else None
+    return start(ControlPlane(tmp_path, store))
+
+
+@pytest.fixture
+def reflected(stubs):
+    opened = []
+
+    def open_plane(plane):
+        opened.append(Reflected(stubs, plane.address))
+        return opened[-1]
+    yield open_plane
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def bundles(plane, reflected):
+    """bundles("Apply", resources=[...]): the answer, or the refusal."""
+    api = reflected(plane)
+    return lambda method, **request: api(SERVICE, method, request)
+
+
+def api(name, path, group="groups/shop"):
+    return {"api": {"name": f"{group}/apis/{name}", "frontend": {"method": "HTTP_METHOD_GET", "path": path},
+                    "backend": {"mock": {"status": 200}}}}
+
+
+# ---- Apply
+
+
+def test_everything_at_once_in_any_order_and_nothing_twice(bundles):
+    said = bundles("Apply", resources=SHOP, managedBy="ci")
+    assert said["created"] == len(SHOP) and len({one["etag"] for one in said["resources"]}) == 1
+    again = bundles("Apply", resources=list(reversed(SHOP)), managedBy="ci", prune=True)
+    assert again["unchanged"] == len(SHOP) and "revision" not in again
+    assert {one["etag"] for one in again["resources"]} == {one["etag"] for one in said["resources"]}
+
+
+def test_one_refusal_refuses_all_by_field(bundles, plane):
+    refused = bundles("Apply", resources=[*SHOP, api("bad", "no slash"), {"app": {"name": "apps/x", "displayName": "y"}}])
+    assert refused.code == "INVALID_ARGUMENT" and refused.message.startswith("nothing was applied: groups/shop/apis/bad: ")
+    assert set(refused.fields) == {"resources[10].api.frontend.path", "resources[11].app.display_name"}
+    assert plane.list("group") == [plane.get("group", "DEFAULT")] and plane.list("channels") == []
+
+
+def test_a_plan_shows_what_would_be_done(bundles, plane):
+    bundles("Apply", resources=SHOP)
+    plan = bundles("Apply", validateOnly=True, resources=[
+        {"group": {"name": "groups/shop", "description": "second"}}, SHOP[0], api("new", "/new"), api("bad", "no slash")])
+    changed, same, new, bad = plan["resources"]
+    assert changed["action"] == "APPLY_ACTION_UPDATED"
+    assert changed["changes"] == [{"path": "description", "oldValue": '"first"', "newValue": '"second"'}]
+    assert same["action"] == "APPLY_ACTION_UNCHANGED"
+    assert new["action"] == "APPLY_ACTION_CREATED"
+    assert {"path": "frontend.path", "newValue": '"/new"'} in new["changes"]
+    assert bad["refusal"]["violations"][0]["field"] == "frontend.path"
+    assert (plan["created"], plan["updated"], plan["unchanged"], plan["refused"]) == (1, 1, 1, 1)
+    assert plane.get("group", "shop")["description"] == "first" and len(plane.list("apis")) == 1
+
+
+def test_a_stale_etag_refuses_all(bundles):
+    etag = bundles("Apply", resources=SHOP)["resources"][7]["etag"]
+    second = {"group": {"name": "groups/shop", "description": "second", "etag": etag}}
+    assert bundles("Apply", resources=[second])["updated"] == 1
+    third = {"group": {"name": "groups/shop", "description": "third", "etag": etag}}
+    refused = bundles("Apply", resources=[api("new", "/new"), third])
+    assert (refused.code, refused.reason) == ("ABORTED", "ETAG_MISMATCH")
+
+
+def test_what_is_pruned_is_what_is_managed(bundles, plane):
+    plane.apply({"kind": "App", "name": "apps/other"})
+    bundles("Apply", resources=SHOP, managedBy="ci")
+    left = [one for one in SHOP if "app" not in one and "authorization" not in one]
+    said = bundles("Apply", resources=left, managedBy="ci", prune=True)
+    assert said["deleted"] == 2
+    assert [one["name"] for one in said["resources"][-2:]] == ["apps/web", "apps/web/authorizations/read"]
+    assert [app["name"] for app in plane.list("apps")] == ["apps/other"]
+
+
+def test_what_is_published_is_not_pruned(bundles, plane):
+    resources = [*SHOP[7:], api("live", "/live")]
+    bundles("Apply", resources=resources, managedBy="ci")
+    plane.ctl("publish", "shop/live")
+    refused = bundles("Apply", resources=[SHOP[7]], managedBy="ci", prune=True)
+    assert (refused.code, refused.apig) == ("FAILED_PRECONDITION", "APIG.3416")
+    assert plane.get("channel", "pool")["port"] == 80
+
+
+def test_bundles_at_the_same_time_leave_one_of_them_whole(plane, reflected):
+    """Each writes its mark into three resources: never a mixture."""
+    def write(mark):
+        client = reflected(plane)
+        for _ in range(10):
+            client(SERVICE, "Apply", {"resources": [
+                {kind: {"name": name, "description": mark}} for kind, name in
+                (("group", "groups/shop"), ("app", "apps/web"), ("environment", "environments/TEST"))]})
+    writers = [threading.Thread(target=write, args=(f"mark {number}",)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        one = reflected(plane)(SERVICE, "Apply", {"validateOnly": True, "resources": [{"app": {"name": "apps/web"}}]})
+        seen.add(type(one))
+    for writer in writers:
+        writer.join()
+    marks = {plane.get(kind, name)["description"] for kind, name in (("group", "shop"), ("app", "web"), ("env", "TEST"))}
+    assert len(marks) == 1 and seen == {dict}
+
+
+# ---- Export
+
+
+def test_an_export_applies_elsewhere(bundles, start, tmp_path, reflected):
+    bundles("Apply", resources=[*SHOP, {"code": {"name": "apps/web/codes/main"}}])
+    exported = bundles("Export")
+    assert [one["name"] for one in exported["omissions"]] == ["apps/web/codes/main"]
+    elsewhere = reflected(start(ControlPlane(tmp_path, name="elsewhere")))
+    said = elsewhere(SERVICE, "Apply", {"resources": exported["resources"]})
+    assert said["created"] == len(SHOP) and said["unchanged"] == 1  # the group DEFAULT
+    assert elsewhere(SERVICE, "Export", {})["resources"] == exported["resources"]
+
+
+def test_a_group_is_exported_with_what_belongs_to_it(bundles):
+    bundles("Apply", resources=[*SHOP, {"app": {"name": "apps/other"}}, {"group": {"name": "groups/other"}}])
+    names = [name for one in bundles("Export", groups=["groups/shop"])["resources"] for name in
+             (content["name"] for content in one.values())]
+    assert sorted(names) == sorted(content["name"] for one in SHOP for content in one.values())
+    assert names.index("groups/shop") < names.index("groups/shop/apis/read") < names.index("policies/ten/bindings/read")
+    assert bundles("Export", groups=["groups/nope"]).code == "NOT_FOUND"
