@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/rpc/server.h"
 #include "controlplane/agents/session.h"
+#include "controlplane/http/json_server.h"
 #include "controlplane/http/ops.h"
 #include "controlplane/metrics.h"
 #include "controlplane/rpc/health.h"
@@ -39,6 +40,9 @@ struct program {
     struct cp_reflection *reflection;
     struct cp_methods *methods;
     struct gw_rpc_server *server;
+    struct gw_comments *comments;
+    struct cp_json_routes *routes;
+    struct cp_json_server *json; /* NULL: nowhere */
     struct cp_watcher *watcher;
     struct cp_metrics_sources metrics;
     struct cp_ops *ops;
@@ -331,6 +335,25 @@ static int make(struct program *program, struct gw_error *err)
     return 0;
 }
 
+static int listen_for_json(struct program *program, const struct gw_rpc_method *list, size_t count,
+                           struct gw_error *err)
+{
+    const struct cp_settings *settings = &program->settings;
+    struct cp_json_options options = {
+        .listen = settings->http_listen,
+        .cert_file = given(settings->tls_cert_file),
+        .key_file = given(settings->tls_key_file),
+        .client_ca_file = given(settings->tls_client_ca_file),
+        .only_loopback_hosts = !cp_auth_is_configured(program->auth),
+    };
+    if (!*settings->http_listen)
+        return 0;
+    program->comments = gw_comments_new(
+        gw_str_n((const char *)penstock_documented_set, penstock_documented_set_len));
+    program->routes = cp_json_routes_new(list, count, program->comments);
+    return cp_json_server_start(&options, program->routes, &program->json, err);
+}
+
 static int listen_for_calls(struct program *program, struct gw_error *err)
 {
     const struct cp_settings *settings = &program->settings;
@@ -343,7 +366,8 @@ static int listen_for_calls(struct program *program, struct gw_error *err)
     };
     size_t count;
     const struct gw_rpc_method *list = cp_methods_list(program->methods, &count);
-    if (gw_rpc_server_start(&options, list, count, &program->server, err))
+    if (gw_rpc_server_start(&options, list, count, &program->server, err) ||
+        listen_for_json(program, list, count, err))
         return -1;
     atomic_store(&program->is_listening, true);
     return 0;
@@ -365,7 +389,8 @@ static int start(struct program *program, struct gw_error *err)
     program->metrics = (struct cp_metrics_sources){.watcher = program->watcher,
                                                    .image = program->image,
                                                    .registry = program->registry,
-                                                   .methods = program->methods};
+                                                   .methods = program->methods,
+                                                   .json = program->json};
     return cp_ops_start(program->settings.ops_listen, pages, GW_ARRAY_LEN(pages), program,
                         &program->ops, err);
 }
@@ -379,9 +404,15 @@ static void stop(struct program *program)
         cp_health_drain(program->health);
     if (program->registry)
         cp_registry_stop(program->registry);
+    gw_msec until_ms = gw_clock_monotonic_ms() + program->settings.drain_timeout_ms;
+    if (program->json)
+        cp_json_server_drain(program->json);
     gw_rpc_server_stop(program->server, program->settings.drain_timeout_ms);
+    cp_json_server_stop(program->json, GW_MAX(until_ms - gw_clock_monotonic_ms(), 0));
     cp_watcher_stop(program->watcher);
     cp_ops_stop(program->ops);
+    cp_json_routes_free(program->routes);
+    gw_comments_free(program->comments);
     cp_methods_free(program->methods);
     cp_reflection_free(program->reflection);
     cp_health_free(program->health);
@@ -400,14 +431,18 @@ static void log_start(const struct program *program)
     gw_str rest = gw_str_from(settings->store); /* an URL may hold a password: only the kind */
     bool has_tls = *settings->tls_cert_file;
     gw_log(GW_LOG_INFO, COMPONENT, "started", gw_kv_text("version", PENSTOCK_VERSION),
-           gw_kv_text("listen", settings->listen), gw_kv_text("ops_listen", settings->ops_listen),
+           gw_kv_text("listen", settings->listen), gw_kv_text("http_listen", settings->http_listen),
+           gw_kv_text("ops_listen", settings->ops_listen),
            gw_kv_str("store", gw_str_split(&rest, ':')), gw_kv_bool("tls", has_tls),
            gw_kv_bool("seal", program->seal != NULL),
            gw_kv_bool("credentials", cp_auth_is_configured(program->auth)));
-    if (!has_tls && !cp_settings_is_loopback(settings->listen))
-        gw_log(GW_LOG_WARN, COMPONENT,
-               "the listener is not loopback and speaks plaintext: tokens can be read on the way",
-               gw_kv_text("listen", settings->listen));
+    const char *listens[] = {settings->listen, settings->http_listen};
+    for (size_t i = 0; i < GW_ARRAY_LEN(listens); i++)
+        if (!has_tls && *listens[i] && !cp_settings_is_loopback(listens[i]))
+            gw_log(
+                GW_LOG_WARN, COMPONENT,
+                "the listener is not loopback and speaks plaintext: tokens can be read on the way",
+                gw_kv_text("listen", listens[i]));
     if (program->seal && cp_seal_exposed_file(program->seal))
         gw_log(GW_LOG_WARN, COMPONENT,
                "the file of the keys for secrets can be read by others than its owner: chmod 600",

@@ -12,6 +12,7 @@ struct figures {
     struct cp_watcher_stats watcher;
     struct cp_image_status image;
     struct cp_registry_stats registry;
+    struct cp_json_stats json;
     /* of other types where they come from */
     int64_t store_reachable, resources, refusals, connected, lagging, agent_refusals;
 };
@@ -64,10 +65,16 @@ static const struct row rows[] = {
         "Acknowledgements of revisions that were sent."),
     ROW("ack_latency_seconds_total", GW_COUNTER, registry.ack_latency_ms_sum, 1e-3,
         "Time from the change's arrival here to the acknowledgement, summed over them."),
+    ROW("http_connections_total", GW_COUNTER, json.connections, 1,
+        "Connections of the JSON form of the API."),
+    ROW("http_requests_total", GW_COUNTER, json.requests, 1, "Requests of it."),
+    ROW("http_bodies_bytes", GW_GAUGE, json.bytes_held, 1,
+        "Bytes of their bodies that are held now."),
 };
 
 #define INFO PREFIX "info"
 #define CALLS PREFIX "rpc_calls_total"
+#define REFUSED PREFIX "http_refused_total"
 #define CALL_SECONDS PREFIX "rpc_call_seconds_total"
 
 static void gather(const struct cp_metrics_sources *sources, struct figures *figures)
@@ -75,6 +82,9 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     cp_watcher_stats(sources->watcher, &figures->watcher);
     cp_image_status(sources->image, &figures->image);
     cp_registry_stats(sources->registry, &figures->registry);
+    figures->json = (struct cp_json_stats){0};
+    if (sources->json)
+        cp_json_server_stats(sources->json, &figures->json);
     figures->store_reachable = figures->watcher.is_reachable;
     figures->resources = (int64_t)figures->image.resources;
     figures->refusals = (int64_t)figures->image.refusals;
@@ -93,6 +103,17 @@ static void write_row(struct gw_buf *out, const struct row *row, const struct fi
                  : gw_buf_printf(out, "%s %.15g\n", row->name, (double)value * row->scale);
     assert(rc == 0); /* no limit */
     (void)rc;
+}
+
+static void write_refused(struct gw_buf *out, const struct cp_json_stats *json)
+{
+    gw_metrics_write_head(out, REFUSED, GW_COUNTER, "Of those, refused before any method ran.");
+    for (unsigned i = 0; i < CP_JSON_REFUSAL_COUNT; i++) {
+        int rc = gw_buf_printf(out, REFUSED "{reason=\"%s\"} %" PRId64 "\n",
+                               cp_json_refusal_name(i), json->refused[i]);
+        assert(rc == 0); /* no limit */
+        (void)rc;
+    }
 }
 
 /* OK of every method, and the other codes that have happened. */
@@ -141,13 +162,14 @@ void cp_metrics_write(const struct cp_metrics_sources *sources, struct gw_buf *o
     (void)rc;
     for (size_t i = 0; i < GW_ARRAY_LEN(rows); i++)
         write_row(out, &rows[i], &figures);
+    write_refused(out, &figures.json);
     write_methods(out, sources->methods);
     gw_metrics_write_process(out);
 }
 
 const char *cp_metrics_name(unsigned index)
 {
-    static const char *const others[] = {INFO, CALLS, CALL_SECONDS};
+    static const char *const others[] = {INFO, REFUSED, CALLS, CALL_SECONDS};
     if (index < GW_ARRAY_LEN(rows))
         return rows[index].name;
     size_t other = index - GW_ARRAY_LEN(rows);

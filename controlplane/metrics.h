@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "controlplane/agents/registry.h"
+#include "controlplane/http/json_server.h"
 #include "controlplane/rpc/method.h"
 #include "controlplane/snapshot/watcher.h"
 
@@ -15,6 +16,7 @@ struct cp_metrics_sources {
     struct cp_image *image;
     struct cp_registry *registry;
     const struct cp_methods *methods;
+    struct cp_json_server *json; /* NULL: there is none */
 };
 
 /* Prometheus text exposition 0.0.4, with process_* of this process; out has no limit. */

@@ -30,6 +30,10 @@ static const struct gw_setting rows[] = {
         "listen", listen, "127.0.0.1:9440",
         "Where the management API and the agents' stream are served, gRPC: host:port, [v6]:port or "
         "unix:/path. Without a credentials file it must be loopback"),
+    TEXT("http-listen", http_listen, "127.0.0.1:9442",
+         "Where the management API is served as JSON over HTTP, with the certificates and the "
+         "credentials of --listen: host:port, :port for all addresses; empty: nowhere. Without a "
+         "credentials file it must be loopback"),
     TEXT("ops-listen", ops_listen, "127.0.0.1:9441",
          "Where /metrics, /livez and /readyz are served, HTTP: host:port, :port for all addresses"),
 
@@ -148,12 +152,17 @@ static int check_access(const struct cp_settings *settings, struct gw_error *err
     if (*settings->tls_client_ca_file && !*settings->tls_cert_file)
         return gw_fail_field(err, "--tls-cert-file",
                              "is missing: client certificates need a listener with TLS");
-    if (*settings->credentials_file || cp_settings_is_loopback(settings->listen))
+    if (*settings->credentials_file)
+        return 0;
+    const char *http = settings->http_listen;
+    bool is_http_inside = !*http || cp_settings_is_loopback(http);
+    if (is_http_inside && cp_settings_is_loopback(settings->listen))
         return 0;
     return gw_fail_field(err, "--credentials-file",
                          "is missing: without one everybody who reaches the listener is "
-                         "administrator, so --listen must be a loopback address, not %s",
-                         settings->listen);
+                         "administrator, so %s must be a loopback address, not %s",
+                         is_http_inside ? "--listen" : "--http-listen",
+                         is_http_inside ? settings->listen : http);
 }
 
 int cp_settings_load(struct cp_settings *settings, int argc, char **argv, struct gw_error *err)

@@ -13,7 +13,8 @@
 /* Text is never NULL: "" where nothing was given. */
 struct cp_settings {
     /* addresses */
-    const char *listen; /* management API and agents: "127.0.0.1:9440", "unix:/path" */
+    const char *listen;      /* management API and agents: "127.0.0.1:9440", "unix:/path" */
+    const char *http_listen; /* the same API as JSON; "": not at all */
     const char *ops_listen;
 
     /* who may call */

@@ -76,7 +76,7 @@ class Demo:
         seal_keys = self.folder / "seal.keys"
         seal_keys.write_text(base64.b64encode(os.urandom(32)).decode() + "\n")
         url = self.run(Etcd(self.folder)).store if self.store == "etcd" else None
-        self.controlplane = self.run(ControlPlane(self.folder, url, ports=(9440, 9441), extra=("--seal-key-file", seal_keys)))
+        self.controlplane = self.run(ControlPlane(self.folder, url, ports=(9440, 9441, 9442), extra=("--seal-key-file", seal_keys)))
         self.tls_port = free_port(8443)
         agent = Agent(self.folder, self.controlplane, ports=(8080, 9100))
         agent.command[agent.command.index("--listen") + 1] += f", 127.0.0.1:{self.tls_port} tls"
@@ -148,12 +148,14 @@ class Demo:
         print(f"""  gateway   http://127.0.0.1:{self.agent.port}         (Host: {HOST})
             https://{HOST}:{self.tls_port}   (at 127.0.0.1; its authority is {self.authority.ca})
   admin     {self.controlplane.address}                (gRPC; reflection is on)
+            http://127.0.0.1:{self.controlplane.http_port}/v1/           (the same as JSON)
   metrics   {self.agent.ops}/metrics and {self.controlplane.ops}/metrics
   logs      {self.folder}
 
   try       export PENSTOCK_SERVER={self.controlplane.address} PATH={BIN}:$PATH
             penstockctl get apis
             penstockctl get policy three-a-minute -o yaml
+            curl http://127.0.0.1:{self.controlplane.http_port}/v1/groups/orders/apis/read
             curl -H 'Host: {HOST}' -H 'X-Apig-AppCode: {self.code}' http://127.0.0.1:{self.agent.port}/orders/7""")
 
     def stop(self):

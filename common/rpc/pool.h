@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fixed number of threads and one bounded queue: where blocking handlers run. Private to rpc. */
+/* A fixed number of threads and one bounded queue: where blocking handlers run, of
+ * calls by gRPC and of the JSON form. */
 #ifndef GW_RPC_POOL_H
 #define GW_RPC_POOL_H
 

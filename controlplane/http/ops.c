@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/http/ops.h"
 
-#include "common/log.h"
+#include "controlplane/http/listen.h"
 
-#include <libwebsockets.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define COMPONENT "ops"
 #define HEAD_MAX_BYTES 1024 /* of an answer */
-#define HOST_MAX_BYTES 256
 
 struct cp_ops {
     const struct cp_ops_page *pages; /* borrowed, as arg is */
@@ -109,71 +106,21 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     return 0;
 }
 
-/* ---- the library ---- */
+/* ---- life ---- */
 
-static void on_log(int level, const char *line)
-{
-    static struct gw_log_limit limit;
-    unsigned dropped;
-    if (gw_log_allow(&limit, 5, &dropped))
-        gw_log(level & LLL_ERR ? GW_LOG_ERROR : GW_LOG_WARN, COMPONENT, "libwebsockets",
-               gw_kv_str("line", gw_str_n(line, strcspn(line, "\n"))),
-               gw_kv_int("dropped", dropped));
-}
-
-/* "host:port", "[v6]:port", ":port". */
-static int parse_listen(const char *listen, char *ret_host, uint64_t *ret_port,
-                        struct gw_error *err)
-{
-    const char *colon = strrchr(listen, ':');
-    if (!colon || gw_str_to_u64(gw_str_from(colon + 1), 65535, ret_port))
-        return gw_fail_field(err, "--ops-listen", "\"%s\" is not host:port", listen);
-    gw_str host = gw_str_n(listen, (size_t)(colon - listen));
-    if (gw_str_has_prefix(host, GW_STR("[")) && gw_str_has_suffix(host, GW_STR("]")))
-        host = gw_str_n(host.ptr + 1, host.len - 2);
-    if (host.len >= HOST_MAX_BYTES)
-        return gw_fail_field(err, "--ops-listen", "the host is too long");
-    if (gw_str_eq(host, GW_STR("localhost")))
-        host = GW_STR("127.0.0.1");
-    memcpy(ret_host, host.ptr, host.len);
-    ret_host[host.len] = '\0';
-    return 0;
-}
-
-static int bind_port(struct cp_ops *ops, const char *host, uint64_t port, struct gw_error *err)
+static int bind_port(struct cp_ops *ops, const struct cp_http_address *address,
+                     struct gw_error *err)
 {
     static const struct lws_protocols protocols[] = {{.name = "http", .callback = on_event},
                                                      {.name = NULL}};
-    static const struct lws_extension extensions[] = {{.name = NULL}};
-    bool is_any = !*host || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-    bool is_v6 = strchr(host, ':') || !*host;
     struct lws_context_creation_info info = {
-        .port = (int)port,
-        .iface = is_any ? NULL : host,
         .protocols = protocols,
-        .extensions = extensions,
-        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
-                   (is_v6 ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6),
         .fd_limit_per_thread = CP_OPS_CONNECTIONS_MAX + 3, /* the listener, and its wake-up pipe */
         .keepalive_timeout = CP_OPS_IDLE_S,
         .timeout_secs = CP_OPS_IDLE_S,
         .user = ops,
     };
-    info.options |= LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
-    lws_set_log_level(LLL_ERR | LLL_WARN, on_log);
-    ops->context = lws_create_context(&info);
-    if (!ops->context)
-        return gw_fail(err, GW_INTERNAL, "cannot start libwebsockets");
-    struct lws_vhost *vhost = lws_create_vhost(ops->context, &info);
-    int bound = vhost ? lws_get_vhost_listen_port(vhost) : 0;
-    if (bound <= 0) {
-        lws_context_destroy(ops->context);
-        return gw_fail(err, GW_UNAVAILABLE,
-                       "cannot listen on %s port %d: it is in use or not an address of this host",
-                       host, (int)port);
-    }
-    ops->port = (unsigned)bound;
-    return 0;
+    return cp_http_bind(&info, address, &ops->context, &ops->port, err);
 }
 
 static void *run(void *arg)
@@ -187,15 +134,14 @@ static void *run(void *arg)
 int cp_ops_start(const char *listen, const struct cp_ops_page *pages, size_t count, void *arg,
                  struct cp_ops **ret_ops, struct gw_error *err)
 {
-    char host[HOST_MAX_BYTES];
-    uint64_t port;
-    if (parse_listen(listen, host, &port, err))
+    struct cp_http_address address;
+    if (cp_http_address_parse(listen, "--ops-listen", &address, err))
         return -1;
     struct cp_ops *ops = gw_calloc(1, sizeof(*ops));
     ops->pages = pages;
     ops->page_count = count;
     ops->arg = arg;
-    if (bind_port(ops, host, port, err)) {
+    if (bind_port(ops, &address, err)) {
         free(ops);
         return -1;
     }

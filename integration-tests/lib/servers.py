@@ -79,14 +79,14 @@ class Nowhere:
 
 
 class ControlPlane(Process):
-    def __init__(self, folder, store=None, name="controlplane", extra=(), ports=(0, 0)):
-        self.port, self.ops_port = map(free_port, ports)
+    def __init__(self, folder, store=None, name="controlplane", extra=(), ports=(0, 0, 0)):
+        self.port, self.ops_port, self.http_port = map(free_port, ports)
         self.address = f"127.0.0.1:{self.port}"
         self.ops = f"http://127.0.0.1:{self.ops_port}"
         self.flags = ()  # of penstockctl toward it
         super().__init__(name, [
             BIN / "penstock-controlplane", "--listen", self.address, "--ops-listen", f"127.0.0.1:{self.ops_port}",
-            "--store", store or f"sqlite:{folder}/{name}.db", *extra], folder)
+            "--http-listen", f"127.0.0.1:{self.http_port}", "--store", store or f"sqlite:{folder}/{name}.db", *extra], folder)
 
     def start(self):
         super().start()
