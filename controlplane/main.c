@@ -9,6 +9,8 @@
 #include "controlplane/metrics.h"
 #include "controlplane/rpc/health.h"
 #include "controlplane/rpc/reflection.h"
+#include "controlplane/service/audit.h"
+#include "controlplane/service/audit_clean.h"
 #include "controlplane/service/context.h"
 #include "controlplane/service/reseal.h"
 #include "controlplane/service/services.h"
@@ -44,6 +46,7 @@ struct program {
     struct cp_json_routes *routes;
     struct cp_json_server *json; /* NULL: nowhere */
     struct cp_watcher *watcher;
+    struct cp_audit_cleaner *cleaner;
     struct cp_metrics_sources metrics;
     struct cp_ops *ops;
 
@@ -296,6 +299,7 @@ static void make_methods(struct program *program)
     size_t count;
     program->methods = cp_methods_new(program->auth, &program->services);
     cp_services_add(program->methods);
+    cp_methods_record(program->methods, &cp_audit_recorder);
     const struct gw_rpc_method agents = cp_session_method(&program->sessions);
     cp_methods_add(program->methods, &agents, 1);
     const struct gw_rpc_method *reflection = cp_reflection_methods(program->reflection, &count);
@@ -322,6 +326,8 @@ static int make(struct program *program, struct gw_error *err)
         .releases_kept = (unsigned)settings->releases_kept,
         .channel_members_max = (unsigned)settings->channel_members_max,
         .variables_max = (unsigned)settings->variables_max,
+        .audit_retention_ms = settings->audit_retention_ms,
+        .audit_events_max = settings->audit_events_max,
         .debug_domain_suffix = settings->debug_domain_suffix,
     };
     program->sessions = (struct cp_sessions){.registry = program->registry,
@@ -386,6 +392,7 @@ static int start(struct program *program, struct gw_error *err)
                                          .on_turn = on_turn,
                                          .arg = program};
     program->watcher = cp_watcher_start(&options);
+    program->cleaner = cp_audit_cleaner_start(&program->services);
     program->metrics = (struct cp_metrics_sources){.watcher = program->watcher,
                                                    .image = program->image,
                                                    .registry = program->registry,
@@ -409,6 +416,7 @@ static void stop(struct program *program)
         cp_json_server_drain(program->json);
     gw_rpc_server_stop(program->server, program->settings.drain_timeout_ms);
     cp_json_server_stop(program->json, GW_MAX(until_ms - gw_clock_monotonic_ms(), 0));
+    cp_audit_cleaner_stop(program->cleaner);
     cp_watcher_stop(program->watcher);
     cp_ops_stop(program->ops);
     cp_json_routes_free(program->routes);

@@ -2,6 +2,7 @@
 #include "controlplane/metrics.h"
 
 #include "common/metrics.h"
+#include "controlplane/service/audit.h"
 
 #include <inttypes.h>
 
@@ -14,7 +15,7 @@ struct figures {
     struct cp_registry_stats registry;
     struct cp_json_stats json;
     /* of other types where they come from */
-    int64_t store_reachable, resources, refusals, connected, lagging, agent_refusals;
+    int64_t audit_lost, store_reachable, resources, refusals, connected, lagging, agent_refusals;
 };
 
 struct row {
@@ -61,6 +62,8 @@ static const struct row rows[] = {
         "Streams that ended because the agent broke the protocol."),
     ROW("agents_statistics_total", GW_COUNTER, registry.statistics, 1,
         "Statistics messages of agents."),
+    ROW("audit_lost_total", GW_COUNTER, audit_lost, 1,
+        "Refused writes whose audit event could not be stored: the log alone has them."),
     ROW("acks_total", GW_COUNTER, registry.acks, 1,
         "Acknowledgements of revisions that were sent."),
     ROW("ack_latency_seconds_total", GW_COUNTER, registry.ack_latency_ms_sum, 1e-3,
@@ -85,6 +88,7 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     figures->json = (struct cp_json_stats){0};
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
+    figures->audit_lost = cp_audit_lost();
     figures->store_reachable = figures->watcher.is_reachable;
     figures->resources = (int64_t)figures->image.resources;
     figures->refusals = (int64_t)figures->image.refusals;

@@ -4,6 +4,7 @@
 #include "common/settings.h"
 #include "controlplane/agents/registry.h"
 #include "controlplane/model/check_group.h"
+#include "controlplane/service/audit_clean.h"
 #include "controlplane/service/context.h"
 #include "controlplane/service/ticket_keys.h"
 
@@ -97,6 +98,14 @@ static const struct gw_setting rows[] = {
            "Variables of a group in an environment"),
     TEXT("debug-domain-suffix", debug_domain_suffix, CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
          "What the debugging domains of new groups end in"),
+
+    GW_SETTINGS_HEADING("Audit trail"),
+    DURATION("audit-retention", audit_retention_ms, CP_AUDIT_RETENTION_DEFAULT, 1000, 31536000000,
+             "How long audit events are kept. The same for all replicas"),
+    NUMBER("audit-events-max", audit_events_max, TEXT_OF(CP_AUDIT_EVENTS_MAX_DEFAULT), 1000,
+           10000000,
+           "Audit events kept, about 2 KiB each in the store; beyond, the oldest go before their "
+           "time"),
 
     GW_SETTINGS_HEADING("Operation"),
     TEXT("log-level", given_log_level, "info", "debug, info, warn or error"),

@@ -33,6 +33,8 @@ struct cp_settings {
     int64_t variables_max; /* of a group in an environment */
     const char *debug_domain_suffix;
     gw_msec ticket_key_rotation_ms;
+    gw_msec audit_retention_ms;
+    int64_t audit_events_max;
 
     /* operation */
     gw_msec drain_timeout_ms;

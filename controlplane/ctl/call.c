@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controlplane/ctl/call.h"
+#include "controlplane/ctl/audit.h"
 
 #include "google/protobuf/field_mask.pb-c.h"
 
@@ -89,7 +89,7 @@ int cp_get(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str na
 }
 
 /* Hands out the one repeated message field of a list's reply. */
-static void each_item(const ProtobufCMessage *reply, cp_list_fn *fn, void *arg)
+static void each_item(const ProtobufCMessage *reply, int64_t *left, cp_list_fn *fn, void *arg)
 {
     for (unsigned i = 0; i < reply->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &reply->descriptor->fields[i];
@@ -99,7 +99,7 @@ static void each_item(const ProtobufCMessage *reply, cp_list_fn *fn, void *arg)
             *(const size_t *)(const void *)((const char *)reply + field->quantifier_offset);
         ProtobufCMessage **items =
             *(ProtobufCMessage ***)(void *)((uintptr_t)reply + field->offset);
-        for (size_t j = 0; j < count; j++)
+        for (size_t j = 0; j<count && * left> 0; j++, (*left)--)
             fn(arg, items[j]);
     }
 }
@@ -131,6 +131,14 @@ static int set_tags(struct cp_session *session, const struct cp_ctl_kind *kind,
     return 0;
 }
 
+static int64_t limit_of(const struct cp_session *session, const struct cp_ctl_kind *kind)
+{
+    int64_t limit = session->options->limit;
+    if (limit < 0)
+        return cp_is_audit(kind) ? CP_CTL_EVENTS_DEFAULT : INT64_MAX;
+    return limit == 0 ? INT64_MAX : limit;
+}
+
 int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str parent,
             const char *environment, cp_list_fn *fn, void *arg, struct gw_error *err)
 {
@@ -142,17 +150,19 @@ int cp_list(struct cp_session *session, const struct cp_ctl_kind *kind, gw_str p
         gw_message_set_text(request, "parent", text_of(session, parent));
     if (environment && has_field(request, "environment"))
         gw_message_set_text(request, "environment", cp_environment_of(session, environment));
-    if (set_tags(session, kind, request, err) < 0)
+    if (set_tags(session, kind, request, err) < 0 ||
+        cp_set_filters(session, kind, request, err) < 0)
         return -1;
     const ProtobufCFieldDescriptor *size =
         protobuf_c_message_descriptor_get_field_by_name(method->input, "page_size");
-    *(int32_t *)(void *)((char *)request + size->offset) = PAGE_SIZE;
+    int64_t left = limit_of(session, kind);
     for (;;) {
+        *(int32_t *)(void *)((char *)request + size->offset) = (int32_t)GW_MIN(left, PAGE_SIZE);
         if (cp_call(session, kind->service, method, request, &reply, err) < 0)
             return -1;
-        each_item(reply, fn, arg);
+        each_item(reply, &left, fn, arg);
         const char *token = gw_message_text(reply, "next_page_token");
-        if (!*token)
+        if (!*token || left == 0)
             return 0;
         gw_message_set_text(request, "page_token", text_of(session, gw_str_from(token)));
     }

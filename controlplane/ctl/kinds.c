@@ -5,6 +5,7 @@
 #include "penstock/admin/v1/api.pb-c.h"
 #include "penstock/admin/v1/api_group.pb-c.h"
 #include "penstock/admin/v1/app.pb-c.h"
+#include "penstock/admin/v1/audit_event.pb-c.h"
 #include "penstock/admin/v1/certificate.pb-c.h"
 #include "penstock/admin/v1/channel.pb-c.h"
 #include "penstock/admin/v1/domain.pb-c.h"
@@ -155,6 +156,21 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
      SERVICE(policy),
      MESSAGE(policy_binding),
      {{"NAME", "name"}, {"API", "api"}, {"ENVIRONMENT", "environment"}}},
+    {"AuditEvent",
+     "AuditEvents",
+     "audit-event",
+     "audit-events",
+     "auditEvents/{audit_event}",
+     SERVICE(audit_event),
+     MESSAGE(audit_event),
+     {{"TIME", "event_time"},
+      {"PRINCIPAL", "principal"},
+      {"FROM", "source_address"},
+      {"METHOD", "method"},
+      {"RESOURCE", "resource"},
+      {"CODE", "code"},
+      {"REVISION", "revision"},
+      {"MESSAGE", "message"}}},
     {"Agent",
      "Agents",
      "agent",

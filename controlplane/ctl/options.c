@@ -28,7 +28,7 @@ static const struct flag flags[] = {
     {0, "server-name", "NAME", "PENSTOCK_SERVER_NAME", "name the server's certificate must have"},
     {0, "token-file", "FILE", "PENSTOCK_TOKEN_FILE",
      "file with the bearer token (or PENSTOCK_TOKEN)"},
-    {'o', "output", "FORMAT", NULL, "table (default), json, yaml or name"},
+    {'o', "output", "FORMAT", NULL, "table (default), json, yaml or name; audit-events: csv"},
     {0, "timeout", "TIME", NULL, "for each call, e.g. 5s (default 30s)"},
     {'f', "file", "FILE", NULL, "YAML or JSON, several documents; - is stdin; may be repeated"},
     {'e', "env", "ENVIRONMENT", NULL, "environment (default RELEASE; history: all)"},
@@ -40,6 +40,14 @@ static const struct flag flags[] = {
     {0, "path", "PATH", NULL, "path of a clone"},
     {0, "to", "NUMBER", NULL, "release to roll back to"},
     {'w', "wait", "[=TIME]", NULL, "until the agents have applied it (10s when no time is given)"},
+    {0, "resource", "NAME", NULL, "audit-events: only of this resource and those below it"},
+    {0, "principal", "NAME", NULL, "audit-events: only of this caller"},
+    {0, "method", "METHOD", NULL, "audit-events: only of this method, e.g. PublishApi"},
+    {0, "code", "CODE", NULL, "audit-events: only refusals of this code, e.g. PERMISSION_DENIED"},
+    {0, "refused", NULL, NULL, "audit-events: only refusals"},
+    {0, "since", "TIME", NULL, "audit-events: from then on, 2026-11-27T00:00:00Z or 2h (ago)"},
+    {0, "until", "TIME", NULL, "audit-events: before then"},
+    {0, "limit", "N", NULL, "lists: at most so many; 0: all (default, but 1000 audit-events)"},
     {0, "dry-run", NULL, NULL, "check everything, write nothing"},
     {'h', "help", NULL, NULL, "this text"},
     {0, "version", NULL, NULL, "the program's version"},
@@ -102,14 +110,14 @@ int cp_duration_parse(gw_str text, gw_msec *ret_ms)
 
 static int parse_output(struct cp_options *options, gw_str name, struct gw_error *err)
 {
-    static const char *const names[] = {"table", "json", "yaml", "name"};
+    static const char *const names[] = {"table", "json", "yaml", "name", "csv"};
     for (unsigned i = 0; i < GW_ARRAY_LEN(names); i++) {
         if (gw_str_eq(name, gw_str_from(names[i]))) {
             options->output = (enum cp_output)i;
             return 0;
         }
     }
-    return gw_fail_field(err, "--output", "\"%.*s\" is not table, json, yaml or name",
+    return gw_fail_field(err, "--output", "\"%.*s\" is not table, json, yaml, name or csv",
                          GW_STR_ARG(name));
 }
 
@@ -171,6 +179,15 @@ static int set_to(struct cp_options *options, const char *value, struct gw_error
     return 0;
 }
 
+static int set_limit(struct cp_options *options, const char *value, struct gw_error *err)
+{
+    uint64_t number;
+    if (gw_str_to_u64(gw_str_from(value), INT32_MAX, &number) < 0)
+        return gw_fail_field(err, "--limit", "\"%s\" is not a number", value);
+    options->limit = (int64_t)number;
+    return 0;
+}
+
 static int apply_flag(struct cp_options *o, const char *name, const char *value,
                       struct gw_error *err)
 {
@@ -187,7 +204,13 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
                  {"etag", &o->etag},
                  {"path", &o->path},
                  {"from", &o->from},
-                 {"group", &o->group}};
+                 {"group", &o->group},
+                 {"resource", &o->filters.resource},
+                 {"principal", &o->filters.principal},
+                 {"method", &o->filters.method},
+                 {"code", &o->filters.code},
+                 {"since", &o->filters.since},
+                 {"until", &o->filters.until}};
     for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0)
             return set_text(texts[i].slot, value);
@@ -203,11 +226,14 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
         return add_tag(o, value, err);
     if (strcmp(name, "to") == 0)
         return set_to(o, value, err);
+    if (strcmp(name, "limit") == 0)
+        return set_limit(o, value, err);
     if (strcmp(name, "wait") == 0) {
         o->wait_ms = WAIT_DEFAULT_MS;
         return value ? set_duration(&o->wait_ms, "--wait", value, err) : 0;
     }
     bool *switched = strcmp(name, "dry-run") == 0   ? &o->dry_run
+                     : strcmp(name, "refused") == 0 ? &o->filters.refused
                      : strcmp(name, "version") == 0 ? &o->version
                                                     : &o->help;
     *switched = true;
@@ -244,11 +270,21 @@ static void describe(struct option *longs, char *shorts)
     *shorts = '\0';
 }
 
+static int check_csv(const struct cp_options *options, struct gw_error *err)
+{
+    const char *command = options->command ? options->command : "get";
+    if (options->output != CP_OUTPUT_CSV || strcmp(command, "get") == 0 ||
+        strcmp(command, "list") == 0)
+        return 0;
+    return gw_fail_field(err, "--output", "csv is for lists of audit-events, not for %s", command);
+}
+
 static int parse(struct cp_options *options, int argc, char **argv, struct gw_error *err)
 {
     struct option longs[GW_ARRAY_LEN(flags) + 1] = {0};
     char shorts[3 * GW_ARRAY_LEN(flags) + 2];
-    *options = (struct cp_options){.server = SERVER_DEFAULT, .timeout_ms = TIMEOUT_DEFAULT_MS};
+    *options = (struct cp_options){
+        .server = SERVER_DEFAULT, .timeout_ms = TIMEOUT_DEFAULT_MS, .limit = -1};
     if (apply_environment(options, err) < 0)
         return -1;
     describe(longs, shorts);
@@ -271,7 +307,7 @@ static int parse(struct cp_options *options, int argc, char **argv, struct gw_er
         options->command = argv[optind++];
     options->args = argv + optind;
     options->arg_count = argc - optind;
-    return 0;
+    return check_csv(options, err);
 }
 
 int cp_options_parse(struct cp_options *options, int argc, char **argv, struct gw_error *err)

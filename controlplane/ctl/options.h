@@ -6,10 +6,16 @@
 #include "common/clock.h"
 #include "common/rpc/client.h"
 
-enum cp_output { CP_OUTPUT_TABLE, CP_OUTPUT_JSON, CP_OUTPUT_YAML, CP_OUTPUT_NAME };
+enum cp_output { CP_OUTPUT_TABLE, CP_OUTPUT_JSON, CP_OUTPUT_YAML, CP_OUTPUT_NAME, CP_OUTPUT_CSV };
 
 #define CP_CTL_FILES_MAX 64
 #define CP_CTL_TAGS_MAX 10 /* as many as an API can have */
+
+/* Of audit events; NULL: not given. */
+struct cp_filters {
+    const char *resource, *principal, *method, *code, *since, *until;
+    bool refused;
+};
 
 struct cp_options {
     const char *server, *ca_file, *cert_file, *key_file, *server_name;
@@ -25,7 +31,9 @@ struct cp_options {
     const char *path;         /* --path; NULL: not given */
     const char *from, *group; /* --from ENVIRONMENT, --group; likewise */
     int64_t to;               /* --to N; 0: not given */
-    gw_msec wait_ms;          /* --wait; 0: not given */
+    struct cp_filters filters;
+    int64_t limit;   /* --limit N; -1: not given, 0: all */
+    gw_msec wait_ms; /* --wait; 0: not given */
     bool dry_run;
     bool help, version;
     const char *command; /* NULL: none was given */

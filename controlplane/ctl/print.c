@@ -163,6 +163,8 @@ void cp_print_resource(void *arg, ProtobufCMessage *resource)
         text = cp_document_yaml(printer->kind, resource, printer->arena);
         printf("%s%.*s", printer->count ? "---\n" : "", GW_STR_ARG(text));
         break;
+    case CP_OUTPUT_CSV: /* written by the server */
+        break;
     case CP_OUTPUT_NAME:
         puts(gw_message_text(resource, "name"));
         break;

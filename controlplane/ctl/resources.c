@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* get, create, apply, delete: the commands over every kind. */
+#include "controlplane/ctl/audit.h"
 #include "controlplane/ctl/command.h"
 #include "controlplane/ctl/documents.h"
 #include "controlplane/ctl/print.h"
@@ -71,6 +72,8 @@ int cp_command_get(struct cp_session *session, struct gw_error *err)
     int result;
     if (find_kind(options->args[0], &kind, err) < 0)
         return -1;
+    if (options->output == CP_OUTPUT_CSV)
+        return cp_print_csv(session, kind, typed, err);
     if (typed && !is_parent(kind, typed) && is_name(kind, typed, &session->arena, &name)) {
         ProtobufCMessage *resource;
         if (cp_get(session, kind, name, &resource, err) < 0)

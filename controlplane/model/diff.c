@@ -3,10 +3,9 @@
 
 #include "common/json.h"
 #include "common/message.h"
+#include "controlplane/model/secrets.h"
 
 #include <inttypes.h>
-
-#define HIDDEN "(hidden)"
 
 typedef const ProtobufCFieldDescriptor field_type;
 
@@ -39,16 +38,6 @@ static void put(struct gw_buf *out, gw_str text)
 }
 
 /* ---- values */
-
-/* No field of an API is one today; whoever adds one must not have to think of this file. */
-static bool is_secret(field_type *field)
-{
-    static const char *const words[] = {"secret", "password", "private_key", "digest"};
-    for (size_t i = 0; i < GW_ARRAY_LEN(words); i++)
-        if (strstr(field->name, words[i]))
-            return field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_BYTES;
-    return false;
-}
 
 static bool is_plain_text(gw_str bytes)
 {
@@ -112,9 +101,9 @@ static void diff_value(struct walk *walk, gw_str path, field_type *field,
     gw_str new_value = after ? value_of(walk, after, field) : GW_STR_NONE;
     if (gw_str_eq(old_value, new_value))
         return;
-    if (is_secret(field)) {
-        old_value = old_value.len ? GW_STR(HIDDEN) : old_value;
-        new_value = new_value.len ? GW_STR(HIDDEN) : new_value;
+    if (cp_field_is_secret((before ? before : after)->descriptor, field)) {
+        old_value = old_value.len ? GW_STR(CP_SECRET_HIDDEN) : old_value;
+        new_value = new_value.len ? GW_STR(CP_SECRET_HIDDEN) : new_value;
     }
     add(walk, path, before ? shown(walk, or_default(old_value, field)) : GW_STR_NONE,
         after ? shown(walk, or_default(new_value, field)) : GW_STR_NONE);

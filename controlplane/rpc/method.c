@@ -17,8 +17,9 @@ struct guard {
 };
 
 struct cp_methods {
-    struct cp_auth *auth;         /* borrowed */
-    struct cp_services *services; /* borrowed */
+    struct cp_auth *auth;               /* borrowed */
+    struct cp_services *services;       /* borrowed */
+    const struct cp_recorder *recorder; /* borrowed; NULL: none */
     struct gw_arena arena;
     struct gw_rpc_method *rows; /* owned */
     size_t count, capacity;
@@ -31,6 +32,11 @@ struct cp_methods *cp_methods_new(struct cp_auth *auth, struct cp_services *serv
     methods->services = services;
     gw_arena_init(&methods->arena, 0);
     return methods;
+}
+
+void cp_methods_record(struct cp_methods *methods, const struct cp_recorder *recorder)
+{
+    methods->recorder = recorder;
 }
 
 void cp_methods_free(struct cp_methods *methods)
@@ -141,8 +147,11 @@ static void log_stranger(const struct guard *guard, const struct gw_rpc_caller *
 
 static bool is_read(const char *name)
 {
-    return gw_str_has_prefix(gw_str_from(name), GW_STR("Get")) ||
-           gw_str_has_prefix(gw_str_from(name), GW_STR("List"));
+    static const char *const verbs[] = {"Get", "List", "Diff", "Export", "WhoAmI"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(verbs); i++)
+        if (gw_str_has_prefix(gw_str_from(name), gw_str_from(verbs[i])))
+            return true;
+    return false;
 }
 
 bool cp_view_shows(const struct cp_view *view, const char *name)
@@ -180,6 +189,8 @@ static int run_method(const struct guard *guard, struct cp_call *call,
                       const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
                       struct gw_error *err)
 {
+    if (!guard->method)
+        return gw_fail(err, GW_UNIMPLEMENTED, "%s is not available in this version", guard->name);
     if (check_rights(guard, call->principal, call->arena, request, &call->view, err))
         return -1;
     int failed = guard->method->run(call, request, ret_reply, err);
@@ -198,14 +209,17 @@ static int run_known(const struct guard *guard, const struct gw_rpc_caller *call
         log_stranger(guard, caller, err);
         return -1;
     }
-    if (!guard->method)
-        return gw_fail(err, GW_UNIMPLEMENTED, "%s is not available in this version", guard->name);
     struct cp_call call = {.services = guard->table->services,
                            .arena = arena,
                            .principal = &principal,
                            .deadline_ms = caller->deadline_ms};
+    const struct cp_recorder *recorder = guard->table->recorder;
+    if (recorder && !is_read(guard->name) && !is_trial(request))
+        call.audit = recorder->begin(&call, guard->path + 1, caller->peer, request);
     int failed = run_method(guard, &call, request, ret_reply, err);
-    if (!is_read(guard->name))
+    if (call.audit)
+        recorder->end(&call, failed ? err : NULL);
+    if (guard->method && !is_read(guard->name))
         log_write(guard, &principal, request, err);
     return failed;
 }

@@ -9,6 +9,8 @@
 /* What the service layer hands to its handlers; it defines the struct (store, clock, rollouts ...).
  * Here it is only passed on. */
 struct cp_services;
+/* What the recorder notes of one write; likewise. */
+struct cp_audit;
 
 /* Of a List, when the caller may see only a part: the handler shows what cp_view_shows, and sets
  * is_kept. When it does not know of this, the call is refused. */
@@ -24,8 +26,9 @@ struct cp_call {
     struct cp_services *services;
     struct gw_arena *arena; /* of the call: the request is in it, the reply goes into it */
     const struct cp_principal *principal;
-    gw_msec deadline_ms;  /* monotonic; INT64_MAX: none */
-    struct cp_view *view; /* NULL: all that there is may be seen */
+    gw_msec deadline_ms;    /* monotonic; INT64_MAX: none */
+    struct cp_view *view;   /* NULL: all that there is may be seen */
+    struct cp_audit *audit; /* NULL: nothing is recorded of it */
 };
 
 /* Blocking, straight-line code on a pool thread. `request` has the method's input type, *ret_reply
@@ -52,11 +55,21 @@ struct cp_service {
     size_t count;
 };
 
+/* Stands around every write of a caller who is known, validate_only excepted: begin before the role
+ * is checked, end with err of what was refused, NULL for what was not. */
+struct cp_recorder {
+    struct cp_audit *(*begin)(const struct cp_call *call, const char *method, const char *peer,
+                              const ProtobufCMessage *request);
+    void (*end)(const struct cp_call *call, const struct gw_error *err);
+};
+
 struct cp_methods;
 
 /* auth and services are borrowed until free. */
 struct cp_methods *cp_methods_new(struct cp_auth *auth, struct cp_services *services);
 void cp_methods_free(struct cp_methods *methods);
+/* Before calls come in; borrowed. Without one nothing is recorded. */
+void cp_methods_record(struct cp_methods *methods, const struct cp_recorder *recorder);
 /* Adds every method of the service, guarded as above. */
 void cp_methods_add_service(struct cp_methods *methods, const struct cp_service *service);
 /* Adds methods as they are, unguarded: health, reflection, the agents' stream. */

@@ -256,6 +256,56 @@ static void calls_are_counted_by_code(void **state)
     assert_int_equal(stats("EnvironmentService/ListEnvironments").calls[GW_OK], 0);
 }
 
+/* What the recorder was told; under the lock. */
+static struct {
+    unsigned begun;
+    char method[128];
+    bool has_peer;
+    enum gw_code ended[8];
+    unsigned ended_count;
+} told;
+
+static struct cp_audit *begin_record(const struct cp_call *call, const char *method,
+                                     const char *peer, const ProtobufCMessage *request)
+{
+    (void)request;
+    pthread_mutex_lock(&seen_lock);
+    told.begun++;
+    snprintf(told.method, sizeof(told.method), "%s", method);
+    told.has_peer = strstr(peer, "127.0.0.1") != NULL;
+    pthread_mutex_unlock(&seen_lock);
+    return gw_arena_alloc(call->arena, 1);
+}
+
+static void end_record(const struct cp_call *call, const struct gw_error *err)
+{
+    pthread_mutex_lock(&seen_lock);
+    if (call->audit)
+        told.ended[told.ended_count++] = err ? err->code : GW_OK;
+    pthread_mutex_unlock(&seen_lock);
+}
+
+static void writes_are_recorded_and_reads_are_not(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    static const struct cp_recorder recorder = {begin_record, end_record};
+    cp_methods_record(methods, &recorder);
+    assert_int_equal(call("viewer", "GetEnvironment", "environments/a", &err), GW_OK);
+    assert_int_equal(call(NULL, "DeleteEnvironment", "environments/a", &err), GW_UNAUTHENTICATED);
+    assert_int_equal(call("viewer", "DeleteEnvironment", "environments/a", &err),
+                     GW_PERMISSION_DENIED);
+    assert_int_equal(call("admin", "DeleteEnvironment", "environments/a", &err), GW_OK);
+    pthread_mutex_lock(&seen_lock);
+    assert_int_equal(told.begun, 2);
+    assert_string_equal(told.method, "penstock.admin.v1.EnvironmentService/DeleteEnvironment");
+    assert_true(told.has_peer);
+    assert_int_equal(told.ended_count, 2);
+    assert_int_equal(told.ended[0], GW_PERMISSION_DENIED);
+    assert_int_equal(told.ended[1], GW_OK);
+    pthread_mutex_unlock(&seen_lock);
+}
+
 static void unguarded_methods_are_passed_on(void **state)
 {
     (void)state;
@@ -283,6 +333,7 @@ int main(void)
         TEST(methods_without_a_row_are_unimplemented),
         TEST(errors_of_handlers_come_through),
         TEST(calls_are_counted_by_code),
+        TEST(writes_are_recorded_and_reads_are_not),
         TEST(unguarded_methods_are_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

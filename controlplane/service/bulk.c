@@ -5,6 +5,7 @@
 #include "common/map.h"
 #include "common/message.h"
 #include "controlplane/agents/registry.h"
+#include "controlplane/service/audit.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/publish.h"
 
@@ -150,10 +151,12 @@ static void do_one(const struct cp_call *call, struct bulk *bulk, char *name, st
     cp_release *release;
     int64_t revision;
     one.arena = &arena;
+    one.audit = cp_audit_item(call, &arena, name);
     bulk->what.api = name;
     int failed = cp_publish_one(&one, &bulk->what, &release, &revision, err);
     if (failed && is_passed_over(bulk, err))
         return;
+    cp_audit_end(&one, failed ? err : NULL);
     log_one(call, bulk, name, err);
     if (failed) {
         add_failure(call, bulk, name, err);

@@ -2,6 +2,7 @@
 #include "controlplane/service/change.h"
 
 #include "common/message.h"
+#include "controlplane/service/audit.h"
 
 #define GUARDS CP_KEY_ROOT "guards/"
 #define INDEX CP_KEY_ROOT "index/"
@@ -153,6 +154,16 @@ static void drop_implied(struct cp_change *change)
     }
 }
 
+static void append_op(struct cp_change *change, struct cp_op op)
+{
+    if (change->op_count == change->op_room) {
+        change->op_room = GW_MAX((size_t)FIRST_ROOM, 2 * change->op_count);
+        change->ops =
+            grow(change->arena, change->ops, change->op_count, change->op_room, sizeof op);
+    }
+    change->ops[change->op_count++] = op;
+}
+
 static void add_op(struct cp_change *change, struct cp_op op)
 {
     for (size_t i = 0; i < change->op_count; i++) {
@@ -161,16 +172,10 @@ static void add_op(struct cp_change *change, struct cp_op op)
             return;
         }
     }
-    if (change->op_count == CP_STORE_OPS_MAX) {
+    if (change->op_count == CP_CHANGE_OPS_MAX)
         change->overflow = true;
-        return;
-    }
-    if (change->op_count == change->op_room) {
-        change->op_room = GW_MAX((size_t)FIRST_ROOM, 2 * change->op_count);
-        change->ops =
-            grow(change->arena, change->ops, change->op_count, change->op_room, sizeof op);
-    }
-    change->ops[change->op_count++] = op;
+    else
+        append_op(change, op);
 }
 
 void cp_change_put(struct cp_change *change, gw_str key, gw_str value)
@@ -414,8 +419,41 @@ static int check_size(const struct cp_change *change, struct gw_error *err)
                   "this would change %s%zu keys at once, depend on %zu and take %zu bytes: a "
                   "transaction holds %d, %d and %d",
                   change->overflow ? "more than " : "", change->op_count, change->compare_count,
-                  bytes, CP_STORE_OPS_MAX, CP_STORE_COMPARES_MAX, CP_STORE_TXN_BYTES_MAX);
+                  bytes, CP_CHANGE_OPS_MAX, CP_STORE_COMPARES_MAX, CP_STORE_TXN_BYTES_MAX);
     return gw_error_reason(err, CP_TOO_LARGE);
+}
+
+/* The event of what is written, into the same transaction. */
+static int add_event(const struct cp_call *call, struct cp_change *change, struct gw_error *err)
+{
+    struct cp_op op;
+    if (!call->audit)
+        return 0;
+    if (cp_audit_event_of(call, change, &op, err) < 0)
+        return -1;
+    append_op(change, op);
+    return check_size(change, err);
+}
+
+/* 1: done; 0: somebody was faster. */
+static int try_once(const struct cp_call *call, bool validate_only, cp_attempt *attempt, void *arg,
+                    struct cp_position *ret_at, struct gw_error *err)
+{
+    struct cp_commit result = {0};
+    struct cp_change change = {.arena = call->arena};
+    if (attempt(call, &change, arg, err) < 0)
+        return -1;
+    if (change.compare_count > CP_STORE_COMPARES_MAX)
+        drop_implied(&change);
+    if (check_size(&change, err) < 0)
+        return -1;
+    if (validate_only || change.op_count == 0)
+        return 1;
+    if (add_event(call, &change, err) < 0 || commit(call, &change, &result, err) < 0)
+        return -1;
+    if (result.committed)
+        *ret_at = result.at;
+    return result.committed;
 }
 
 int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt, void *arg,
@@ -425,22 +463,11 @@ int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt
     struct cp_position *at = ret_at ? ret_at : &nowhere;
     *at = (struct cp_position){0};
     for (int i = 0; i < CP_WRITE_TRIES; i++) {
-        struct cp_commit result = {0};
-        struct cp_change change = {.arena = call->arena};
-        if (attempt(call, &change, arg, err) < 0)
-            return -1;
-        if (change.compare_count > CP_STORE_COMPARES_MAX)
-            drop_implied(&change);
-        if (check_size(&change, err) < 0)
-            return -1;
-        if (validate_only || change.op_count == 0)
-            return 0;
-        if (commit(call, &change, &result, err) < 0)
-            return -1;
-        if (result.committed) {
-            *at = result.at;
-            return 0;
-        }
+        cp_audit_start(call);
+        int done = try_once(call, validate_only, attempt, arg, at, err);
+        cp_audit_stop(call);
+        if (done)
+            return done < 0 ? -1 : 0;
     }
     (void)gw_fail(err, GW_ABORTED, "others changed it at the same time, %d times: try again",
                   CP_WRITE_TRIES);

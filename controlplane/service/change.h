@@ -14,8 +14,9 @@
 
 #define CP_WRITE_TRIES 8 /* then ABORTED */
 #define CP_REFERRERS_NAMED_MAX 3
-#define CP_CHANGE_COMPARES_MAX 6000 /* before those are left out that others imply */
-#define CP_TOO_LARGE "TOO_LARGE"    /* reason: it does not fit into a transaction */
+#define CP_CHANGE_COMPARES_MAX 6000              /* before those are left out that others imply */
+#define CP_TOO_LARGE "TOO_LARGE"                 /* reason: it does not fit into a transaction */
+#define CP_CHANGE_OPS_MAX (CP_STORE_OPS_MAX - 1) /* the last one is the audit event */
 
 struct cp_change {
     struct gw_arena *arena; /* borrowed: of the call */

@@ -24,7 +24,9 @@ struct cp_services {
     gw_msec ticket_key_rotation_ms;
     unsigned releases_kept; /* of an API in an environment, the effective one included; 0: all */
     unsigned channel_members_max;
-    unsigned variables_max;          /* of a group in an environment */
+    unsigned variables_max;     /* of a group in an environment */
+    gw_msec audit_retention_ms; /* of audit events */
+    int64_t audit_events_max;
     const char *debug_domain_suffix; /* of the groups' debugging domains; borrowed */
 };
 

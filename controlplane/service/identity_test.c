@@ -31,7 +31,7 @@ static void who_am_i(void **state)
 static void every_request_is_known(void **state)
 {
     struct fixture *f = *state;
-    static const char *const exceptions[] = {"ListAuditEventsRequest",
+    static const char *const exceptions[] = {"ListAuditEventsRequest", "ExportAuditEventsRequest",
                                              "ApplyRequest" /* bundle.c asks for each resource */};
     struct cp_methods *methods = cp_methods_new(NULL, &f->services);
     cp_services_add(methods);

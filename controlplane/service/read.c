@@ -2,6 +2,7 @@
 #include "controlplane/service/read.h"
 
 #include "common/message.h"
+#include "controlplane/service/audit.h"
 
 int cp_unpack(const struct cp_call *call, enum cp_kind_id kind_id, const struct cp_kv *kv,
               struct cp_stored *ret, struct gw_error *err)
@@ -12,6 +13,7 @@ int cp_unpack(const struct cp_call *call, enum cp_kind_id kind_id, const struct 
         return gw_fail(err, GW_INTERNAL, "the %s stored as %.*s cannot be read: %s", kind->noun,
                        (int)kv->key.len, kv->key.ptr, why.message);
     ret->mod_revision = kv->mod_revision;
+    cp_audit_note(call, kv);
     return 0;
 }
 

@@ -285,7 +285,7 @@ static int put_too_much(const struct cp_call *call, struct cp_change *change, vo
 {
     (void)arg;
     (void)err;
-    for (int i = 0; i <= CP_STORE_OPS_MAX; i++)
+    for (int i = 0; i <= CP_CHANGE_OPS_MAX; i++)
         cp_change_put(change, gw_arena_printf(call->arena, "/penstock/v1/index/test/%d", i),
                       GW_STR_NONE);
     return 0;

@@ -6,6 +6,8 @@
 #define CP_SERVICE_TEST_SERVICES_H
 
 #include "common/json.h"
+#include "controlplane/service/audit.h"
+#include "controlplane/service/audit_clean.h"
 #include "controlplane/service/context.h"
 #include "controlplane/service/services.h"
 
@@ -22,6 +24,7 @@ struct fixture {
     struct gw_arena arena;
     struct gw_error err;  /* of the last call that failed */
     struct cp_view *view; /* NULL: everything may be seen */
+    bool is_recorded;     /* calls leave audit events, as behind the guard of rpc/method.c */
 };
 
 /* GW_OK and the answer as JSON, or the code with f->err; both until the next call. Any thread may
@@ -47,8 +50,14 @@ static inline enum gw_code call(struct fixture *f, const struct cp_service *serv
                            .principal = &f->principal,
                            .deadline_ms = INT64_MAX,
                            .view = f->view};
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", service->descriptor->name, method);
+    if (f->is_recorded)
+        call.audit = cp_audit_begin(&call, path, "ipv4:10.0.0.9:50000", message);
     *ret_answer = GW_STR_NONE;
-    if (row->run(&call, message, &reply, &f->err) < 0) {
+    int failed = row->run(&call, message, &reply, &f->err);
+    cp_audit_end(&call, failed ? &f->err : NULL);
+    if (failed) {
         assert_int_not_equal(f->err.code, GW_OK);
         return f->err.code;
     }
@@ -117,6 +126,8 @@ static inline int set_up(void **state)
         .releases_kept = CP_RELEASES_KEPT_DEFAULT,
         .channel_members_max = CP_CHANNEL_MEMBERS_MAX_DEFAULT,
         .variables_max = CP_VARIABLES_MAX_DEFAULT,
+        .audit_retention_ms = 3600000,
+        .audit_events_max = CP_AUDIT_EVENTS_MAX_DEFAULT,
         .debug_domain_suffix = CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
         .seal = cp_seal_new_random(),
     };

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/service/audit_clean.h"
+
+#include "common/log.h"
+#include "controlplane/service/audit.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define MARK "/penstock/audit/cleaned"
+#define NANOS_PER_MS 1000000
+#define ROUND_MS_MAX 60000
+#define ROUND_MS_MIN 500
+
+/* ---- one round */
+
+/* Without expectations: who deletes the same at the same time does no harm. */
+static int delete_keys(struct cp_store *store, const struct cp_page *page, struct gw_error *err)
+{
+    struct cp_op ops[CP_STORE_OPS_MAX];
+    for (size_t at = 0; at < page->count;) {
+        struct cp_commit commit;
+        struct cp_txn txn = {.ops = ops};
+        for (; at < page->count && txn.op_count < CP_STORE_OPS_MAX; at++)
+            ops[txn.op_count++] = (struct cp_op){.kind = CP_OP_DELETE, .key = page->kvs[at].key};
+        if (cp_store_txn(store, &txn, &commit, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* All that lie behind the key, the older ones. */
+static int delete_behind(struct cp_store *store, gw_str after_key, int64_t *count,
+                         struct gw_error *err)
+{
+    struct cp_page page = {.more = true};
+    while (page.more) {
+        gw_auto(gw_arena_done) struct gw_arena arena = {0};
+        struct cp_range range = {
+            .prefix = GW_STR(CP_AUDIT_ROOT), .after_key = after_key, .keys_only = true};
+        if (cp_store_list(store, &range, &arena, &page, err) < 0 ||
+            delete_keys(store, &page, err) < 0)
+            return -1;
+        *count += (int64_t)page.count;
+    }
+    return 0;
+}
+
+static int delete_older(struct cp_store *store, gw_msec before_ms, int64_t *count,
+                        struct gw_error *err)
+{
+    char id[CP_AUDIT_ID_LEN + 1];
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    cp_audit_id(GW_MAX(before_ms, 0) * NANOS_PER_MS, UINT32_MAX, id);
+    return delete_behind(store, gw_arena_printf(&arena, CP_AUDIT_ROOT "%s", id), count, err);
+}
+
+/* The key of the newest but max - 1: how far the list goes is known by walking it. */
+static int find_last_kept(struct cp_store *store, int64_t max, struct gw_arena *arena,
+                          gw_str *ret_key, struct gw_error *err)
+{
+    *ret_key = GW_STR_NONE;
+    for (int64_t seen = 0; seen < max;) {
+        gw_auto(gw_arena_done) struct gw_arena scratch = {0};
+        struct cp_page page;
+        struct cp_range range = {.prefix = GW_STR(CP_AUDIT_ROOT),
+                                 .after_key = *ret_key,
+                                 .limit = (size_t)GW_MIN(max - seen, CP_STORE_LIMIT_MAX),
+                                 .keys_only = true};
+        if (cp_store_list(store, &range, &scratch, &page, err) < 0)
+            return -1;
+        if (page.count == 0)
+            return 0;
+        *ret_key = gw_arena_dup(arena, page.kvs[page.count - 1].key);
+        seen += (int64_t)page.count;
+    }
+    return 0;
+}
+
+static int delete_surplus(struct cp_store *store, int64_t max, int64_t *count, struct gw_error *err)
+{
+    gw_str key;
+    int64_t there, surplus = 0;
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    if (cp_store_count(store, GW_STR(CP_AUDIT_ROOT), &there, err) < 0)
+        return -1;
+    if (there <= max)
+        return 0;
+    if (find_last_kept(store, max, &arena, &key, err) < 0 ||
+        delete_behind(store, key, &surplus, err) < 0)
+        return -1;
+    *count += surplus;
+    gw_log(GW_LOG_WARN, "audit", "more audit events than --audit-events-max: the oldest went",
+           gw_kv_int("deleted", surplus), gw_kv_int("kept", max));
+    return 0;
+}
+
+/* 1: this round is ours; 0: somebody else has done one since this replica looked. */
+static int take_round(struct cp_store *store, struct cp_audit_rounds *rounds, struct gw_error *err)
+{
+    struct cp_found found;
+    struct cp_commit commit;
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    if (cp_store_get(store, GW_STR(MARK), &arena, &found, err) < 0)
+        return -1;
+    if (found.kv.mod_revision != rounds->mark_revision) {
+        rounds->mark_revision = found.kv.mod_revision;
+        return 0;
+    }
+    struct cp_compare compare = {
+        .key = GW_STR(MARK), .kind = CP_COMPARE_MOD, .mod_revision = found.kv.mod_revision};
+    struct cp_op op = {.kind = CP_OP_PUT, .key = GW_STR(MARK), .value = GW_STR("")};
+    struct cp_txn txn = {.compares = &compare, .compare_count = 1, .ops = &op, .op_count = 1};
+    if (cp_store_txn(store, &txn, &commit, err) < 0)
+        return -1;
+    if (commit.committed)
+        rounds->mark_revision = commit.at.revision;
+    return commit.committed;
+}
+
+int cp_audit_clean(struct cp_services *services, gw_msec now_ms, struct cp_audit_rounds *rounds,
+                   int64_t *ret_count, struct gw_error *err)
+{
+    *ret_count = 0;
+    struct cp_store *store = services->store;
+    int is_ours = take_round(store, rounds, err);
+    if (is_ours <= 0)
+        return is_ours;
+    if (delete_older(store, now_ms - services->audit_retention_ms, ret_count, err) < 0 ||
+        delete_surplus(store, services->audit_events_max, ret_count, err) < 0)
+        return -1;
+    return *ret_count > 0 ? cp_store_compact(store, CP_AUDIT_REVISIONS_KEPT, err) : 0;
+}
+
+/* ---- the thread */
+
+struct cp_audit_cleaner {
+    struct cp_services *services; /* borrowed */
+    struct cp_audit_rounds rounds;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t stopped;
+    bool is_stopping; /* under lock */
+};
+
+/* False: it is stopped. */
+static bool rest(struct cp_audit_cleaner *cleaner)
+{
+    gw_msec pause_ms =
+        GW_MAX(ROUND_MS_MIN, GW_MIN(ROUND_MS_MAX, cleaner->services->audit_retention_ms / 4));
+    gw_msec until_ms = gw_clock_monotonic_ms() + pause_ms;
+    struct timespec until = {.tv_sec = until_ms / 1000,
+                             .tv_nsec = (until_ms % 1000) * NANOS_PER_MS};
+    pthread_mutex_lock(&cleaner->lock);
+    while (!cleaner->is_stopping &&
+           !pthread_cond_timedwait(&cleaner->stopped, &cleaner->lock, &until))
+        ;
+    bool goes_on = !cleaner->is_stopping;
+    pthread_mutex_unlock(&cleaner->lock);
+    return goes_on;
+}
+
+static void *run(void *arg)
+{
+    struct cp_audit_cleaner *cleaner = arg;
+    while (rest(cleaner)) {
+        int64_t count;
+        unsigned dropped;
+        static struct gw_log_limit limit;
+        struct gw_error err = GW_ERROR_NONE;
+        if (cp_audit_clean(cleaner->services, gw_clock_wall_ms(), &cleaner->rounds, &count, &err) <
+                0 &&
+            gw_log_allow(&limit, 1, &dropped))
+            gw_log(GW_LOG_WARN, "audit", "old audit events cannot be deleted, trying again",
+                   gw_kv_error(&err));
+    }
+    return NULL;
+}
+
+struct cp_audit_cleaner *cp_audit_cleaner_start(struct cp_services *services)
+{
+    struct cp_audit_cleaner *cleaner = gw_calloc(1, sizeof(*cleaner));
+    cleaner->services = services;
+    pthread_mutex_init(&cleaner->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&cleaner->stopped, &attributes);
+    pthread_condattr_destroy(&attributes);
+    int failed = pthread_create(&cleaner->thread, NULL, run, cleaner);
+    if (failed)
+        gw_panic("cannot start the audit cleaner's thread: %s", strerror(failed));
+    return cleaner;
+}
+
+void cp_audit_cleaner_stop(struct cp_audit_cleaner *cleaner)
+{
+    if (!cleaner)
+        return;
+    pthread_mutex_lock(&cleaner->lock);
+    cleaner->is_stopping = true;
+    pthread_cond_broadcast(&cleaner->stopped);
+    pthread_mutex_unlock(&cleaner->lock);
+    pthread_join(cleaner->thread, NULL);
+    pthread_cond_destroy(&cleaner->stopped);
+    pthread_mutex_destroy(&cleaner->lock);
+    free(cleaner);
+}
