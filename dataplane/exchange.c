@@ -407,7 +407,8 @@ static void *on_begin(struct dp_downstream *downstream, struct dp_request_head *
     flow->started_ns = worker->loop.now_ns;
     x->worker = worker;
     x->request.received_wall_ms = worker->loop.wall_ms;
-    x->request.tls = dp_downstream_tls(downstream) != NULL;
+    const struct dp_visit *visit = dp_downstream_context(downstream);
+    x->request.tls = dp_downstream_tls(downstream) != NULL || (visit && visit->https);
     x->request.source = *dp_downstream_peer(downstream);
     x->request.source_text = dp_downstream_peer_text(downstream);
     char *id = gw_arena_bytes(&x->arena, DP_REQUEST_ID_LEN);
@@ -421,7 +422,7 @@ static void *on_begin(struct dp_downstream *downstream, struct dp_request_head *
 static void on_head(void *request)
 {
     struct dp_flow *flow = request;
-    flow->pinned = dp_worker_pin(flow->x.worker);
+    flow->pinned = dp_worker_pin_for(flow->x.worker, dp_downstream_context(flow->downstream));
     flow->x.snapshot = flow->pinned ? flow->pinned->snapshot : NULL;
     flow->x.request.grpc = dp_grpc_is_call(&flow->x.request.head.headers);
     go(flow, DP_STATE_ROUTE);
@@ -519,7 +520,7 @@ static void observe(struct dp_flow *flow)
     };
     if (outcome.reason.len == 0 && x->response.refusal)
         outcome.reason = dp_refusal_row(x->response.refusal)->reason;
-    if (x->request.tls)
+    if (dp_downstream_tls(flow->downstream))
         add_tls(dp_downstream_tls(flow->downstream), &outcome);
     if (call) {
         outcome.upstream = call->endpoint ? dp_endpoint_name(call->endpoint) : GW_STR_NONE;

@@ -77,7 +77,15 @@ static void on_role(void *context, enum dp_sync_role role)
         ev_async_send(agent->loop.ev, &agent->yielded);
 }
 
-static const struct dp_sync_events sync_events = {.on_snapshot = on_snapshot, .on_role = on_role};
+/* Where the connections of callers are fewest does not matter: they are few. */
+static void on_guest(void *context, int fd, bool https, struct dp_snapshot *snapshot)
+{
+    const struct agent *agent = context;
+    dp_worker_post_guest(agent->workers[0], &(struct dp_guest){fd, https, snapshot});
+}
+
+static const struct dp_sync_events sync_events = {
+    .on_snapshot = on_snapshot, .on_role = on_role, .on_guest = on_guest};
 
 /* ---- what the operations port asks for */
 

@@ -57,6 +57,8 @@ static enum dp_verdict check_connection(struct dp_exchange *x, const struct dp_h
 {
     const struct dp_tls *tls = dp_downstream_tls(dp_flow_of(x)->downstream);
     struct dp_tls_facts facts;
+    if (gw_unlikely(!tls)) /* a guest, who only counts as TLS */
+        return host->tls->verifies ? dp_exchange_refuse(x, DP_REFUSE_CLIENT_CERTIFICATE) : DP_NEXT;
     switch (dp_tls_admits(tls, host->tls)) {
     case DP_TLS_ADMITTED:
         return DP_NEXT;
@@ -119,7 +121,8 @@ enum dp_verdict dp_match_route(struct dp_exchange *x)
         return DP_REPLY;
     if (dp_uri_normalise(&x->arena, request->head.path, DP_URI_SLASH_DECODE, &request->path) < 0)
         return dp_exchange_refuse(x, DP_REFUSE_BAD_PATH);
-    request->debug_for_all = settings->debug_for_all;
+    request->debug_for_all =
+        settings->debug_for_all || dp_downstream_context(dp_flow_of(x)->downstream);
     request->environment = take_environment(&request->head.headers);
     request->debug = gw_str_eq_nocase(
         dp_headers_value(&request->head.headers, DP_HEADER_X_APIG_MODE), GW_STR("debug"));

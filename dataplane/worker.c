@@ -146,6 +146,7 @@ static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
     (void)events;
     struct dp_worker *worker = gw_container_of(watcher, struct dp_worker, wake);
     take_posted(worker);
+    dp_worker_take_guests(worker);
     if (atomic_load(&worker->drain_asked))
         begin_drain(worker);
     dp_loop_settle(&worker->loop);
@@ -298,6 +299,7 @@ static void set_up_server(struct dp_worker *worker)
     const struct dp_settings *settings = worker->shared->settings;
     dp_server_init(&worker->server, &worker->loop, &dp_exchange_handler, worker);
     worker->server.emptied = on_server_emptied;
+    worker->server.left = dp_worker_end_visit;
     worker->server.limits = (struct dp_server_limits){
         .head_timeout_ms = settings->head_timeout_ms,
         .body_timeout_ms = settings->body_timeout_ms,
@@ -385,6 +387,7 @@ void dp_worker_free(struct dp_worker *worker)
     for (unsigned i = 0; i < worker->listener_count; i++)
         dp_listener_leave(&worker->listeners[i]);
     dp_proxy_gate_close(&worker->gate);
+    dp_worker_drop_guests(worker);
     dp_server_close(&worker->server);
     dp_upstreams_free(worker->upstreams);
     dp_loop_settle(&worker->loop);

@@ -34,6 +34,14 @@ GW_MUST_CHECK int dp_worker_start(struct dp_worker *worker, struct gw_error *err
 /* Any thread. The worker takes a reference of its own; requests that have begun keep the snapshot
  * that they started with. */
 void dp_worker_post_snapshot(struct dp_worker *worker, struct dp_snapshot *snapshot);
+/* A caller that comes from no listener, on one end of a socket pair. */
+struct dp_guest {
+    int fd;                       /* non-blocking; the worker's from now on */
+    bool https;                   /* counts as TLS */
+    struct dp_snapshot *snapshot; /* what it is answered by; NULL: what everybody is */
+};
+/* Any thread. Takes a reference to the snapshot. */
+void dp_worker_post_guest(struct dp_worker *worker, const struct dp_guest *guest);
 /* Any thread. Listeners close after grace_ms, answers say Connection: close, and the loop ends when
  * the last connection has, at the latest timeout_ms later. */
 void dp_worker_drain(struct dp_worker *worker, gw_msec grace_ms, gw_msec timeout_ms);

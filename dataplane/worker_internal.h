@@ -25,6 +25,12 @@ struct dp_pinned {
     unsigned users; /* the worker itself is one while it is the current one */
 };
 
+/* Of the connection of a guest: dp_downstream_context. */
+struct dp_visit {
+    struct dp_pinned *pinned; /* NULL: it gets what everybody gets */
+    bool https;
+};
+
 struct dp_worker {
     struct dp_loop loop;
     const struct dp_worker_shared *shared;
@@ -50,8 +56,9 @@ struct dp_worker {
     struct dp_timer drain_timer;
     gw_msec drain_deadline_ms; /* monotonic; 0: the grace is not over */
 
-    _Atomic(struct dp_snapshot *) posted; /* a reference, or NULL */
-    atomic_bool drain_asked, has_heir;    /* heir: another process has the listeners, too */
+    _Atomic(struct dp_snapshot *) posted;     /* a reference, or NULL */
+    _Atomic(struct dp_posted_guest *) guests; /* worker_guest.c */
+    atomic_bool drain_asked, has_heir;        /* heir: another process has the listeners, too */
     _Atomic gw_msec drain_grace_ms, drain_timeout_ms;
     _Atomic gw_msec turned_ms; /* monotonic */
     _Atomic int64_t revision;  /* -1: none */
@@ -60,7 +67,14 @@ struct dp_worker {
 /* The current snapshot with one more user; NULL: there is none. */
 struct dp_pinned *dp_worker_pin(struct dp_worker *worker);
 void dp_worker_unpin(struct dp_pinned *pinned); /* takes NULL */
+/* The same for a request of a guest; visit NULL: of anybody. */
+struct dp_pinned *dp_worker_pin_for(struct dp_worker *worker, const struct dp_visit *visit);
 gw_str dp_worker_date(struct dp_worker *worker);
+
+/* worker_guest.c: those that were posted begin, or are closed; and the end of one's connection. */
+void dp_worker_take_guests(struct dp_worker *worker);
+void dp_worker_drop_guests(struct dp_worker *worker);
+void dp_worker_end_visit(void *visit);
 
 /* The time to drain is over: what is left is cut. */
 bool dp_worker_is_drained(const struct dp_worker *worker);

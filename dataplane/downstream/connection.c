@@ -10,6 +10,7 @@ void dp_connection_init(struct dp_connection *connection, struct dp_server *serv
     connection->is_fresh = server->draining;
     connection->peer = caller->address;
     connection->local_port = caller->local_port;
+    connection->context = caller->context;
     connection->peer_text_len = (uint8_t)dp_address_print(&connection->peer, connection->peer_text);
     gw_list_push(&server->connections, &connection->node);
     server->count++;
@@ -23,6 +24,8 @@ void dp_connection_close(struct dp_connection *connection)
     dp_timer_stop(&connection->timer);
     dp_conn_close(&connection->conn);
     gw_list_remove(&connection->node);
+    if (connection->context)
+        server->left(connection->context);
     if (--server->count == 0 && server->emptied)
         server->emptied(server);
 }
@@ -30,6 +33,11 @@ void dp_connection_close(struct dp_connection *connection)
 void *dp_downstream_owner(const struct dp_downstream *d)
 {
     return d->connection->server->owner;
+}
+
+void *dp_downstream_context(const struct dp_downstream *d)
+{
+    return d->connection->context;
 }
 
 const struct dp_address *dp_downstream_peer(const struct dp_downstream *d)

@@ -21,6 +21,7 @@ struct dp_connection {
     struct dp_conn conn;
     const struct dp_protocol *protocol;
     struct dp_server *server; /* borrowed */
+    void *context;            /* as in struct dp_caller */
     struct gw_list node;      /* of server->connections */
     struct dp_timer timer;    /* what for is the protocol's */
     struct dp_h2_session *h2; /* owned; NULL: HTTP/1 is spoken */

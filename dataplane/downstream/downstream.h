@@ -46,8 +46,8 @@ struct dp_downstream {
     struct dp_sink *body_sink; /* the handler's: takes the body, and `body` hears GW_STR_NONE */
 };
 
-/* The server's. */
 void *dp_downstream_owner(const struct dp_downstream *downstream);
+void *dp_downstream_context(const struct dp_downstream *downstream); /* of struct dp_caller */
 const struct dp_address *dp_downstream_peer(const struct dp_downstream *downstream);
 gw_str dp_downstream_peer_text(const struct dp_downstream *downstream);
 /* The port that the caller connected to; asks the kernel once. */

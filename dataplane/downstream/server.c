@@ -37,6 +37,8 @@ void dp_server_accept(struct dp_server *server, int fd, const struct dp_caller *
     if (server->count >= server->limits.connections_max) {
         server->stats.refused++;
         turn_away(fd, tls);
+        if (caller->context)
+            server->left(caller->context);
         return;
     }
     server->stats.accepted++;

@@ -41,6 +41,7 @@ struct ssl_st; /* OpenSSL's SSL */
 struct dp_caller {
     struct dp_address address;
     uint16_t local_port; /* 0: the socket's own, asked for when it is wanted */
+    void *context;       /* the owner's, of this connection: dp_downstream_context; NULL: none */
 };
 
 struct dp_server_limits {
@@ -88,6 +89,7 @@ struct dp_server {
     unsigned h2_open;                    /* streams of HTTP/2 on all connections */
     bool draining;                       /* answers say that they are the last */
     void (*emptied)(struct dp_server *); /* may be NULL: the last connection has closed */
+    void (*left)(void *context);         /* a connection with a context has, or was not taken */
 };
 
 void dp_server_init(struct dp_server *server, struct dp_loop *loop,

@@ -125,6 +125,17 @@ static int apply_update(struct dp_client *client, struct gw_error *err)
     return result;
 }
 
+static int take_chunk(struct dp_client *client, Penstock__Agent__V1__Update *update,
+                      struct gw_error *err)
+{
+    if (client->chunk_count == client->chunk_room) {
+        client->chunk_room = GW_MAX(16u, client->chunk_room * 2);
+        client->chunks = gw_realloc(client->chunks, client->chunk_room * sizeof(client->chunks[0]));
+    }
+    client->chunks[client->chunk_count++] = update;
+    return update->final ? apply_update(client, err) : 0;
+}
+
 static int on_message(void *user, gw_str bytes, struct gw_error *err)
 {
     struct dp_client *client = user;
@@ -136,14 +147,17 @@ static int on_message(void *user, gw_str bytes, struct gw_error *err)
                           bytes, &any, err) < 0)
         return -1;
     Penstock__Agent__V1__ControlMessage *message = (Penstock__Agent__V1__ControlMessage *)any;
-    if (message->kind_case != PENSTOCK__AGENT__V1__CONTROL_MESSAGE__KIND_UPDATE)
+    switch (message->kind_case) {
+    case PENSTOCK__AGENT__V1__CONTROL_MESSAGE__KIND_UPDATE:
+        return take_chunk(client, message->update, err);
+    case PENSTOCK__AGENT__V1__CONTROL_MESSAGE__KIND_DEBUG_CALL:
+        client->events->on_debug_call(client->user, message->debug_call);
+        if (client->chunk_count == 0)
+            forget_update(client);
+        return 0;
+    default:
         return 0; /* of a newer control plane: nothing that this agent must do */
-    if (client->chunk_count == client->chunk_room) {
-        client->chunk_room = GW_MAX(16u, client->chunk_room * 2);
-        client->chunks = gw_realloc(client->chunks, client->chunk_room * sizeof(client->chunks[0]));
     }
-    client->chunks[client->chunk_count++] = message->update;
-    return message->update->final ? apply_update(client, err) : 0;
 }
 
 static void on_end(void *user, const struct gw_error *status)

@@ -24,6 +24,8 @@ struct dp_client_events {
     int (*on_update)(void *user, Penstock__Agent__V1__Update **chunks, size_t count,
                      struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
                      struct gw_error *err);
+    /* The message lives until it returns. */
+    void (*on_debug_call)(void *user, const Penstock__Agent__V1__DebugCall *call);
     void (*on_connected)(void *user, const char *endpoint);
     /* retry_ms -1: not before dp_client_resume. */
     void (*on_disconnected)(void *user, const char *endpoint, const struct gw_error *why,

@@ -8,7 +8,7 @@
 #include "common/error.h"
 
 #define DP_GRPC_MESSAGE_BYTES_MAX (8 * 1024 * 1024) /* one message received */
-#define DP_GRPC_OUTPUT_BYTES_MAX (4 * 1024 * 1024)  /* messages waiting to be sent */
+#define DP_GRPC_OUTPUT_BYTES_MAX (16 * 1024 * 1024) /* messages waiting to be sent */
 
 struct dp_grpc_stream;
 

@@ -251,7 +251,8 @@ static void large_messages_pass_both_ways_through_flow_control(void **state)
     fake_answer(&f->fake, "200");
     for (unsigned i = 0; i < 5; i++)
         fake_say(&f->fake, gw_str_n(text, len));
-    assert_int_equal(dp_grpc_stream_send(f->stream, gw_str_n(text, len)), 0);
+    for (size_t queued = 0; queued + len + 1024 < DP_GRPC_OUTPUT_BYTES_MAX; queued += len)
+        assert_int_equal(dp_grpc_stream_send(f->stream, gw_str_n(text, len)), 0);
     assert_int_equal(dp_grpc_stream_send(f->stream, gw_str_n(text, len)), -ENOBUFS);
     pump(f);
     assert_int_equal(f->messages, 5);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "dataplane/sync/cache.h"
 #include "dataplane/sync/client.h"
+#include "dataplane/sync/debug_call.h"
 #include "dataplane/sync/statistics.h"
 
 #include <ev.h>
@@ -16,11 +17,12 @@ struct dp_sync {
     const struct dp_sync_options *options; /* borrowed */
     const struct dp_sync_events *events;   /* borrowed */
     void *context;
-    struct dp_catalog *catalog;  /* owned; sync thread, and before it starts */
-    struct dp_client *client;    /* owned; sync thread */
-    struct dp_snapshot *current; /* a reference; NULL: none yet */
-    struct dp_refusals refusals; /* borrowed from the catalog until the next apply */
-    struct ev_loop *loop;        /* owned */
+    struct dp_catalog *catalog;         /* owned; sync thread, and before it starts */
+    struct dp_client *client;           /* owned; sync thread */
+    struct dp_debug_calls *debug_calls; /* owned; sync thread */
+    struct dp_snapshot *current;        /* a reference; NULL: none yet */
+    struct dp_refusals refusals;        /* borrowed from the catalog until the next apply */
+    struct ev_loop *loop;               /* owned */
     ev_async stop;
     struct dp_route_stats_table *stats; /* borrowed */
     ev_timer tell;                      /* statistics */
@@ -271,9 +273,34 @@ static void on_disconnected(void *user, const char *endpoint, const struct gw_er
            gw_kv_text("endpoint", endpoint), gw_kv_error(why), gw_kv_int("retry_ms", retry_ms));
 }
 
+/* ---- the debug tool */
+
+static void on_debug_call(void *user, const Penstock__Agent__V1__DebugCall *call)
+{
+    struct dp_sync *sync = user;
+    dp_debug_calls_take(sync->debug_calls, call);
+}
+
+static void on_guest(void *user, int fd, bool https, struct dp_snapshot *snapshot)
+{
+    struct dp_sync *sync = user;
+    sync->events->on_guest(sync->context, fd, https, snapshot);
+}
+
+/* Who asked may be gone; a control plane that comes later did not. */
+static void on_debug_reply(void *user, gw_str message)
+{
+    struct dp_sync *sync = user;
+    if (dp_client_is_open(sync->client))
+        dp_client_send(sync->client, message);
+}
+
+static const struct dp_debug_events debug_events = {.guest = on_guest, .reply = on_debug_reply};
+
 static const struct dp_client_events client_events = {
     .on_hello = on_hello,
     .on_update = on_update,
+    .on_debug_call = on_debug_call,
     .on_connected = on_connected,
     .on_disconnected = on_disconnected,
 };
@@ -380,6 +407,7 @@ int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile
     ev_timer_start(sync->loop, &sync->tell);
     ev_async_start(sync->loop, &sync->stop);
     ev_async_start(sync->loop, &sync->assume);
+    sync->debug_calls = dp_debug_calls_new(sync->loop, env, &debug_events, sync);
     if (options->cache_dir && *options->cache_dir)
         load_cache(sync);
     if (dp_client_new(sync->loop, options, &client_events, sync, &sync->client, err) < 0 ||
@@ -399,6 +427,7 @@ void dp_sync_stop(struct dp_sync *sync)
         ev_async_send(sync->loop, &sync->stop);
         pthread_join(sync->thread, NULL);
     }
+    dp_debug_calls_free(sync->debug_calls);
     dp_client_free(sync->client);
     dp_catalog_free(sync->catalog);
     dp_snapshot_unref(sync->current);

@@ -37,6 +37,8 @@ struct dp_sync_events {
     /* Each new snapshot; takes references of its own. */
     void (*on_snapshot)(void *context, struct dp_snapshot *snapshot);
     void (*on_role)(void *context, enum dp_sync_role role); /* may be NULL */
+    /* A caller of the debug tool, for any worker; snapshot as in struct dp_guest. */
+    void (*on_guest)(void *context, int fd, bool https, struct dp_snapshot *snapshot);
 };
 
 /* Loads the cache (publishing what it holds before this returns), then starts the thread. env,

@@ -22,7 +22,7 @@ class Feeder:
         self.pb = stubs.module("penstock.agent.v1.agent")
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.revision, self.resources, self.acks, self.streams = 0, [], {}, []
+        self.revision, self.resources, self.acks, self.streams, self.replies = 0, [], {}, [], {}
         self.lock = threading.Lock()
         self.server = grpc.server(futures.ThreadPoolExecutor(16))
         handler = grpc.stream_stream_rpc_method_handler(
@@ -46,15 +46,17 @@ class Feeder:
                 for message in messages:
                     if message.HasField("ack"):
                         self.acks[hello.agent_id] = message.ack
+                    elif message.HasField("debug_reply"):
+                        self.replies[message.debug_reply.id] = message.debug_reply
             except grpc.RpcError:
                 pass
         threading.Thread(target=listen, daemon=True).start()
         with self.lock:
             self.streams.append(mine)
             if self.revision:
-                mine.put(self.update())
-        while (update := mine.get()) is not None:
-            yield self.pb.ControlMessage(update=update)
+                mine.put(self.pb.ControlMessage(update=self.update()))
+        while (message := mine.get()) is not None:
+            yield message
 
     def update(self):
         return self.pb.Update(cluster_id="c", revision=self.revision, upserts=self.resources, final=True)
@@ -70,7 +72,15 @@ class Feeder:
         with self.lock:
             self.prepare(*resources)
             for stream in self.streams:
-                stream.put(self.update())
+                stream.put(self.pb.ControlMessage(update=self.update()))
         until(lambda: self.acks and all(ack.revision == self.revision for ack in self.acks.values()),
               f"agents to apply revision {self.revision}")
         return [(refusal.resource.name, refusal.reason) for ack in self.acks.values() for refusal in ack.refusals]
+
+    def ask(self, request, *resources, https=False, timeout_ms=20000, number=None):
+        """Lets the one agent call itself; its reply when it has come, or at once the number to wait for."""
+        number = number or len(self.replies) + 1
+        call = self.pb.DebugCall(id=number, request=request, https=https, timeout_ms=timeout_ms,
+                                 resources=[self.pb.Resource(**resource) for resource in resources])
+        self.streams[-1].put(self.pb.ControlMessage(debug_call=call))
+        return until(lambda: self.replies.get(number), f"the reply to debug call {number}")
