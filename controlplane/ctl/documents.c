@@ -4,7 +4,7 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/json_text.h"
-#include "controlplane/ctl/yaml.h"
+#include "controlplane/yaml/yaml.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -169,10 +169,11 @@ int cp_documents_read(const char *path, struct gw_arena *arena, struct cp_docume
                       size_t *ret_count, struct gw_error *err)
 {
     struct reading reading = {.path = path, .arena = arena};
+    static const struct cp_yaml_limits limits = {.depth = CP_DOCUMENT_DEPTH_MAX};
     struct gw_buf text;
     gw_buf_init(&text, CP_DOCUMENT_BYTES_MAX);
     int result = read_all(path, &text, err);
-    struct cp_yaml *yaml = result == 0 ? cp_yaml_open(gw_buf_view(&text)) : NULL;
+    struct cp_yaml *yaml = result == 0 ? cp_yaml_open(gw_buf_view(&text), &limits) : NULL;
     while (result == 0) {
         json_t *value;
         size_t line;

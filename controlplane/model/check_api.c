@@ -76,14 +76,19 @@ static bool is_word(gw_str text, bool letter_first, const char *marks)
     return true;
 }
 
+bool cp_is_api_display_name(gw_str text)
+{
+    return text.len >= DISPLAY_NAME_MIN && text.len <= DISPLAY_NAME_MAX &&
+           is_word(text, false, "-_./:()");
+}
+
 static void check_display_name(const cp_api *api, struct gw_error *err)
 {
     gw_str text = gw_str_from(api->display_name);
     /* The id is the default, and may be shorter. */
     if (text.len == 0 || strcmp(api->display_name, cp_name_last(api->name)) == 0)
         return;
-    if (text.len < DISPLAY_NAME_MIN || text.len > DISPLAY_NAME_MAX ||
-        !is_word(text, false, "-_./:()"))
+    if (!cp_is_api_display_name(text))
         (void)gw_fail_field(err, "display_name",
                             "must be %d to %d letters, digits or \"-_./:()\", a letter or a digit "
                             "first",

@@ -18,6 +18,8 @@ bool cp_protocol_is_grpc(Penstock__Admin__V1__Protocol protocol);
  * ignored they would make an API more open, or another one, than it says. Name, labels and what the
  * server sets are not looked at. */
 GW_MUST_CHECK int cp_check_api(const cp_api *api, struct gw_error *err);
+/* A display_name other than the id. */
+bool cp_is_api_display_name(gw_str text);
 /* Of an API, or of a list of APIs that is asked for. Violations of "tags" and "tags[1]". */
 void cp_check_tags(char *const *tags, size_t count, struct gw_error *err);
 /* Writes the defaults into what is unset. The name is good. */

@@ -17,6 +17,7 @@
 #include "penstock/admin/v1/channel.pb-c.h"
 #include "penstock/admin/v1/domain.pb-c.h"
 #include "penstock/admin/v1/environment.pb-c.h"
+#include "penstock/admin/v1/openapi.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
 #include "penstock/admin/v1/variable.pb-c.h"
@@ -51,6 +52,8 @@ typedef Penstock__Admin__V1__FieldChange cp_field_change;
 typedef Penstock__Admin__V1__FrozenVariable cp_frozen_variable;
 typedef Penstock__Admin__V1__Rollout cp_rollout;
 typedef Penstock__Admin__V1__Refusal cp_refusal;
+
+typedef Penstock__Admin__V1__OperationOutcome cp_operation_outcome;
 
 typedef Penstock__Admin__V1__Channel cp_channel;
 typedef Penstock__Admin__V1__Member cp_member;

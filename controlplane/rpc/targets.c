@@ -22,6 +22,7 @@ static const struct {
     {"environment", MEANS_NOTHING}, {"description", MEANS_NOTHING}, {"etag", MEANS_NOTHING},
     {"page_token", MEANS_NOTHING},  {"path", MEANS_NOTHING},        {"tags", MEANS_NOTHING},
     {"secret", MEANS_NOTHING},      {"managed_by", MEANS_NOTHING},  {"groups", MEANS_TARGET},
+    {"document", MEANS_NOTHING},
 };
 
 static enum meaning meaning_of_text(const char *field)
@@ -41,13 +42,14 @@ static const ProtobufCFieldDescriptor *name_field(const ProtobufCMessageDescript
     return is_text ? field : NULL;
 }
 
-/* Masks, durations and times name nothing; headers of a debug call have names of another sort. */
+/* Masks, durations and times name nothing; headers of a debug call have names of another sort; a
+ * backend refers to others. */
 static enum meaning meaning_of_message(const ProtobufCFieldDescriptor *field)
 {
     const ProtobufCMessageDescriptor *type = field->descriptor;
     if (gw_str_has_prefix(gw_str_from(type->name), GW_STR("google.protobuf.")))
         return MEANS_NOTHING;
-    if (strcmp(type->short_name, "HttpHeader") == 0)
+    if (strcmp(type->short_name, "HttpHeader") == 0 || strcmp(type->short_name, "Backend") == 0)
         return MEANS_NOTHING;
     if (field->label == PROTOBUF_C_LABEL_REPEATED || !name_field(type))
         return MEANS_UNKNOWN;

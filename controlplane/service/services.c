@@ -22,7 +22,7 @@ void cp_services_add(struct cp_methods *methods)
         &cp_group_service,  &cp_domain_service,      &cp_environment_service, &cp_channel_service,
         &cp_api_service,    &cp_release_service,     &cp_agent_service,       &cp_app_service,
         &cp_policy_service, &cp_certificate_service, &cp_variable_service,    &cp_auth_service,
-        &cp_bundle_service, &cp_audit_service,
+        &cp_bundle_service, &cp_audit_service,       &cp_openapi_service,
     };
     static const struct cp_service later[] = {
         LATER(account_service),          LATER(authorizer_service), LATER(signature_key_service),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controlplane/ctl/yaml.h"
+#include "controlplane/yaml/yaml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,10 +7,14 @@
 
 #include <cmocka.h>
 
+static const struct cp_yaml_limits plain = {.depth = 32};
+static const struct cp_yaml_limits shared = {.depth = 4, .values = 20, .aliases = true};
+
 /* All documents of a text as one JSON line; NULL when it is refused. */
-static char *read_json(const char *text, struct gw_error *err)
+static char *read_within(const char *text, const struct cp_yaml_limits *limits,
+                         struct gw_error *err)
 {
-    struct cp_yaml *yaml = cp_yaml_open(gw_str_from(text));
+    struct cp_yaml *yaml = cp_yaml_open(gw_str_from(text), limits);
     json_t *all = json_array(), *value;
     size_t line;
     int more;
@@ -21,6 +25,11 @@ static char *read_json(const char *text, struct gw_error *err)
     json_decref(all);
     cp_yaml_close(yaml);
     return out;
+}
+
+static char *read_json(const char *text, struct gw_error *err)
+{
+    return read_within(text, &plain, err);
 }
 
 static void documents_become_json(void **state)
@@ -36,6 +45,7 @@ static void documents_become_json(void **state)
         {"a: 010\nb: 0x1f\nc: '5'\nd: yes\ne: 1e3\n",
          "[{\"a\":\"010\",\"b\":\"0x1f\",\"c\":\"5\",\"d\":\"yes\",\"e\":1000.0}]"},
         {"a: 9223372036854775807\n", "[{\"a\":9223372036854775807}]"},
+        {"a: [True, FALSE, tRUE]\n", "[{\"a\":[true,false,\"tRUE\"]}]"},
         {"a: !!str 5\n", "[{\"a\":\"5\"}]"},
         {"path: /a/{x}\nurl: http://h:1/\n", "[{\"path\":\"/a/{x}\",\"url\":\"http://h:1/\"}]"},
     };
@@ -52,7 +62,8 @@ static void what_json_cannot_say_is_refused_with_its_line(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "ok: 1\na: &x 1\nb: *x\n", "\na: [1\n", "a: 1\na: 2\n", "? [k]\n: 1\n", "a: b: c\n",
+        "ok: 1\na: &x 1\nb: *x\n", "\na: [1\n",      "a: 1\na: 2\n", "? [k]\n: 1\n", "a: b: c\n",
+        "a: \"x\\0y\"\n",          "\"a\\0b\": 1\n",
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
         struct gw_error err;
@@ -70,6 +81,72 @@ static void depth_is_bounded(void **state)
     memset(text, '[', 1000);
     assert_null(read_json(text, &err));
     assert_non_null(strstr(err.message, "levels"));
+}
+
+static void aliases_are_what_they_stand_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *json;
+    } cases[] = {
+        {"a: &x [1, {b: 2}]\nc: *x\n", "[{\"a\":[1,{\"b\":2}],\"c\":[1,{\"b\":2}]}]"},
+        {"- &x 1\n- *x\n- &x 2\n- *x\n", "[[1,1,2,2]]"},
+        {"a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  l: 3\n",
+         "[{\"a\":{\"k\":1,\"l\":2},\"b\":{\"l\":3,\"k\":1}}]"},
+        {"- &x {k: 1}\n- &y {k: 2, l: 2}\n- <<: [*x, *y]\n",
+         "[[{\"k\":1},{\"k\":2,\"l\":2},{\"k\":1,\"l\":2}]]"},
+    };
+    for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
+        struct gw_error err;
+        char *json = read_within(cases[i].yaml, &shared, &err);
+        if (!json)
+            fail_msg("%s: %s", cases[i].yaml, err.message);
+        assert_string_equal(json, cases[i].json);
+        free(json);
+    }
+}
+
+static void aliases_are_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *message;
+    } cases[] = {
+        {"a: *x\n", "line 1: *x stands for nothing"},
+        {"a: &x [*x]\n", "line 1: *x stands for nothing"},
+        {"a: &x 1\n---\nb: *x\n", "line 3: *x stands for nothing"},
+        {"- &a [1, 2, 3]\n- &b [*a, *a]\n- &c [*b, *b]\n", "line 3: more than 20 values"},
+        {"[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "line 1: more than 20 values"},
+        {"- &a [[1]]\n- &b [*a]\n- [[*b]]\n", "line 3: more than 4 levels"},
+        {"a: &x 1\nb:\n  <<: *x\n", "line 3: \"<<\" takes a mapping"},
+        {"a: &x {k: 1}\nb:\n  <<: *x\n  <<: *x\n", "line 4: \"<<\" is there twice"},
+    };
+    for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
+        struct gw_error err;
+        assert_null(read_within(cases[i].yaml, &shared, &err));
+        if (!strstr(err.message, cases[i].message))
+            fail_msg("%s: %s", cases[i].yaml, err.message);
+    }
+}
+
+static void what_others_would_misread_is_quoted(void **state)
+{
+    (void)state;
+    static const char *const quoted[] = {
+        "yes",  "No",    "on",  "10:30", "2026-01-01",           "0x1f",  "1_000", "+1", ".5",
+        ".inf", "-.INF", "010", "=",     "2026-01-01T00:00:00Z", "1.5e3", "n"};
+    static const char *const bare[] = {"10.0.0.1:8080", "1.2.3", "yes/no", "a-b", "/x", "0-a"};
+    struct gw_arena arena;
+    gw_arena_init(&arena, 0);
+    for (size_t i = 0; i < GW_ARRAY_LEN(quoted) + GW_ARRAY_LEN(bare); i++) {
+        bool is_bare = i >= GW_ARRAY_LEN(quoted);
+        const char *text = is_bare ? bare[i - GW_ARRAY_LEN(quoted)] : quoted[i];
+        json_t *value = json_pack("{s: s}", "k", text);
+        gw_str expected = gw_arena_printf(&arena, is_bare ? "k: %s\n" : "k: \"%s\"\n", text);
+        assert_string_equal(cp_yaml_write(value, &arena).ptr, expected.ptr);
+        json_decref(value);
+    }
+    gw_arena_done(&arena);
 }
 
 static void what_is_written_reads_the_same(void **state)
@@ -114,6 +191,9 @@ int main(void)
         cmocka_unit_test(documents_become_json),
         cmocka_unit_test(what_json_cannot_say_is_refused_with_its_line),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(aliases_are_what_they_stand_for),
+        cmocka_unit_test(aliases_are_bounded),
+        cmocka_unit_test(what_others_would_misread_is_quoted),
         cmocka_unit_test(what_is_written_reads_the_same),
         cmocka_unit_test(lines_are_written_as_lines),
     };
