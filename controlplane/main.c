@@ -9,6 +9,7 @@
 #include "controlplane/metrics.h"
 #include "controlplane/rpc/health.h"
 #include "controlplane/rpc/reflection.h"
+#include "controlplane/service/accounts.h"
 #include "controlplane/service/audit.h"
 #include "controlplane/service/audit_clean.h"
 #include "controlplane/service/context.h"
@@ -321,6 +322,7 @@ static int make(struct program *program, struct gw_error *err)
     program->services = (struct cp_services){
         .store = program->store,
         .registry = program->registry,
+        .auth = program->auth,
         .seal = program->seal,
         .ticket_key_rotation_ms = settings->ticket_key_rotation_ms,
         .releases_kept = (unsigned)settings->releases_kept,
@@ -330,6 +332,8 @@ static int make(struct program *program, struct gw_error *err)
         .audit_events_max = settings->audit_events_max,
         .debug_domain_suffix = settings->debug_domain_suffix,
     };
+    struct cp_directory directory = cp_directory_of(&program->services);
+    cp_auth_set_directory(program->auth, &directory);
     program->sessions = (struct cp_sessions){.registry = program->registry,
                                              .image = program->image,
                                              .admit = admit_agent,

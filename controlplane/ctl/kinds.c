@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/ctl/kinds.h"
 
+#include "penstock/admin/v1/account.pb-c.h"
 #include "penstock/admin/v1/agent.pb-c.h"
 #include "penstock/admin/v1/api.pb-c.h"
 #include "penstock/admin/v1/api_group.pb-c.h"
@@ -171,6 +172,34 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
       {"CODE", "code"},
       {"REVISION", "revision"},
       {"MESSAGE", "message"}}},
+    {"Account",
+     "Accounts",
+     "account",
+     "accounts",
+     "accounts/{account}",
+     SERVICE(account),
+     MESSAGE(account),
+     {{"NAME", "name"}, {"DISABLED", "disabled"}, {"DESCRIPTION", "description"}}},
+    {"User",
+     "Users",
+     "user",
+     "users",
+     "accounts/{account}/users/{user}",
+     SERVICE(account),
+     MESSAGE(user),
+     {{"NAME", "name"},
+      {"DISABLED", "disabled"},
+      {"CLAIMS", "claims"},
+      {"ROLES", "grants.role"},
+      {"LIMITS", "grants.limits"}}},
+    {"AccessKey",
+     "AccessKeys",
+     "access-key",
+     "keys",
+     "accounts/{account}/users/{user}/keys/{key}",
+     SERVICE(account),
+     MESSAGE(access_key),
+     {{"NAME", "name"}, {"DISABLED", "disabled"}, {"CREATED", "create_time"}}},
     {"Agent",
      "Agents",
      "agent",

@@ -176,7 +176,17 @@ static void print_stale(const ProtobufCMessage *resource)
         printf("  to be published again: %s\n", (*(char ***)gw_message_at(resource, field))[i]);
 }
 
-/* The only time that a code is shown: it must not be lost among "created" lines. */
+/* What is shown only once; NULL: there is nothing of that sort. */
+static const char *secret_field(const struct cp_document *document,
+                                const ProtobufCMessage *resource)
+{
+    const char *field = strcmp(document->kind->word, "AppCode") == 0     ? "code"
+                        : strcmp(document->kind->word, "AccessKey") == 0 ? "secret"
+                                                                         : NULL;
+    return field && *gw_message_text(resource, field) ? field : NULL;
+}
+
+/* The only time that a secret is shown: it must not be lost among "created" lines. */
 static void print_result(struct cp_session *session, const struct cp_document *document,
                          ProtobufCMessage *resource, const char *what)
 {
@@ -185,12 +195,12 @@ static void print_result(struct cp_session *session, const struct cp_document *d
     report(session, document, what);
     if (output == CP_OUTPUT_TABLE)
         print_stale(resource);
-    bool has_secret =
-        strcmp(document->kind->word, "AppCode") == 0 && *gw_message_text(resource, "code");
-    if (output == CP_OUTPUT_NAME || (output == CP_OUTPUT_TABLE && !has_secret))
+    const char *secret = secret_field(document, resource);
+    if (output == CP_OUTPUT_NAME || (output == CP_OUTPUT_TABLE && !secret))
         return;
     if (output == CP_OUTPUT_TABLE) {
-        printf("  code: %s\n  (shown only now: keep it)\n", gw_message_text(resource, "code"));
+        printf("  %s: %s\n  (shown only now: keep it)\n", secret,
+               gw_message_text(resource, secret));
         return;
     }
     if (output == CP_OUTPUT_YAML && session->shown++)

@@ -37,6 +37,12 @@ static const struct cp_kind kinds[CP_KIND_COUNT] = {
      CP_TYPE(certificate), 4, 50, true, "-_"},
     {CP_KIND_VARIABLE, "variables", "groups/{group}/variables/{variable}", "variable",
      CP_TYPE(variable), 7, 97, true, "-_."},
+    {CP_KIND_ACCOUNT, "accounts", "accounts/{account}", "account", CP_TYPE(account), 1, 64, false,
+     "-_."},
+    {CP_KIND_USER, "users", "accounts/{account}/users/{user}", "user", CP_TYPE(user), 1, 64, false,
+     "-_.@"},
+    {CP_KIND_ACCESS_KEY, "keys", "accounts/{account}/users/{user}/keys/{key}", "access key",
+     CP_TYPE(access_key), 8, 64, false, ""},
     {CP_KIND_TICKET_KEYS, "ticketKeys", "ticketKeys/{set}", "set of ticket keys",
      &penstock__store__v1__ticket_key_set__descriptor, 1, 63, true, "-_"},
 };
@@ -60,6 +66,9 @@ static const struct {
     [CP_KIND_BINDING] = {2, {CP_KIND_POLICY, CP_KIND_BINDING}},
     [CP_KIND_CERTIFICATE] = {1, {CP_KIND_CERTIFICATE}},
     [CP_KIND_VARIABLE] = {2, {CP_KIND_GROUP, CP_KIND_VARIABLE}},
+    [CP_KIND_ACCOUNT] = {1, {CP_KIND_ACCOUNT}},
+    [CP_KIND_USER] = {2, {CP_KIND_ACCOUNT, CP_KIND_USER}},
+    [CP_KIND_ACCESS_KEY] = {3, {CP_KIND_ACCOUNT, CP_KIND_USER, CP_KIND_ACCESS_KEY}},
     [CP_KIND_TICKET_KEYS] = {1, {CP_KIND_TICKET_KEYS}},
 };
 
@@ -160,6 +169,15 @@ bool cp_variable_id_parse(gw_str id, gw_str *ret_environment, gw_str *ret_variab
            is_plain_id(&kinds[CP_KIND_ENVIRONMENT], *ret_environment);
 }
 
+/* An account's id is no number: numbers are other systems' ids of accounts. */
+static bool is_all_digits(gw_str id)
+{
+    size_t at = 0;
+    while (at < id.len && is_digit(id.ptr[at]))
+        at++;
+    return at == id.len;
+}
+
 static bool is_id(enum cp_kind_id kind, gw_str id)
 {
     gw_str environment, variable;
@@ -168,6 +186,8 @@ static bool is_id(enum cp_kind_id kind, gw_str id)
         return is_domain_id(id);
     if (kind == CP_KIND_VARIABLE)
         return cp_variable_id_parse(id, &environment, &variable);
+    if (kind == CP_KIND_ACCOUNT && is_all_digits(id))
+        return false;
     if (kind == CP_KIND_RELEASE && !cp_release_id_parse(id, &environment, &number))
         return false;
     return is_plain_id(&kinds[kind], id);
@@ -201,6 +221,14 @@ bool cp_name_is(enum cp_kind_id kind, const char *name)
     return cp_name_parse(kind, gw_str_from(name), &ids);
 }
 
+bool cp_name_stands_alone(const char *name)
+{
+    for (enum cp_kind_id i = 0; i < CP_KIND_COUNT; i++)
+        if (i != CP_KIND_TICKET_KEYS && lineages[i].count == 1 && cp_name_is(i, name))
+            return true;
+    return false;
+}
+
 int cp_name_check(enum cp_kind_id kind, const char *name, const char *field, struct gw_error *err)
 {
     if (name[0] == '\0')
@@ -228,6 +256,11 @@ int cp_id_check(enum cp_kind_id kind, const char *id, const char *field, struct 
             "must be \"{environment}.{variable}\": the environment's id, and %d to "
             "%d letters, digits or \"-_\", a letter first",
             CP_VARIABLE_NAME_MIN, CP_VARIABLE_NAME_MAX);
+    if (kind == CP_KIND_ACCOUNT && is_plain_id(k, gw_str_from(id)))
+        return gw_fail_field(err, field, "must not be of digits alone");
+    if (!k->id_marks[0])
+        return gw_fail_field(err, field, "must be %zu to %zu letters or digits", k->id_min,
+                             k->id_max);
     return gw_fail_field(err, field, "must be %zu to %zu letters, digits or \"%s\", %s first",
                          k->id_min, k->id_max, k->id_marks,
                          k->letter_first ? "a letter" : "a letter or a digit");

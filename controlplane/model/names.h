@@ -34,6 +34,9 @@ enum cp_kind_id {
     CP_KIND_BINDING,
     CP_KIND_CERTIFICATE,
     CP_KIND_VARIABLE,
+    CP_KIND_ACCOUNT,
+    CP_KIND_USER,
+    CP_KIND_ACCESS_KEY,
     CP_KIND_TICKET_KEYS, /* no resource: the control plane's own */
     CP_KIND_COUNT,
 };
@@ -67,6 +70,8 @@ bool cp_name_is(enum cp_kind_id kind, const char *name);
 /* The same for a request field: INVALID_ARGUMENT naming `field` and the pattern. */
 GW_MUST_CHECK int cp_name_check(enum cp_kind_id kind, const char *name, const char *field,
                                 struct gw_error *err);
+/* A name of a kind without a parent, of those that people edit: what rights can be limited to. */
+bool cp_name_stands_alone(const char *name);
 /* The last id alone, as in CreateApiRequest.api_id. */
 GW_MUST_CHECK int cp_id_check(enum cp_kind_id kind, const char *id, const char *field,
                               struct gw_error *err);

@@ -27,6 +27,10 @@ static const struct {
     {CP_KIND_POLICY, "policies/slow", "/penstock/v1/policies/slow"},
     {CP_KIND_BINDING, "policies/slow/bindings/g.a.RELEASE",
      "/penstock/v1/bindings/slow/g.a.RELEASE"},
+    {CP_KIND_ACCOUNT, "accounts/acme", "/penstock/v1/accounts/acme"},
+    {CP_KIND_USER, "accounts/acme/users/ann@a.b", "/penstock/v1/users/acme/ann@a.b"},
+    {CP_KIND_ACCESS_KEY, "accounts/acme/users/ann/keys/AK123456",
+     "/penstock/v1/keys/acme/ann/AK123456"},
 };
 
 static void test_names_and_keys_are_each_others_inverse(void **state)
@@ -97,6 +101,8 @@ static void test_names_that_are_refused(void **state)
         {CP_KIND_RELEASE, "groups/a/apis/b/releases/RELEASE-01"},
         {CP_KIND_RELEASE, "groups/a/apis/b/releases/RELEASE-9223372036854775808"},
         {CP_KIND_RELEASE, "groups/a/apis/b/releases/ab-1"},
+        {CP_KIND_ACCOUNT, "accounts/123"},
+        {CP_KIND_ACCESS_KEY, "accounts/a/users/b/keys/AK-12345678"},
         {CP_KIND_DOMAIN, "groups/a/domains/A.example"},
         {CP_KIND_DOMAIN, "groups/a/domains/10.0.0.1"},
         {CP_KIND_DOMAIN, "groups/a/domains/*"},

@@ -8,6 +8,7 @@
 #include "google/protobuf/empty.pb-c.h"
 #include "google/protobuf/field_mask.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
+#include "penstock/admin/v1/account.pb-c.h"
 #include "penstock/admin/v1/agent.pb-c.h"
 #include "penstock/admin/v1/api.pb-c.h"
 #include "penstock/admin/v1/api_group.pb-c.h"
@@ -69,6 +70,10 @@ typedef Penstock__Admin__V1__Throttle cp_throttle;
 typedef Penstock__Admin__V1__ThrottleException cp_throttle_exception;
 typedef Penstock__Admin__V1__ResponseHeaders cp_response_headers;
 typedef Penstock__Admin__V1__HeaderAction cp_header_action;
+
+typedef Penstock__Admin__V1__Account cp_account;
+typedef Penstock__Admin__V1__User cp_user;
+typedef Penstock__Admin__V1__AccessKey cp_access_key;
 
 typedef Penstock__Admin__V1__Agent cp_agent;
 

@@ -21,6 +21,7 @@ struct cp_auth {
     pthread_mutex_t lock;
     struct stamp stamp;                 /* of the file as last read, good or bad */
     struct cp_credentials *credentials; /* owned, the last good form; under lock */
+    struct cp_directory directory;      /* set before the first call */
 };
 
 static struct stamp stamp_of(const char *file)
@@ -118,25 +119,88 @@ static void copy_principal(const struct cp_principal *from, const char *proof,
     ret->grants = cp_grants_copy(arena, from->grants, from->grant_count);
 }
 
-static int identify(const struct cp_credentials *credentials, const struct gw_rpc_caller *caller,
-                    struct gw_arena *arena, struct cp_principal *ret_principal,
-                    struct gw_error *err)
+/* What the credentials file says of the caller; false: nothing. */
+static bool find_listed(const struct cp_credentials *credentials,
+                        const struct gw_rpc_caller *caller, struct gw_arena *arena,
+                        struct cp_principal *ret)
 {
     const struct cp_principal *found = NULL;
     if (caller->bearer)
         found = find_token(credentials, caller->bearer);
     else if (caller->cert_name)
         found = gw_map_get(&credentials->certificates, gw_str_from(caller->cert_name));
-    else
-        return gw_fail(err, GW_UNAUTHENTICATED, "a bearer token or a client certificate is needed");
-    if (!found && caller->bearer)
+    if (found)
+        copy_principal(found, caller->bearer ? "bearer token" : "client certificate", arena, ret);
+    return found != NULL;
+}
+
+/* ---- users of accounts */
+
+/* A role that is not there any more gives nothing. */
+static void log_lost_role(const char *user, const char *role)
+{
+    static struct gw_log_limit limit;
+    unsigned dropped = 0;
+    if (gw_log_allow(&limit, 5, &dropped))
+        gw_log(GW_LOG_WARN, "auth", "a grant names a role that the credentials file does not have",
+               gw_kv_text("user", user), gw_kv_text("role", role), gw_kv_int("dropped", dropped));
+}
+
+static void give_grants(struct cp_auth *auth, const struct cp_known_user *user,
+                        struct gw_arena *arena, struct cp_principal *principal)
+{
+    struct cp_grant *grants = GW_ARENA_ARRAY(arena, struct cp_grant, user->grant_count);
+    pthread_mutex_lock(&auth->lock);
+    for (size_t i = 0; i < user->grant_count; i++) {
+        struct cp_grant grant;
+        if (!cp_credentials_role(auth->credentials, user->grants[i].role_name, &grant)) {
+            log_lost_role(user->name, user->grants[i].role_name);
+            continue;
+        }
+        grant.limits = user->grants[i].limits;
+        cp_principal_add(principal, grants, cp_grants_copy(arena, &grant, 1));
+    }
+    pthread_mutex_unlock(&auth->lock);
+}
+
+static int be_user(struct cp_auth *auth, const struct cp_known_user *user, const char *proof,
+                   struct gw_arena *arena, struct cp_principal *ret, struct gw_error *err)
+{
+    if (user->is_disabled)
+        return gw_fail(err, GW_UNAUTHENTICATED, "%s is disabled, or its account or access key is",
+                       user->name);
+    *ret = (struct cp_principal){.proof = proof};
+    (void)snprintf(ret->name, sizeof(ret->name), "%s", user->name);
+    give_grants(auth, user, arena, ret);
+    return 0;
+}
+
+/* "{AK}:{SK}" */
+static int identify_key(struct cp_auth *auth, const char *bearer, struct gw_arena *arena,
+                        struct cp_principal *ret, struct gw_error *err)
+{
+    struct cp_known_user user = {.name = NULL};
+    gw_str secret = gw_str_from(bearer);
+    gw_str id = gw_str_split(&secret, ':');
+    const struct cp_directory *directory = &auth->directory;
+    if (directory->by_key && directory->by_key(directory->arg, id, secret, arena, &user, err) < 0)
+        return -1;
+    if (!user.name)
+        return gw_fail(err, GW_UNAUTHENTICATED,
+                       "the access key is not known, or its secret is wrong");
+    return be_user(auth, &user, "access key", arena, ret, err);
+}
+
+/* ---- everybody */
+
+static int refuse(const struct gw_rpc_caller *caller, struct gw_error *err)
+{
+    if (caller->bearer)
         return gw_fail(err, GW_UNAUTHENTICATED, "the bearer token is not known");
-    if (!found)
+    if (caller->cert_name)
         return gw_fail(err, GW_UNAUTHENTICATED, "no principal for the client certificate of \"%s\"",
                        caller->cert_name);
-    copy_principal(found, caller->bearer ? "bearer token" : "client certificate", arena,
-                   ret_principal);
-    return 0;
+    return gw_fail(err, GW_UNAUTHENTICATED, "a bearer token or a client certificate is needed");
 }
 
 int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
@@ -147,9 +211,30 @@ int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
         return identify_local(caller, ret_principal, err);
     pthread_mutex_lock(&auth->lock);
     reload_when_changed(auth);
-    int failed = identify(auth->credentials, caller, arena, ret_principal, err);
+    bool is_listed = find_listed(auth->credentials, caller, arena, ret_principal);
     pthread_mutex_unlock(&auth->lock);
-    return failed;
+    if (is_listed)
+        return 0;
+    if (caller->bearer && strchr(caller->bearer, ':'))
+        return identify_key(auth, caller->bearer, arena, ret_principal, err);
+    return refuse(caller, err);
+}
+
+void cp_auth_set_directory(struct cp_auth *auth, const struct cp_directory *directory)
+{
+    auth->directory = *directory;
+}
+
+bool cp_auth_has_role(struct cp_auth *auth, const char *name)
+{
+    struct cp_grant ignored;
+    if (!auth || !auth->file)
+        return cp_role_from(name) != CP_ROLE_NONE;
+    pthread_mutex_lock(&auth->lock);
+    reload_when_changed(auth);
+    bool found = cp_credentials_role(auth->credentials, name, &ignored);
+    pthread_mutex_unlock(&auth->lock);
+    return found;
 }
 
 static bool is_agent(struct cp_auth *auth, const char *cert_name)

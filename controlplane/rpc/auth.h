@@ -10,6 +10,24 @@
 #define CP_AUTH_FILE_MAX_BYTES (1024 * 1024)
 #define CP_AUTH_ENTRIES_MAX 10000 /* of each kind */
 
+/* A user of an account, as the store knows it. */
+struct cp_known_user {
+    const char *name;              /* "accounts/acme/users/ann"; NULL: there is none */
+    bool is_disabled;              /* or its account, or the key */
+    const struct cp_grant *grants; /* role_name and limits */
+    size_t grant_count;
+};
+
+/* Where users are looked up; both block, and fail when the store is away. */
+struct cp_directory {
+    int (*by_key)(void *arg, gw_str id, gw_str secret, struct gw_arena *arena,
+                  struct cp_known_user *ret, struct gw_error *err);
+    /* Of the account: "acme", "sub=alice". */
+    int (*by_claim)(void *arg, gw_str account, gw_str claim, struct gw_arena *arena,
+                    struct cp_known_user *ret, struct gw_error *err);
+    void *arg;
+};
+
 struct cp_auth;
 
 /* credentials_file NULL: no credentials are configured; everybody on loopback is administrator and
@@ -21,9 +39,14 @@ GW_MUST_CHECK int cp_auth_new(const char *credentials_file, struct cp_auth **ret
 /* Takes NULL. */
 void cp_auth_free(struct cp_auth *auth);
 bool cp_auth_is_configured(const struct cp_auth *auth);
+/* Before the first call; without one no user of an account is known. */
+void cp_auth_set_directory(struct cp_auth *auth, const struct cp_directory *directory);
+/* A built-in role, or one of the credentials file. auth NULL: built-in ones only. */
+bool cp_auth_has_role(struct cp_auth *auth, const char *name);
 
-/* A bearer token decides when there is one, else the client certificate. UNAUTHENTICATED when
- * neither is known. What the principal points at lies in the arena. */
+/* A bearer token decides when there is one (one of the file, or "{AK}:{SK}" of a user), else the
+ * client certificate. UNAUTHENTICATED when neither is known. What the principal points at lies in
+ * the arena. */
 GW_MUST_CHECK int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
                                    struct gw_arena *arena, struct cp_principal *ret_principal,
                                    struct gw_error *err);

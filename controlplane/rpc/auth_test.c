@@ -172,6 +172,79 @@ static void a_change_takes_effect_at_the_next_call(void **state)
     cp_auth_free(auth);
 }
 
+/* ---- users of accounts */
+
+static int find_nobody(void *arg, gw_str account, gw_str claim, struct gw_arena *arena,
+                       struct cp_known_user *ret, struct gw_error *err)
+{
+    (void)arg, (void)account, (void)claim, (void)arena, (void)err;
+    *ret = (struct cp_known_user){.name = NULL};
+    return 0;
+}
+
+/* "ok" is the only secret; the id says what becomes of it. */
+static int find_by_key(void *arg, gw_str id, gw_str secret, struct gw_arena *arena,
+                       struct cp_known_user *ret, struct gw_error *err)
+{
+    static const char *const limits[] = {"groups/shop"};
+    static const struct cp_grant grants[] = {{.role_name = "operator", .limits = {limits, 1}},
+                                             {.role_name = "viewer"},
+                                             {.role_name = "gone"},
+                                             {.role_name = "publisher", .limits = {limits, 1}}};
+    (void)arg;
+    (void)arena;
+    *ret = (struct cp_known_user){.name = NULL};
+    if (gw_str_eq(id, GW_STR("away")))
+        return gw_fail(err, GW_UNAVAILABLE, "the store is away");
+    if (!gw_str_eq(secret, GW_STR("ok")))
+        return 0;
+    *ret = (struct cp_known_user){.name = "accounts/a/users/ann",
+                                  .is_disabled = gw_str_eq(id, GW_STR("disabled")),
+                                  .grants = grants,
+                                  .grant_count = GW_ARRAY_LEN(grants)};
+    return 0;
+}
+
+static const struct cp_directory directory = {.by_key = find_by_key, .by_claim = find_nobody};
+
+static void access_keys_lead_to_users(void **state)
+{
+    (void)state;
+    write_file("{\"roles\": [{\"name\": \"publisher\", \"actions\": [\"ApiService/PublishApi\"]}],"
+               " \"tokens\": [{\"sha256\": \"" TOKEN_DIGEST
+               "\", \"principal\": \"ci\", \"role\": \"operator\"}]}");
+    static const char unknown[] =
+        "UNAUTHENTICATED: the access key is not known, or its secret is wrong";
+    struct cp_auth *auth = open_auth(file);
+    assert_string_equal(WHO(auth, .bearer = "AK:ok"), unknown); /* nobody to ask */
+    cp_auth_set_directory(auth, &directory);
+    assert_string_equal(WHO(auth, .bearer = "AK:ok"), "accounts/a/users/ann/viewer");
+    assert_string_equal(WHO(auth, .bearer = "AK:no"), unknown);
+    assert_string_equal(WHO(auth, .bearer = "AK:ok:ok"), unknown);
+    assert_string_equal(WHO(auth, .bearer = ":"), unknown);
+    assert_string_equal(WHO(auth, .bearer = "disabled:ok"),
+                        "UNAUTHENTICATED: accounts/a/users/ann is disabled, or its account or "
+                        "access key is");
+    assert_string_equal(WHO(auth, .bearer = "away:ok"), "UNAVAILABLE: the store is away");
+    assert_string_equal(WHO(auth, .bearer = "token"), "ci/operator");
+
+    struct gw_error err;
+    struct cp_principal ann;
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    struct gw_rpc_caller caller = {.bearer = "AK:ok"};
+    assert_int_equal(cp_auth_identify(auth, &caller, &arena, &ann, &err), 0);
+    assert_int_equal(ann.grant_count, 2); /* the role that is gone gives nothing */
+    assert_int_equal(ann.grants[0].role, CP_ROLE_OPERATOR);
+    assert_string_equal(ann.grants[1].actions.at[0], "ApiService/PublishApi");
+    assert_string_equal(ann.grants[1].limits.at[0], "groups/shop");
+    assert_string_equal(ann.proof, "access key");
+    assert_true(cp_auth_has_role(auth, "publisher"));
+    assert_true(cp_auth_has_role(auth, "viewer"));
+    assert_false(cp_auth_has_role(auth, "gone"));
+    assert_false(cp_auth_has_role(NULL, "publisher"));
+    cp_auth_free(auth);
+}
+
 static void a_wrong_edit_keeps_the_last_good_form(void **state)
 {
     (void)state;
@@ -208,6 +281,7 @@ int main(void)
         cmocka_unit_test(strangers_are_told_without_their_token),
         cmocka_unit_test(agents_are_named_on_their_own),
         cmocka_unit_test(a_change_takes_effect_at_the_next_call),
+        cmocka_unit_test(access_keys_lead_to_users),
         cmocka_unit_test(a_wrong_edit_keeps_the_last_good_form),
         cmocka_unit_test(a_wrong_file_fails_at_the_start),
     };

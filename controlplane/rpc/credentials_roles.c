@@ -80,11 +80,7 @@ int cp_read_role(struct cp_credentials *credentials, const json_t *entry, struct
 static bool is_limit(const struct cp_credentials *credentials, const char *name)
 {
     (void)credentials;
-    enum cp_kind_id parent;
-    for (enum cp_kind_id i = 0; i < CP_KIND_COUNT; i++)
-        if (i != CP_KIND_TICKET_KEYS && !cp_kind_parent(i, &parent) && cp_name_is(i, name))
-            return true;
-    return false;
+    return cp_name_stands_alone(name);
 }
 
 bool cp_credentials_role(const struct cp_credentials *credentials, const char *name,

@@ -20,6 +20,7 @@ struct cp_registry;
 struct cp_services {
     struct cp_store *store;       /* borrowed */
     struct cp_registry *registry; /* borrowed; NULL: nobody can wait for agents (tests) */
+    struct cp_auth *auth;         /* borrowed; NULL: built-in roles only (tests) */
     const struct cp_seal *seal;   /* borrowed; NULL: there are no keys, secrets are refused */
     gw_msec ticket_key_rotation_ms;
     unsigned releases_kept; /* of an API in an environment, the effective one included; 0: all */

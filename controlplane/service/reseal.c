@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/service/reseal.h"
 
+#include "controlplane/service/accounts.h"
 #include "controlplane/service/certificates.h"
 #include "controlplane/service/ticket_keys.h"
 
@@ -17,6 +18,12 @@ static bool reseal(const struct cp_call *call, enum cp_kind_id kind, ProtobufCMe
     struct gw_error ignored;
     if (kind == CP_KIND_TICKET_KEYS)
         return cp_ticket_keys_reseal(call, (cp_ticket_key_set *)message);
+    if (kind == CP_KIND_ACCESS_KEY) {
+        cp_access_key *key = (cp_access_key *)message;
+        const uint8_t *was = key->sealed_secret.data;
+        (void)cp_access_key_reseal(call, key, &ignored);
+        return key->sealed_secret.data != was;
+    }
     cp_certificate *certificate = (cp_certificate *)message;
     const uint8_t *before = certificate->sealed_private_key.data;
     (void)cp_certificate_reseal(call, certificate, &ignored);
@@ -60,7 +67,8 @@ int cp_services_reseal(struct cp_services *services, unsigned *ret_count, struct
 {
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     struct cp_call call = {.services = services, .arena = &arena, .deadline_ms = INT64_MAX};
-    static const enum cp_kind_id kinds[] = {CP_KIND_CERTIFICATE, CP_KIND_TICKET_KEYS};
+    static const enum cp_kind_id kinds[] = {CP_KIND_CERTIFICATE, CP_KIND_TICKET_KEYS,
+                                            CP_KIND_ACCESS_KEY};
     struct job job = {.call = &call};
     for (size_t i = 0; i < GW_ARRAY_LEN(kinds); i++) {
         job.kind = kinds[i];

@@ -5,6 +5,7 @@
 
 #include "controlplane/rpc/method.h"
 
+extern const struct cp_service cp_account_service;
 extern const struct cp_service cp_group_service;
 extern const struct cp_service cp_domain_service;
 extern const struct cp_service cp_environment_service;
