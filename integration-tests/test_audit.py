@@ -31,7 +31,8 @@ def pair(start, tmp_path, etcd):
               for n in range(2)]
     for plane in planes:
         plane.flags = ("--token-file", tmp_path / "administrator")
-    planes[0].apply({"kind": "ApiGroup", "name": "groups/g"}, API)
+    planes[0].apply({"kind": "ApiGroup", "name": "groups/g"})
+    planes[0].apply(API)
     return planes
 
 
@@ -50,14 +51,14 @@ def as_role(plane, role, *words, **more):
 def test_a_write_at_one_replica_is_an_event_at_the_other(pair):
     one, other = pair
     one.apply(dict(API, description="changed"))
-    event = events(other, "--method", "UpdateApi")[0]
+    event = events(other, "--method", "Apply")[0]
     assert (event["principal"], event["sourceAddress"], event["resource"]) == ("=administrator", "127.0.0.1", API["name"])
     change, = event["changes"]
     before, after = json.loads(change["before"]), json.loads(change["after"])
     assert "description" not in before and after["description"] == "changed"
     assert f'"{event["revision"]}"' == one.get("api", "g/a")["etag"]
-    assert "description" in json.loads(event["request"])["updateMask"]
-    assert other.get("audit-event", event["name"])["method"].endswith(".ApiService/UpdateApi")
+    assert "description" in json.loads(event["request"])["resources"][0]["updateMask"]
+    assert other.get("audit-event", event["name"])["method"].endswith(".BundleService/Apply")
 
 
 def test_what_is_refused_is_an_event_with_its_code(pair):
@@ -147,7 +148,7 @@ def test_each_of_many_writers_has_its_event(pair):
         thread.start()
     for thread in threads:
         thread.join()
-    found = events(pair[0], "--method", "UpdateApi", "--limit", "0")
+    found = events(pair[0], "--method", "Apply", "--principal", "=administrator", "--resource", "groups/g/apis/a", "--limit", "0")[:-1]  # it was made by the last
     good = [event for event in found if "code" not in event]
     tags = {json.loads(event["changes"][0]["after"])["tags"][0] for event in good}
     assert tags == {f"n{number}" for number, status in done if status == 0}
@@ -178,3 +179,14 @@ def test_foreign_clients_page_through_them(admin, controlplane):
     assert admin.refused("ListAuditEvents", page_token="x").fields.keys() == {"page_token"}
     assert admin.refused("GetAuditEvent", name="auditEvents/1").fields.keys() == {"name"}
     assert admin.ExportAuditEvents().rows == 7
+
+
+def test_a_bundle_is_one_event_with_all_that_it_wrote(pair):
+    one, other = pair
+    one.apply({"kind": "App", "name": "apps/shop"}, dict(API, description="changed"))
+    event = events(other, "--method", "Apply")[0]
+    assert "resource" not in event and {c["resource"]: "before" in c for c in event["changes"]} == {"apps/shop": False, API["name"]: True}
+    assert events(other, "--resource", "apps/shop")[0] == event
+    refused = {"kind": "App", "name": "apps/two", "displayName": "x"}
+    assert one.ctl("apply", "-f", "-", stdin=json.dumps([API, refused]), check=False).returncode == 1
+    assert events(other, "--refused")[0]["resource"] == "apps/two"

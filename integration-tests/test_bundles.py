@@ -1,4 +1,5 @@
 """Atomic groups of writes: Apply and Export by reflection, on both stores; penstockctl apply, diff and export of files."""
+import json
 import threading
 
 import pytest
@@ -155,3 +156,114 @@ def test_a_group_is_exported_with_what_belongs_to_it(bundles):
     assert sorted(names) == sorted(content["name"] for one in SHOP for content in one.values())
     assert names.index("groups/shop") < names.index("groups/shop/apis/read") < names.index("policies/ten/bindings/read")
     assert bundles("Export", groups=["groups/nope"]).code == "NOT_FOUND"
+
+
+# ---- penstockctl
+
+
+FILES = """\
+kind: PolicyBinding
+name: policies/ten/bindings/read
+api: groups/shop/apis/read
+---
+kind: Api
+name: groups/shop/apis/read
+frontend: {method: HTTP_METHOD_GET, path: /read}
+backend: {http: {channel: channels/pool}}
+---
+kind: ApiGroup
+name: groups/shop
+description: first
+"""
+MORE = """\
+- {kind: Policy, name: policies/ten, throttle: {apiLimit: 10}}
+- {kind: Channel, name: channels/pool, port: 80, members: [{host: 10.0.0.1, weight: 1}]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "shop"
+    (made / "more").mkdir(parents=True)
+    (made / "a.yaml").write_text(FILES)
+    (made / "more/b.yml").write_text(MORE)
+    (made / "notes.txt").write_text("not: [a document")
+    return made
+
+
+def run(plane, *words, stdin=None):
+    done = plane.ctl(*words, stdin=stdin, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def names(said):
+    return dict(line.split(" ", 1) for line in said.splitlines())
+
+
+def test_a_folder_is_applied_whole(plane, folder):
+    status, said, errors = run(plane, "apply", "-f", folder)
+    assert status == 3 and said == "" and "a.yaml:1: policies/ten/bindings/read: policies/ten does not exist" in errors
+    assert run(plane, "apply", "-f", folder, "-R", "--dry-run=client")[1].count("read (dry run, nothing was asked)") == 5
+    status, said, _ = run(plane, "apply", "-f", folder, "-R", "--dry-run")
+    assert status == 0 and set(names(said).values()) == {"created (dry run)"}
+    assert plane.list("apis") == []
+    status, said, _ = run(plane, "apply", "-R", "-f", folder)
+    assert status == 0 and set(names(said).values()) == {"created"} and len(names(said)) == 5
+    before = [plane.list(kind) for kind in ("groups", "apis", "policies", "bindings", "channels")]
+    status, said, _ = run(plane, "apply", "-R", "-f", folder)
+    assert status == 0 and set(names(said).values()) == {"unchanged"}
+    assert [plane.list(kind) for kind in ("groups", "apis", "policies", "bindings", "channels")] == before
+
+
+def test_apply_prunes_what_the_files_no_longer_hold(plane, folder):
+    assert run(plane, "apply", "-R", "-f", folder, "--prune")[0] == 2  # of whom?
+    run(plane, "apply", "-R", "-f", folder, "--managed-by", "shop")
+    (folder / "a.yaml").write_text(FILES.split("---\n", 1)[1])
+    status, said, _ = run(plane, "diff", "-R", "-f", folder, "--managed-by", "shop", "--prune")
+    assert status == 1 and said == "--- policies/ten/bindings/read (prune)\n"
+    status, said, _ = run(plane, "apply", "-R", "-f", folder, "--managed-by", "shop", "--prune")
+    assert status == 0 and names(said)["policies/ten/bindings/read"] == "pruned"
+    assert names(run(plane, "apply", "-R", "-f", folder, "--managed-by", "shop", "--prune")[1]).keys() == {
+        "groups/shop", "groups/shop/apis/read", "policies/ten", "channels/pool"}
+
+
+def test_diff_of_files_has_the_status_of_diff(plane, folder):
+    status, said, _ = run(plane, "diff", "-R", "-f", folder)
+    assert status == 1 and "+++ groups/shop (" in said and '+ description: "first"' in said
+    run(plane, "apply", "-R", "-f", folder)
+    assert run(plane, "diff", "-R", "-f", folder) == (0, "", "")
+    (folder / "a.yaml").write_text(FILES.replace("first", "second").replace("/read}", "/other}"))
+    status, said, _ = run(plane, "diff", "-R", "-f", folder)
+    assert status == 1 and '~ description: "first" -> "second"' in said and '~ frontend.path: "/read" -> "/other"' in said
+    assert "\033" not in said
+    (folder / "a.yaml").write_text(FILES.replace("/read}", "no slash}"))
+    status, said, errors = run(plane, "diff", "-R", "-f", folder)
+    assert status == 2 and "a.yaml:5: groups/shop/apis/read refused: frontend.path: " in errors
+    assert run(plane, "diff")[0] == 2 and run(plane, "diff", "-f", folder, "shop/read")[0] == 2
+
+
+def test_what_is_exported_is_applied_elsewhere(plane, folder, start, tmp_path):
+    run(plane, "apply", "-R", "-f", folder)
+    for words in ((), ("-o", "json"), ("shop",)):
+        status, said, _ = run(plane, "export", *words)
+        assert status == 0
+        assert run(plane, "diff", "-f", "-", stdin=said) == (0, "", "")
+    elsewhere = start(ControlPlane(tmp_path, name="elsewhere"))
+    status, applied, errors = run(elsewhere, "apply", "-f", "-", stdin=said)
+    assert status == 0 and len(names(applied)) == 5, errors
+    assert run(elsewhere, "export", "shop")[1] == said
+    assert "groups/shop/apis/read\n" in run(plane, "export", "-o", "name")[1]
+    assert run(plane, "export", "nope")[0] == 3
+
+
+def test_a_large_bundle_is_one_revision_and_a_larger_one_says_how_to_split(plane):
+    documents = [{"kind": "Api", "name": f"groups/many/apis/a{number}", "backend": {"mock": {"status": 200}},
+                  "frontend": {"method": "HTTP_METHOD_GET", "path": f"/a{number}"}} for number in range(900)]
+    group = {"kind": "ApiGroup", "name": "groups/many"}
+    status, said, errors = run(plane, "apply", "-f", "-", stdin=json.dumps([*documents, group]))
+    assert status == 0 and said.count(" created\n") == 901, errors
+    assert {one["etag"] for one in plane.list("apis", "many")} == {plane.get("group", "many")["etag"]}
+    changed = [{**one, "description": "changed"} for one in documents]
+    status, said, errors = run(plane, "apply", "-f", "-", stdin=json.dumps(changed))
+    assert status == 1 and said == "" and "Split it" in errors and "TOO_LARGE" in errors
+    assert run(plane, "apply", "-f", "-", stdin=json.dumps(changed[:100]))[1].count(" configured\n") == 100

@@ -84,11 +84,15 @@ def test_apply_can_take_back_what_it_set(orders):
     assert "description" not in group and group["labels"] == {"team": "a"}
 
 
-def test_apply_stops_at_the_first_refusal_and_says_where(ctl):
-    status, said, errors = apply(ctl, "{kind: App, name: apps/one}\n---\n{kind: App, name: apps/two, displayName: x}\n"
-                                      "---\n{kind: App, name: apps/three}\n")
-    assert status == 1 and said == "apps/one created\n"
-    assert "-:3: apps/two (1 after it not tried)" in errors and "display_name: must be 3 to 64" in errors
+def test_apply_is_all_or_nothing_and_says_where(ctl):
+    status, said, errors = apply(ctl, "{kind: App, name: apps/one}\n---\n{kind: App, name: apps/two, displayName: x}\n")
+    assert status == 1 and said == ""
+    assert errors == "Error: -:3: apps/two: display_name: must be 3 to 64 characters; nothing was applied (INVALID_ARGUMENT)\n"
+    status, said, errors = apply(ctl, "{kind: App, name: apps/one, displayName: x}\n---\n{kind: App, name: apps/two, displayName: x}\n")
+    assert status == 1 and errors.splitlines() == [
+        "Error: nothing was applied (INVALID_ARGUMENT)", "  -:1: apps/one: display_name: must be 3 to 64 characters",
+        "  -:3: apps/two: display_name: must be 3 to 64 characters"]
+    assert ctl("get", "app", "one")[0] == 3
 
 
 def test_all_files_are_read_before_anything_is_written(ctl, tmp_path):

@@ -141,4 +141,4 @@ def test_what_is_refused_names_the_field(controlplane, field, document):
     refused = controlplane.ctl("apply", "-f", "-", check=False,
                                stdin="{kind: Api, name: groups/g/apis/a, " + document[1:])
     assert refused.returncode == 1
-    assert f"Error: {field}: " in refused.stderr, refused.stderr
+    assert f"Error: -:1: groups/g/apis/a: {field}: " in refused.stderr, refused.stderr

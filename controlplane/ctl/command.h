@@ -23,6 +23,7 @@ extern const unsigned cp_command_count;
 const struct cp_command *cp_command_find(const char *name); /* NULL: none */
 
 cp_command_fn cp_command_get, cp_command_create, cp_command_apply, cp_command_delete;
+cp_command_fn cp_command_export;
 cp_command_fn cp_command_publish, cp_command_unpublish, cp_command_rollback, cp_command_history;
 cp_command_fn cp_command_diff, cp_command_clone, cp_command_promote;
 cp_command_fn cp_command_auth, cp_command_agents, cp_command_completion, cp_command_version;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* diff: what a publish would change, and what earlier ones have changed. The exit status is that of
- * diff(1): 0 the same, 1 different, more than 1 an error. */
-#include "common/json.h"
+/* diff: what a publish would change, and what earlier ones have changed, or what files would. The
+ * exit status is that of diff(1): 0 the same, 1 different, more than 1 an error. */
+#include "controlplane/ctl/bundle.h"
 #include "controlplane/ctl/command.h"
 #include "controlplane/ctl/lifecycle.h"
 #include "controlplane/ctl/print.h"
@@ -9,8 +9,6 @@
 #include "penstock/admin/v1/release.pb-c.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 typedef Penstock__Admin__V1__DiffReleasesRequest diff_request;
 typedef Penstock__Admin__V1__DiffReleasesResponse diff_reply;
@@ -71,38 +69,16 @@ static int find_sides(struct cp_session *session, gw_str *ret_source, gw_str *re
 
 /* ---- how it is shown */
 
-static bool wants_colour(void)
-{
-    const char *no_color = getenv("NO_COLOR");
-    return isatty(STDOUT_FILENO) && (!no_color || !*no_color);
-}
-
-static void print_line(gw_str line, bool has_colour)
-{
-    const char *colour = line.ptr[0] == '+'   ? "\033[32m"
-                         : line.ptr[0] == '-' ? "\033[31m"
-                                              : "\033[33m";
-    printf("%s%.*s%s\n", has_colour ? colour : "", GW_STR_ARG(line), has_colour ? "\033[0m" : "");
-}
-
 static void print_text(const diff_request *request, const diff_reply *reply)
 {
-    gw_str text = gw_str_from(reply->text);
-    bool has_colour = wants_colour();
-    if (text.len == 0)
+    bool has_colour = cp_has_colour();
+    if (reply->n_changes == 0)
         return;
     printf("--- %s\n+++ %s\n", request->source, request->target);
-    for (gw_str line; (line = gw_str_split(&text, '\n')).len > 0;)
-        print_line(line, has_colour);
-}
-
-static void print_json(const ProtobufCMessage *reply)
-{
-    struct gw_buf out;
-    gw_buf_init(&out, 0);
-    gw_json_write(&out, reply, GW_JSON_PRETTY);
-    printf("%.*s\n", GW_STR_ARG(gw_buf_view(&out)));
-    gw_buf_done(&out);
+    for (size_t i = 0; i < reply->n_changes; i++) {
+        const Penstock__Admin__V1__FieldChange *change = reply->changes[i];
+        cp_print_difference(change->path, change->old_value, change->new_value, has_colour);
+    }
 }
 
 static int run(struct cp_session *session, struct gw_error *err)
@@ -126,15 +102,25 @@ static int run(struct cp_session *session, struct gw_error *err)
         return -1;
     const diff_reply *answer = (const diff_reply *)reply;
     if (output == CP_OUTPUT_JSON)
-        print_json(reply);
+        cp_print_message(reply, CP_OUTPUT_JSON, &session->arena);
     else
         print_text(&request, answer);
     return answer->n_changes > 0;
 }
 
+static int check_words(const struct cp_options *options, struct gw_error *err)
+{
+    if ((options->file_count > 0) != (options->arg_count > 0))
+        return 0;
+    (void)gw_fail(err, GW_INVALID_ARGUMENT, "diff compares releases of an API, or else -f FILE");
+    return cp_usage(err);
+}
+
 int cp_command_diff(struct cp_session *session, struct gw_error *err)
 {
-    int status = run(session, err);
+    int status = check_words(session->options, err);
+    if (status == 0)
+        status = session->options->file_count > 0 ? cp_diff_files(session, err) : run(session, err);
     if (status >= 0)
         return status;
     cp_print_error(err);

@@ -30,7 +30,11 @@ static const struct flag flags[] = {
      "file with the bearer token (or PENSTOCK_TOKEN)"},
     {'o', "output", "FORMAT", NULL, "table (default), json, yaml or name; audit-events: csv"},
     {0, "timeout", "TIME", NULL, "for each call, e.g. 5s (default 30s)"},
-    {'f', "file", "FILE", NULL, "YAML or JSON, several documents; - is stdin; may be repeated"},
+    {'f', "file", "FILE", NULL,
+     "YAML or JSON, several documents, or a folder of such; - is stdin; may be repeated"},
+    {'R', "recursive", NULL, NULL, "-f FOLDER: also what is in its folders"},
+    {0, "managed-by", "NAME", NULL, "apply, diff: label of all that the files hold"},
+    {0, "prune", NULL, NULL, "apply, diff: delete what has that label and is not in the files"},
     {'e', "env", "ENVIRONMENT", NULL, "environment (default RELEASE; history: all)"},
     {'m', "description", "TEXT", NULL, "shown in the history"},
     {0, "etag", "ETAG", NULL, "only if the resource is still at this etag"},
@@ -48,7 +52,8 @@ static const struct flag flags[] = {
     {0, "since", "TIME", NULL, "audit-events: from then on, 2026-11-27T00:00:00Z or 2h (ago)"},
     {0, "until", "TIME", NULL, "audit-events: before then"},
     {0, "limit", "N", NULL, "lists: at most so many; 0: all (default, but 1000 audit-events)"},
-    {0, "dry-run", NULL, NULL, "check everything, write nothing"},
+    {0, "dry-run", "[=WHERE]", NULL,
+     "write nothing; =server (default) checks everything, =client only reads the files"},
     {'h', "help", NULL, NULL, "this text"},
     {0, "version", NULL, NULL, "the program's version"},
 };
@@ -188,6 +193,30 @@ static int set_limit(struct cp_options *options, const char *value, struct gw_er
     return 0;
 }
 
+static int set_dry_run(struct cp_options *options, const char *where, struct gw_error *err)
+{
+    options->dry_run = true;
+    options->is_offline = where && strcmp(where, "client") == 0;
+    if (!where || options->is_offline || strcmp(where, "server") == 0)
+        return 0;
+    return gw_fail_field(err, "--dry-run", "\"%s\" is not client or server", where);
+}
+
+static void set_switch(struct cp_options *o, const char *name)
+{
+    const struct {
+        const char *name;
+        bool *slot;
+    } switches[] = {{"recursive", &o->recursive},
+                    {"prune", &o->prune},
+                    {"refused", &o->filters.refused},
+                    {"version", &o->version},
+                    {"help", &o->help}};
+    for (size_t i = 0; i < GW_ARRAY_LEN(switches); i++)
+        if (strcmp(name, switches[i].name) == 0)
+            *switches[i].slot = true;
+}
+
 static int apply_flag(struct cp_options *o, const char *name, const char *value,
                       struct gw_error *err)
 {
@@ -204,6 +233,7 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
                  {"etag", &o->etag},
                  {"path", &o->path},
                  {"from", &o->from},
+                 {"managed-by", &o->managed_by},
                  {"group", &o->group},
                  {"resource", &o->filters.resource},
                  {"principal", &o->filters.principal},
@@ -232,11 +262,9 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
         o->wait_ms = WAIT_DEFAULT_MS;
         return value ? set_duration(&o->wait_ms, "--wait", value, err) : 0;
     }
-    bool *switched = strcmp(name, "dry-run") == 0   ? &o->dry_run
-                     : strcmp(name, "refused") == 0 ? &o->filters.refused
-                     : strcmp(name, "version") == 0 ? &o->version
-                                                    : &o->help;
-    *switched = true;
+    if (strcmp(name, "dry-run") == 0)
+        return set_dry_run(o, value, err);
+    set_switch(o, name);
     return 0;
 }
 

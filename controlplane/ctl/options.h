@@ -35,6 +35,9 @@ struct cp_options {
     int64_t limit;   /* --limit N; -1: not given, 0: all */
     gw_msec wait_ms; /* --wait; 0: not given */
     bool dry_run;
+    bool is_offline; /* --dry-run=client: the control plane is not asked */
+    bool recursive, prune;
+    const char *managed_by; /* NULL: not given */
     bool help, version;
     const char *command; /* NULL: none was given */
     char **args;         /* words after the command; borrowed from argv */

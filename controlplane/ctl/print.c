@@ -4,12 +4,14 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "controlplane/ctl/documents.h"
+#include "controlplane/yaml/yaml.h"
 
 #include "google/protobuf/timestamp.pb-c.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define CELL_BYTES_MAX 60
 
@@ -204,6 +206,44 @@ void cp_print_end(struct cp_printer *printer)
     else if (printer->output == CP_OUTPUT_TABLE)
         print_table(printer);
     cp_print_abort(printer);
+}
+
+static gw_str yaml_of(gw_str json, struct gw_arena *arena)
+{
+    json_t *value = json_loadb(json.ptr, json.len, 0, NULL);
+    if (!value)
+        gw_panic("a message does not become JSON");
+    gw_str text = cp_yaml_write(value, arena);
+    json_decref(value);
+    return text;
+}
+
+void cp_print_message(const ProtobufCMessage *message, enum cp_output output,
+                      struct gw_arena *arena)
+{
+    struct gw_buf out;
+    gw_buf_init(&out, 0);
+    gw_json_write(&out, message, output == CP_OUTPUT_YAML ? GW_JSON_COMPACT : GW_JSON_PRETTY);
+    gw_str text = gw_buf_view(&out);
+    if (output == CP_OUTPUT_YAML)
+        printf("%.*s", GW_STR_ARG(yaml_of(text, arena)));
+    else
+        printf("%.*s\n", GW_STR_ARG(text));
+    gw_buf_done(&out);
+}
+
+bool cp_has_colour(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) && (!no_color || !*no_color);
+}
+
+void cp_print_difference(const char *path, const char *before, const char *after, bool has_colour)
+{
+    char sign = !*before ? '+' : !*after ? '-' : '~';
+    const char *colour = sign == '+' ? "\033[32m" : sign == '-' ? "\033[31m" : "\033[33m";
+    printf("%s%c %s: %s%s%s%s\n", has_colour ? colour : "", sign, path, before,
+           sign == '~' ? " -> " : "", after, has_colour ? "\033[0m" : "");
 }
 
 void cp_print_error(const struct gw_error *err)

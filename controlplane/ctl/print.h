@@ -28,6 +28,14 @@ void cp_print_abort(struct cp_printer *printer);
 /* What a column shows: several values by comma, "-" for nothing. In the arena. */
 gw_str cp_print_field(const ProtobufCMessage *message, const char *path, struct gw_arena *arena);
 
+/* A whole message, JSON or YAML. */
+void cp_print_message(const ProtobufCMessage *message, enum cp_output output,
+                      struct gw_arena *arena);
+/* stdout is a terminal, and NO_COLOR is not set. */
+bool cp_has_colour(void);
+/* "~ path: before -> after"; what was empty was not there. */
+void cp_print_difference(const char *path, const char *before, const char *after, bool has_colour);
+
 /* Errors go to stderr: message, code, and each violated field. */
 void cp_print_error(const struct gw_error *err);
 /* 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 unavailable, 6 not allowed. */

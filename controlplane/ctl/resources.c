@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* get, create, apply, delete: the commands over every kind. */
+/* get, create, delete: the commands over every kind. */
+#include "controlplane/ctl/resources.h"
 #include "controlplane/ctl/audit.h"
 #include "controlplane/ctl/command.h"
-#include "controlplane/ctl/documents.h"
+#include "controlplane/ctl/files.h"
 #include "controlplane/ctl/print.h"
 
 #include <stdio.h>
@@ -96,33 +97,26 @@ int cp_command_get(struct cp_session *session, struct gw_error *err)
 
 /* ---- files */
 
-/* Of all files, before anything is written: a mistake in the last one leaves nothing half done. */
-static int read_files(struct cp_session *session, struct cp_document **ret_documents,
-                      size_t *ret_count, struct gw_error *err)
-{
-    const struct cp_options *options = session->options;
-    struct cp_document *parts[CP_CTL_FILES_MAX];
-    size_t counts[CP_CTL_FILES_MAX], count = 0;
-    for (unsigned i = 0; i < options->file_count; i++) {
-        if (cp_documents_read(options->files[i], &session->arena, &parts[i], &counts[i], err) < 0)
-            return -1;
-        count += counts[i];
-    }
-    *ret_documents = GW_ARENA_ARRAY(&session->arena, struct cp_document, count + 1);
-    *ret_count = 0;
-    for (unsigned i = 0; i < options->file_count; i++)
-        for (size_t j = 0; j < counts[i]; j++)
-            (*ret_documents)[(*ret_count)++] = parts[i][j];
-    return 0;
-}
-
-static void say_where(const struct cp_document *document, size_t left)
+int cp_say_where(const struct cp_document *document, size_t left)
 {
     fflush(stdout);
     fprintf(stderr, "%.*s: %.*s", GW_STR_ARG(document->origin), GW_STR_ARG(document->name));
     if (left)
         fprintf(stderr, " (%zu after it not tried)", left);
     fputc('\n', stderr);
+    return -1;
+}
+
+static void report(const struct cp_session *session, const struct cp_document *document,
+                   const char *what)
+{
+    const char *dry = session->options->is_offline ? " (dry run, nothing was asked)"
+                      : session->options->dry_run  ? " (dry run)"
+                                                   : "";
+    if (session->options->output == CP_OUTPUT_NAME)
+        printf("%.*s\n", GW_STR_ARG(document->name));
+    else if (session->options->output == CP_OUTPUT_TABLE)
+        printf("%.*s %s%s\n", GW_STR_ARG(document->name), what, dry);
 }
 
 /* The worst status of all, or -1 with err, which ends it. */
@@ -131,43 +125,24 @@ static int each_document(struct cp_session *session, bool is_reverse,
                                    struct gw_error *),
                          struct gw_error *err)
 {
-    const struct cp_options *options = session->options;
     int worst = 0;
-    if (options->file_count == 0) {
-        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s needs -f FILE", options->command);
-        return cp_usage(err);
-    }
     struct cp_document *documents;
     size_t count;
-    if (read_files(session, &documents, &count, err) < 0)
+    if (cp_files_read(session, &documents, &count, err) < 0)
         return -1;
-    if (count == 0)
-        return gw_fail(err, GW_INVALID_ARGUMENT, "there is no resource in what %s reads",
-                       options->command);
     for (size_t i = 0; i < count; i++) {
         const struct cp_document *document = &documents[is_reverse ? count - 1 - i : i];
-        int status = fn(session, document, err);
-        if (status < 0) {
-            say_where(document, count - 1 - i);
-            return -1;
-        }
+        int status = session->options->is_offline ? 0 : fn(session, document, err);
+        if (session->options->is_offline)
+            report(session, document, "read");
+        if (status < 0)
+            return cp_say_where(document, count - 1 - i);
         worst = GW_MAX(worst, status);
     }
     return worst;
 }
 
-static void report(const struct cp_session *session, const struct cp_document *document,
-                   const char *what)
-{
-    const char *dry = session->options->dry_run ? " (dry run)" : "";
-    if (session->options->output == CP_OUTPUT_NAME)
-        printf("%.*s\n", GW_STR_ARG(document->name));
-    else if (session->options->output == CP_OUTPUT_TABLE)
-        printf("%.*s %s%s\n", GW_STR_ARG(document->name), what, dry);
-}
-
-/* Of a variable: the APIs of which the effective release holds another value. */
-static void print_stale(const ProtobufCMessage *resource)
+void cp_print_stale(const ProtobufCMessage *resource)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(resource->descriptor, "stale_apis");
@@ -194,7 +169,7 @@ static void print_result(struct cp_session *session, const struct cp_document *d
     enum cp_output output = session->options->output;
     report(session, document, what);
     if (output == CP_OUTPUT_TABLE)
-        print_stale(resource);
+        cp_print_stale(resource);
     const char *secret = secret_field(document, resource);
     if (output == CP_OUTPUT_NAME || (output == CP_OUTPUT_TABLE && !secret))
         return;
@@ -284,19 +259,14 @@ static int update_one(struct cp_session *session, const struct cp_document *docu
     return 0;
 }
 
-static int apply_one(struct cp_session *session, const struct cp_document *document,
-                     struct gw_error *err)
+int cp_apply_document(struct cp_session *session, const struct cp_document *document,
+                      struct gw_error *err)
 {
     ProtobufCMessage *before;
     int result = cp_get(session, document->kind, document->name, &before, err);
     if (result == 0)
         return update_one(session, document, before, err);
     return err->code == GW_NOT_FOUND ? create_one(session, document, err) : -1;
-}
-
-int cp_command_apply(struct cp_session *session, struct gw_error *err)
-{
-    return each_document(session, false, apply_one, err);
 }
 
 static int delete_one(struct cp_session *session, const struct cp_document *document,

@@ -22,7 +22,7 @@ struct cp_audit {
     gw_str item_request; /* without the names of a bulk call */
     bool is_open;        /* between cp_audit_start and cp_audit_stop */
     struct cp_kv *reads; /* of the try that is open */
-    size_t read_count;
+    size_t read_count, read_room;
 };
 
 /* An event in the making. */
@@ -193,6 +193,12 @@ struct cp_audit *cp_audit_item(const struct cp_call *call, struct gw_arena *aren
     return item;
 }
 
+void cp_audit_about(const struct cp_call *call, const char *resource)
+{
+    if (call->audit && !*call->audit->resource)
+        call->audit->resource = resource;
+}
+
 /* ---- what was read */
 
 void cp_audit_start(const struct cp_call *call)
@@ -201,8 +207,7 @@ void cp_audit_start(const struct cp_call *call)
     if (!audit)
         return;
     audit->is_open = true;
-    audit->read_count = 0;
-    audit->reads = GW_ARENA_ARRAY(call->arena, struct cp_kv, CP_AUDIT_READS_MAX);
+    audit->read_count = audit->read_room = 0;
 }
 
 void cp_audit_stop(const struct cp_call *call)
@@ -214,8 +219,19 @@ void cp_audit_stop(const struct cp_call *call)
 void cp_audit_note(const struct cp_call *call, const struct cp_kv *kv)
 {
     struct cp_audit *audit = call->audit;
-    if (audit && audit->is_open && audit->read_count < CP_AUDIT_READS_MAX)
-        audit->reads[audit->read_count++] = *kv;
+    /* Of revision 0 is what the change itself has added so far (store/overlay.h). */
+    if (!audit || !audit->is_open || kv->mod_revision == 0 ||
+        audit->read_count == CP_AUDIT_READS_MAX)
+        return;
+    if (audit->read_count == audit->read_room) {
+        size_t room = GW_MAX((size_t)16, 2 * audit->read_room);
+        struct cp_kv *reads = GW_ARENA_ARRAY(call->arena, struct cp_kv, room);
+        if (audit->read_count > 0)
+            memcpy(reads, audit->reads, audit->read_count * sizeof *reads);
+        audit->reads = reads;
+        audit->read_room = room;
+    }
+    audit->reads[audit->read_count++] = *kv;
 }
 
 static const struct cp_kv *find_read(const struct cp_audit *audit, gw_str key)

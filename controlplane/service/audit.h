@@ -19,7 +19,7 @@
 #define CP_AUDIT_ID_LEN 25                      /* 16 digits of time, "-", 8 random ones */
 #define CP_AUDIT_TEXT_MAX (16 * 1024)           /* of the request, of a before, of an after */
 #define CP_AUDIT_EVENT_MAX (64 * 1024)          /* of all texts of an event */
-#define CP_AUDIT_READS_MAX 256     /* of one try: what was there before later ones is not told */
+#define CP_AUDIT_READS_MAX 4000    /* of one try: what was there before later ones is not told */
 #define CP_AUDIT_REFUSALS_MAX 100U /* stored in a second: anybody who is known can cause them */
 
 typedef Penstock__Admin__V1__AuditEvent cp_audit_event;
@@ -35,6 +35,9 @@ extern const struct cp_recorder cp_audit_recorder;
  * has one only when it is refused. NULL when the call has none. In the arena. */
 struct cp_audit *cp_audit_item(const struct cp_call *call, struct gw_arena *arena,
                                const char *resource);
+
+/* What the call is about, when its request has no field for that. Nothing when it is known. */
+void cp_audit_about(const struct cp_call *call, const char *resource);
 
 /* For change.c and read.c; the three do nothing when the call has no audit. */
 void cp_audit_start(const struct cp_call *call); /* of a try */

@@ -8,6 +8,7 @@
 #include "penstock/admin/v1/bundle.pb-c.h"
 
 #define CP_BUNDLE_RESOURCES_MAX 1000
+#define CP_BUNDLE_GUARDS_FROM 60 /* resources: parents' guards in place of each new child */
 #define CP_BUNDLE_CHANGES_BYTES_MAX (1024 * 1024) /* of all differences that are told */
 #define CP_MANAGED_BY_MAX 63
 #define CP_EXPORT_BYTES_MAX (3 * 1024 * 1024)
@@ -57,7 +58,8 @@ struct cp_bundle {
     const Penstock__Admin__V1__ApplyRequest *request;
     struct cp_bundle_item **items; /* in the request's order, then what is pruned */
     size_t count, room;
-    size_t sent_count; /* of them, those of the request */
+    size_t sent_count;   /* of them, those of the request */
+    const char *refused; /* the first one that is; NULL: none */
 };
 
 struct cp_bundle_item *cp_bundle_add(const struct cp_call *call, struct cp_bundle *bundle);
@@ -69,7 +71,7 @@ GW_MUST_CHECK int cp_bundle_find_pruned(const struct cp_call *call, struct cp_bu
 ProtobufCMessage *cp_bundle_reply(const struct cp_call *call, const struct cp_bundle *bundle,
                                   int64_t revision);
 /* The refusals as one error; -1. None: 0. */
-GW_MUST_CHECK int cp_bundle_refuse(const struct cp_bundle *bundle, struct gw_error *err);
+GW_MUST_CHECK int cp_bundle_refuse(struct cp_bundle *bundle, struct gw_error *err);
 
 cp_handler cp_export_bundle;
 

@@ -91,7 +91,7 @@ static void add_violations(const struct cp_bundle *bundle, const struct cp_bundl
     }
 }
 
-int cp_bundle_refuse(const struct cp_bundle *bundle, struct gw_error *err)
+int cp_bundle_refuse(struct cp_bundle *bundle, struct gw_error *err)
 {
     const struct cp_bundle_item *first = NULL;
     struct gw_error all = GW_ERROR_NONE;
@@ -107,6 +107,7 @@ int cp_bundle_refuse(const struct cp_bundle *bundle, struct gw_error *err)
     }
     if (!first)
         return 0;
+    bundle->refused = first->name;
     *err = all;
     err->code = first->why->code;
     (void)gw_error_reason(err, first->why->reason);

@@ -313,6 +313,27 @@ static void test_what_a_request_may_not_say(void **state)
     ASSERT_HAS(f->err.message, "must be at most 1000");
 }
 
+static void test_as_many_as_a_transaction_holds(void **state)
+{
+    struct fixture *f = *state;
+    int64_t before = revision_now(f);
+    const char *many = many_apis(999, "groups/g");
+    ASSERT_HAS(apply(f, GROUP, ""), "\"created\":1");
+    (void)snprintf(request_text, sizeof request_text, "{\"resources\":[%s]}", many + 1);
+    ASSERT_HAS(ok(f, BUNDLE, "Apply", request_text), "\"created\":999");
+    (void)snprintf(request_text, sizeof request_text,
+                   "{\"resources\":[{\"group\":{\"name\":\"groups/h\"}}%s]}",
+                   many_apis(999, "groups/h"));
+    ASSERT_HAS(ok(f, BUNDLE, "Apply", request_text), "\"created\":1000");
+    assert_int_equal(revision_now(f), before + 3);
+    (void)snprintf(request_text, sizeof request_text, "{\"managedBy\":\"ci\",\"resources\":[%s]}",
+                   many_apis(999, "groups/h") + 1);
+    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Apply", request_text); /* all have to be as they are */
+    assert_string_equal(f->err.reason, "TOO_LARGE");
+    ASSERT_HAS(f->err.message, "Split it");
+    assert_int_equal(revision_now(f), before + 3);
+}
+
 static void test_quotas_hold_within_a_bundle(void **state)
 {
     struct fixture *f = *state;
@@ -398,6 +419,7 @@ int main(void)
         TEST(test_each_resource_takes_the_right_to_it),
         TEST(test_certificates_take_an_administrator),
         TEST(test_what_a_request_may_not_say),
+        TEST(test_as_many_as_a_transaction_holds),
         TEST(test_quotas_hold_within_a_bundle),
         TEST(test_an_export_applies_elsewhere),
         TEST(test_the_export_of_a_group_stands_on_its_own),

@@ -139,19 +139,29 @@ static void want(struct cp_change *change, gw_str key)
                     GW_STR_NONE);
 }
 
-/* What another compare implies is left out, where there are more than a transaction holds: what
- * stands under or is about something that is not there cannot be there either. */
+/* What stands under or is about something that is not there cannot be there either. Nor can what
+ * stands under something whose guard is as it was before all was read. */
+static bool is_implied(struct cp_change *change, size_t at)
+{
+    gw_str owner = change->implied_by[at];
+    if (owner.len == 0)
+        return false;
+    const struct cp_compare *there = find_compare(change, owner);
+    if (there && there->kind == CP_COMPARE_MOD && there->mod_revision == 0)
+        return true;
+    return change->guards_new && !gw_str_has_prefix(change->compares[at].key, GW_STR(INDEX)) &&
+           find_compare(change, guard_key(change->arena, owner));
+}
+
+/* What other compares imply is left out, where there are more than a transaction holds. */
 static void drop_implied(struct cp_change *change)
 {
     struct cp_change all = *change;
     change->compares = GW_ARENA_ARRAY(change->arena, struct cp_compare, all.compare_count);
     change->compare_count = 0;
-    for (size_t i = 0; i < all.compare_count; i++) {
-        const struct cp_compare *owner =
-            all.implied_by[i].len > 0 ? find_compare(&all, all.implied_by[i]) : NULL;
-        if (!owner || owner->kind != CP_COMPARE_MOD || owner->mod_revision != 0)
+    for (size_t i = 0; i < all.compare_count; i++)
+        if (!is_implied(&all, i))
             change->compares[change->compare_count++] = all.compares[i];
-    }
 }
 
 static void append_op(struct cp_change *change, struct cp_op op)
@@ -237,6 +247,14 @@ int cp_change_guard(const struct cp_call *call, struct cp_change *change, enum c
         return -1;
     cp_change_expect(change, guard, revision);
     return 0;
+}
+
+int cp_change_watch(const struct cp_call *call, enum cp_kind_id kind, const char *name,
+                    struct gw_error *err)
+{
+    int64_t revision;
+    return read_revision(call, guard_key(call->arena, cp_key_of(call->arena, kind, name)),
+                         &revision, err);
 }
 
 int cp_change_remove(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
@@ -409,17 +427,19 @@ static size_t bytes_of(const struct cp_change *change)
     return bytes;
 }
 
-static int check_size(const struct cp_change *change, struct gw_error *err)
+/* ops: as many as there will be. */
+static int check_size(const struct cp_change *change, size_t ops, struct gw_error *err)
 {
     size_t bytes = bytes_of(change);
-    if (!change->overflow && change->compare_count <= CP_STORE_COMPARES_MAX &&
+    int compares_max = cp_store_compares_max(ops);
+    if (!change->overflow && change->compare_count <= (size_t)compares_max &&
         bytes <= CP_STORE_TXN_BYTES_MAX)
         return 0;
     (void)gw_fail(err, GW_FAILED_PRECONDITION,
                   "this would change %s%zu keys at once, depend on %zu and take %zu bytes: a "
                   "transaction holds %d, %d and %d",
                   change->overflow ? "more than " : "", change->op_count, change->compare_count,
-                  bytes, CP_CHANGE_OPS_MAX, CP_STORE_COMPARES_MAX, CP_STORE_TXN_BYTES_MAX);
+                  bytes, CP_CHANGE_OPS_MAX, compares_max, CP_STORE_TXN_BYTES_MAX);
     return gw_error_reason(err, CP_TOO_LARGE);
 }
 
@@ -432,7 +452,7 @@ static int add_event(const struct cp_call *call, struct cp_change *change, struc
     if (cp_audit_event_of(call, change, &op, err) < 0)
         return -1;
     append_op(change, op);
-    return check_size(change, err);
+    return check_size(change, change->op_count, err);
 }
 
 /* 1: done; 0: somebody was faster. */
@@ -443,9 +463,9 @@ static int try_once(const struct cp_call *call, bool validate_only, cp_attempt *
     struct cp_change change = {.arena = call->arena};
     if (attempt(call, &change, arg, err) < 0)
         return -1;
-    if (change.compare_count > CP_STORE_COMPARES_MAX)
+    if (change.compare_count > (size_t)cp_store_compares_max(change.op_count + 1))
         drop_implied(&change);
-    if (check_size(&change, err) < 0)
+    if (check_size(&change, change.op_count + 1, err) < 0)
         return -1;
     if (validate_only || change.op_count == 0)
         return 1;

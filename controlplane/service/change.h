@@ -17,6 +17,7 @@
 #define CP_CHANGE_COMPARES_MAX 6000              /* before those are left out that others imply */
 #define CP_TOO_LARGE "TOO_LARGE"                 /* reason: it does not fit into a transaction */
 #define CP_CHANGE_OPS_MAX (CP_STORE_OPS_MAX - 1) /* the last one is the audit event */
+#define CP_CHANGE_OPS_PLAIN (CP_STORE_OPS_PLAIN - 1) /* beside CP_STORE_COMPARES_MAX compares */
 
 struct cp_change {
     struct gw_arena *arena; /* borrowed: of the call */
@@ -24,7 +25,8 @@ struct cp_change {
     gw_str *implied_by; /* of each compare: the key without which this one cannot be there; or "" */
     struct cp_op *ops;
     size_t compare_count, op_count, compare_room, op_room;
-    bool overflow; /* more than a transaction holds: told by cp_write */
+    bool overflow;   /* more than a transaction holds: told by cp_write */
+    bool guards_new; /* of many new children their parent's guard is expected, in place of each */
 };
 
 /* ---- parts of a transaction; a key that is there already is not added twice */
@@ -51,6 +53,9 @@ void cp_change_under(struct cp_change *change, enum cp_kind_id parent_kind, cons
 /* From here on whoever comes to refer to it makes the change fail: before looking for referrers. */
 GW_MUST_CHECK int cp_change_guard(const struct cp_call *call, struct cp_change *change,
                                   enum cp_kind_id kind, const char *name, struct gw_error *err);
+/* Reads the guard now, for a change over an overlay that remembers it (guards_new). */
+GW_MUST_CHECK int cp_change_watch(const struct cp_call *call, enum cp_kind_id kind,
+                                  const char *name, struct gw_error *err);
 /* Deletes the resource and its guard, unless something under or with a reference to it comes in
  * meanwhile: call it before looking for such things. */
 GW_MUST_CHECK int cp_change_remove(const struct cp_call *call, struct cp_change *change,

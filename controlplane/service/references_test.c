@@ -120,6 +120,54 @@ static void a_child_of_a_parent_that_has_just_gone_is_refused(void **state)
              "{\"parent\":\"groups/DEFAULT\",\"domainId\":\"a.example.com\"}");
 }
 
+/* ---- bundles */
+
+/* More new APIs than a transaction has compares: their group's guard stands for them. */
+static const char *many_new(void)
+{
+    static char text[64 * 1024];
+    size_t len = (size_t)snprintf(text, sizeof text, "{\"resources\":[");
+    for (int i = 0; i < 200; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len,
+                                "%s{\"api\":{\"name\":\"groups/one/apis/a%d\",\"frontend\":{"
+                                "\"method\":\"HTTP_METHOD_GET\",\"path\":\"/a%d\"},"
+                                "\"backend\":{\"mock\":{}}}}",
+                                i ? "," : "", i, i);
+    (void)snprintf(text + len, sizeof text - len, "]}");
+    return text;
+}
+
+static void create_one_of_many(struct fixture *f)
+{
+    (void)ok(f, &cp_api_service, "CreateApi",
+             "{\"parent\":\"groups/one\",\"apiId\":\"a7\",\"api\":{\"description\":\"theirs\","
+             "\"frontend\":{\"method\":\"HTTP_METHOD_GET\",\"path\":\"/theirs\"},"
+             "\"backend\":{\"mock\":{}}}}");
+}
+
+static void a_bundle_sees_who_was_faster(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    (void)ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\":\"one\"}");
+    put_between(f, &meddler, &other, create_one_of_many, 1);
+    ASSERT_HAS(ok(f, &cp_bundle_service, "Apply", many_new()), "\"created\":199,\"updated\":1");
+    take_away(f, &meddler);
+    ASSERT_HAS(ok(f, &cp_api_service, "GetApi", "{\"name\":\"groups/one/apis/a7\"}"), "theirs");
+}
+
+static void a_bundle_does_not_outlive_what_it_stands_under(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    (void)ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\":\"one\"}");
+    put_between(f, &meddler, &other, delete_group, 1);
+    refused(f, GW_NOT_FOUND, &cp_bundle_service, "Apply", many_new());
+    take_away(f, &meddler);
+    (void)ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\":\"one\"}");
+    ASSERT_HAS_NOT(ok(f, &cp_api_service, "ListApis", "{\"parent\":\"groups/one\"}"), "/a1");
+}
+
 /* ---- APIs and the channel that they use */
 
 static enum gw_code create_api(struct fixture *f, const char *id)
@@ -380,6 +428,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_comes_while_its_parent_goes_goes_too),
         TEST(a_child_of_a_parent_that_has_just_gone_is_refused),
+        TEST(a_bundle_sees_who_was_faster),
+        TEST(a_bundle_does_not_outlive_what_it_stands_under),
         TEST(what_is_used_is_not_deleted),
         TEST(what_only_a_release_uses_is_not_deleted),
         TEST(who_comes_to_use_it_while_it_goes_keeps_it),

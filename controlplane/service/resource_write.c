@@ -138,6 +138,9 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
         if (cp_get(call, parent_kind, job->parent, &there, err) < 0)
             return -1;
         cp_change_under(change, parent_kind, job->parent);
+        if (change->guards_new && there.mod_revision != 0 &&
+            cp_change_guard(call, change, parent_kind, job->parent, err) < 0)
+            return -1;
         parent_key = cp_key_of(call->arena, parent_kind, job->parent);
     }
     if (cp_find(call, rules->kind, job->name, &there, err) < 0)

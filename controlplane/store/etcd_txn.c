@@ -12,6 +12,11 @@
 
 #define TRIES_MAX 4 /* of one transaction that certainly did not happen */
 #define SWEEP_KEYS 100
+#define ETCD_TXN_OPS_MAX 128 /* its --max-txn-ops, when nobody has changed it */
+
+_Static_assert((size_t)CP_STORE_COMPARES_LARGE *(ETCD_TXN_OPS_MAX - CP_STORE_COMPARES_LARGE - 1) >=
+                   CP_STORE_OPS_MAX,
+               "the largest transaction fits");
 
 /* ---- marks ---- */
 
@@ -105,6 +110,33 @@ static void write_read(struct gw_buf *body, gw_str key)
     etcd_write(body, "}}");
 }
 
+static void write_ops(struct gw_buf *body, const struct cp_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct cp_op *op = &ops[i];
+        if (i > 0)
+            etcd_write(body, ",");
+        if (op->kind == CP_OP_PUT)
+            write_put(body, op->key, op->value, op->lease);
+        else
+            write_delete(body, op->key);
+    }
+}
+
+/* etcd counts the longest of a transaction's lists, and lets a transaction within it have lists of
+ * as many as are left of ETCD_TXN_OPS_MAX then. All of it is one revision. */
+static void write_nested(struct gw_buf *body, const struct cp_txn *txn)
+{
+    size_t own = GW_MAX(txn->compare_count + 1, (size_t)ETCD_TXN_OPS_MAX / 2);
+    size_t inner = ETCD_TXN_OPS_MAX - own;
+    assert((own - 1) * inner >= txn->op_count); /* store.c has seen to it; one is the mark */
+    for (size_t at = 0; at < txn->op_count; at += inner) {
+        etcd_write(body, "%s{\"request_txn\":{\"success\":[", at ? "," : "");
+        write_ops(body, txn->ops + at, GW_MIN(inner, txn->op_count - at));
+        etcd_write(body, "]}}");
+    }
+}
+
 /* mark NULL: without one. */
 static void write_txn(struct gw_buf *body, const struct cp_txn *txn, const struct etcd_mark *mark,
                       const struct id *id)
@@ -124,15 +156,12 @@ static void write_txn(struct gw_buf *body, const struct cp_txn *txn, const struc
         write_compare(body, gw_str_from(mark->key), mark->mod_revision);
     }
     etcd_write(body, "],\"success\":[");
-    for (size_t i = 0; i < txn->op_count; i++) {
-        const struct cp_op *op = &txn->ops[i];
-        if (op->kind == CP_OP_PUT)
-            write_put(body, op->key, op->value, op->lease);
-        else
-            write_delete(body, op->key);
-        etcd_write(body, ",");
-    }
+    if (txn->op_count > CP_STORE_OPS_PLAIN)
+        write_nested(body, txn);
+    else
+        write_ops(body, txn->ops, txn->op_count);
     if (mark) {
+        etcd_write(body, "%s", txn->op_count > 0 ? "," : "");
         write_put(body, gw_str_from(mark->key), gw_str_from(id->text), 0);
         etcd_write(body, "],\"failure\":[");
         write_read(body, gw_str_from(mark->key));

@@ -59,7 +59,7 @@ static void test_largest_transaction(void **state)
     assert_true(gw_str_eq(get(f, "big").kv.value, op.value));
     free(bytes);
 
-    struct cp_op ops[CP_STORE_OPS_MAX];
+    struct cp_op ops[CP_STORE_OPS_PLAIN];
     struct cp_compare compares[CP_STORE_COMPARES_MAX];
     for (size_t i = 0; i < GW_ARRAY_LEN(compares); i++)
         compares[i] =
@@ -73,9 +73,42 @@ static void test_largest_transaction(void **state)
     assert_true(commit.committed);
     int64_t count = 0;
     OK(cp_store_count(f->store, key_of(f, "many/"), &count, &err));
-    assert_int_equal(count, CP_STORE_OPS_MAX);
+    assert_int_equal(count, CP_STORE_OPS_PLAIN);
     OK(cp_store_txn(f->store, &txn, &commit, &err)); /* they exist now */
     assert_false(commit.committed);
+}
+
+/* Many changes beside fewer compares: one revision, all or nothing, and so again as deletions. */
+static void test_transaction_of_most_changes(void **state)
+{
+    struct fixture *f = *state;
+    static struct cp_op ops[CP_STORE_OPS_MAX];
+    struct cp_compare compares[CP_STORE_COMPARES_LARGE];
+    for (size_t i = 0; i < GW_ARRAY_LEN(ops); i++)
+        ops[i] = (struct cp_op){.key = gw_arena_printf(&f->arena, "%smost/%04zu", f->prefix, i),
+                                .value = GW_STR("x")};
+    for (size_t i = 0; i < GW_ARRAY_LEN(compares); i++)
+        compares[i] = (struct cp_compare){.key = ops[i].key};
+    struct cp_txn txn = {compares, GW_ARRAY_LEN(compares), ops, GW_ARRAY_LEN(ops)};
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_commit commit = {0};
+    OK(cp_store_txn(f->store, &txn, &commit, &err));
+    assert_true(commit.committed);
+    struct cp_page page;
+    OK(cp_store_list(f->store, &(struct cp_range){.prefix = key_of(f, "most/")}, &f->arena, &page,
+                     &err));
+    assert_int_equal(page.count, CP_STORE_OPS_MAX);
+    for (size_t i = 0; i < page.count; i++)
+        assert_int_equal(page.kvs[i].mod_revision, commit.at.revision);
+    OK(cp_store_txn(f->store, &txn, &commit, &err)); /* they exist now */
+    assert_false(commit.committed);
+    for (size_t i = 0; i < GW_ARRAY_LEN(ops); i++)
+        ops[i] = (struct cp_op){.kind = CP_OP_DELETE, .key = ops[i].key};
+    txn.compare_count = 0;
+    OK(cp_store_txn(f->store, &txn, &commit, &err));
+    int64_t count = 0;
+    OK(cp_store_count(f->store, key_of(f, "most/"), &count, &err));
+    assert_int_equal(count, 0);
 }
 
 /* Tries to put "x" to key "target" under one compare. */
@@ -322,7 +355,7 @@ static void test_limits_of_transactions(void **state)
     }
     struct cp_op twice[] = {op_put(f, "a", "1"), op_delete(f, "a")};
     REFUSED(try_txn(f, (struct cp_txn){.ops = twice, .op_count = 2}, &err), GW_INVALID_ARGUMENT);
-    struct cp_op ops[CP_STORE_OPS_MAX + 1];
+    static struct cp_op ops[CP_STORE_OPS_MAX + 1];
     struct cp_compare compares[CP_STORE_COMPARES_MAX + 1] = {{GW_STR_NONE}};
     for (size_t i = 0; i < GW_ARRAY_LEN(ops); i++)
         ops[i] = op_put(f, gw_arena_printf(&f->arena, "%zu", i).ptr, "1");
@@ -331,6 +364,8 @@ static void test_limits_of_transactions(void **state)
     for (size_t i = 0; i < GW_ARRAY_LEN(compares); i++)
         compares[i].key = key_of(f, "a");
     txn = (struct cp_txn){.compares = compares, .compare_count = GW_ARRAY_LEN(compares)};
+    REFUSED(try_txn(f, txn, &err), GW_INVALID_ARGUMENT);
+    txn = (struct cp_txn){compares, CP_STORE_COMPARES_LARGE + 1, ops, CP_STORE_OPS_PLAIN + 1};
     REFUSED(try_txn(f, txn, &err), GW_INVALID_ARGUMENT);
     assert_int_equal(position(f).revision, before);
     free(bytes);
@@ -460,6 +495,7 @@ static const struct CMUnitTest cases[] = {
     CASE(test_put_get_delete),
     CASE(test_empty_and_binary_values),
     CASE(test_largest_transaction),
+    CASE(test_transaction_of_most_changes),
     CASE(test_compares),
     CASE(test_transaction_is_all_or_nothing),
     CASE(test_list),

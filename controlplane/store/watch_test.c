@@ -93,12 +93,12 @@ static void test_history_is_replayed(void **state)
 static void test_long_history(void **state)
 {
     struct fixture *f = *state;
-    enum { ROUNDS = 24 };
+    enum { ROUNDS = 6 };
     struct cp_position after = position(f);
-    struct cp_op ops[CP_STORE_OPS_MAX];
+    static struct cp_op ops[CP_STORE_OPS_MAX];
     int64_t revisions[ROUNDS];
     for (size_t i = 0; i < CP_STORE_OPS_MAX; i++)
-        ops[i] = op_put(f, gw_arena_printf(&f->arena, "%03zu", i).ptr, "x");
+        ops[i] = op_put(f, gw_arena_printf(&f->arena, "%04zu", i).ptr, "x");
     for (size_t i = 0; i < ROUNDS; i++)
         revisions[i] = commit_ops(f, ops, CP_STORE_OPS_MAX);
     struct cp_watch *watch = watch_open(f, after);

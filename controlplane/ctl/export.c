@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* export: documents that apply takes elsewhere. */
+#include "controlplane/ctl/bundle.h"
+#include "controlplane/ctl/command.h"
+#include "controlplane/ctl/print.h"
+
+#include <stdio.h>
+
+typedef Penstock__Admin__V1__ExportRequest export_request;
+typedef Penstock__Admin__V1__ExportResponse export_reply;
+typedef Penstock__Admin__V1__ExportOmission omission;
+
+static int call_export(struct cp_session *session, export_reply **ret_reply, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    export_request request = PENSTOCK__ADMIN__V1__EXPORT_REQUEST__INIT;
+    const ProtobufCServiceDescriptor *service = &penstock__admin__v1__bundle_service__descriptor;
+    request.groups = GW_ARENA_ARRAY(&session->arena, char *, (size_t)options->arg_count + 1);
+    for (int i = 0; i < options->arg_count; i++) {
+        gw_str name;
+        if (cp_kind_name(cp_kind_find(GW_STR("group")), gw_str_from(options->args[i]),
+                         &session->arena, &name, err) < 0)
+            return cp_usage(err);
+        request.groups[request.n_groups++] = (char *)(uintptr_t)name.ptr;
+    }
+    return cp_call(session, service,
+                   protobuf_c_service_descriptor_get_method_by_name(service, "Export"),
+                   &request.base, (ProtobufCMessage **)ret_reply, err);
+}
+
+static const struct cp_ctl_kind *kind_of(const bundle_resource *resource,
+                                         ProtobufCMessage **ret_content)
+{
+    for (unsigned i = 0; i < cp_ctl_kind_count; i++) {
+        const ProtobufCFieldDescriptor *field = cp_bundle_field(&cp_ctl_kinds[i]);
+        if (!field || !gw_message_has(&resource->base, field))
+            continue;
+        *ret_content = *(ProtobufCMessage **)gw_message_at(&resource->base, field);
+        return &cp_ctl_kinds[i];
+    }
+    return NULL;
+}
+
+/* A field that must be brought along reads "{file: shop.private_key_pem}". */
+static const char *omitted_field(const export_reply *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->n_omissions; i++)
+        if (strcmp(reply->omissions[i]->name, name) == 0)
+            return reply->omissions[i]->field;
+    return "";
+}
+
+static const char *secret_file(struct gw_arena *arena, const char *name, const char *field)
+{
+    return gw_arena_printf(arena, "%s.%s", strrchr(name, '/') + 1, field).ptr;
+}
+
+static void print_document(struct cp_session *session, const export_reply *reply, size_t at)
+{
+    ProtobufCMessage *content;
+    const struct cp_ctl_kind *kind = kind_of(reply->resources[at], &content);
+    struct gw_arena *arena = &session->arena;
+    bool is_json = session->options->output == CP_OUTPUT_JSON;
+    if (!kind) {
+        fputs("A resource of a kind that this penstockctl does not know is left out.\n", stderr);
+        return;
+    }
+    const char *name = gw_message_text(content, "name");
+    const char *field = omitted_field(reply, name);
+    const char *file = secret_file(arena, name, field);
+    if (session->options->output == CP_OUTPUT_NAME) {
+        puts(name);
+    } else if (is_json) {
+        gw_str text = cp_document_json(kind, content, arena);
+        printf("%s%.*s", at ? ",\n" : "\n", (int)text.len - 1, text.ptr);
+        if (*field)
+            printf(",\"%s\":{\"file\":\"%s\"}", field, file);
+        putchar('}');
+    } else {
+        printf("%s%.*s", at ? "---\n" : "", GW_STR_ARG(cp_document_yaml(kind, content, arena)));
+        if (*field)
+            printf("%s:\n  file: %s\n", field, file);
+    }
+}
+
+/* On stderr, so that they do not come into the file. */
+static void print_omission(struct cp_session *session, const omission *left_out)
+{
+    if (*left_out->field)
+        fprintf(stderr, "%s: %s is %s, in a file %s beside this one\n", left_out->name,
+                left_out->field, left_out->reason,
+                secret_file(&session->arena, left_out->name, left_out->field));
+    else
+        fprintf(stderr, "%s is not exported: %s\n", left_out->name, left_out->reason);
+}
+
+int cp_command_export(struct cp_session *session, struct gw_error *err)
+{
+    export_reply *reply;
+    bool is_json = session->options->output == CP_OUTPUT_JSON;
+    if (call_export(session, &reply, err) < 0)
+        return -1;
+    if (is_json)
+        putchar('[');
+    for (size_t i = 0; i < reply->n_resources; i++)
+        print_document(session, reply, i);
+    if (is_json)
+        puts("\n]");
+    fflush(stdout);
+    for (size_t i = 0; i < reply->n_omissions; i++)
+        print_omission(session, reply->omissions[i]);
+    return 0;
+}
