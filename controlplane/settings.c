@@ -40,7 +40,8 @@ static const struct gw_setting rows[] = {
 
     GW_SETTINGS_HEADING("Who may call"),
     TEXT("credentials-file", credentials_file, "",
-         "JSON file of tokens, client certificates and agents; read again when it changes. Without "
+         "JSON file of tokens, client certificates, issuers of JWTs, roles and agents; read again "
+         "when it changes. Without "
          "it everybody who reaches the loopback address is administrator"),
     TEXT("tls-cert-file", tls_cert_file, "",
          "PEM certificate chain of the listener; read again when it changes. Without it the "

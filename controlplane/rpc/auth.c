@@ -8,61 +8,79 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
-struct stamp {
-    struct timespec time;
-    ino_t inode;
-    off_t size;
-};
+#define NAME_MAX_BYTES 127
+#define RETRY_MS 1000 /* of what could not be read */
 
 struct cp_auth {
     char *file; /* owned; NULL: nothing is configured */
     pthread_mutex_t lock;
-    struct stamp stamp;                 /* of the file as last read, good or bad */
-    struct cp_credentials *credentials; /* owned, the last good form; under lock */
-    struct cp_directory directory;      /* set before the first call */
+    /* Under lock. */
+    struct cp_credentials *credentials; /* owned, the last good form */
+    struct cp_stamp stamp;              /* of the file as last read, good or bad */
+    struct cp_stamp
+        issuer_stamps[CP_ISSUERS_MAX]; /* of the JWKS files of `credentials`, likewise */
+    gw_msec retry_ms;                  /* monotonic; 0: all is read */
+    char why[GW_ERROR_MESSAGE_MAX];    /* it could not be read; logged */
+
+    struct cp_directory directory; /* set before the first call */
 };
 
-static struct stamp stamp_of(const char *file)
+/* Notes what is there now, and says whether it is something else than before. */
+static bool has_changed(struct cp_auth *auth)
 {
-    struct stat st;
-    if (stat(file, &st))
-        return (struct stamp){0};
-    return (struct stamp){.time = st.st_mtim, .inode = st.st_ino, .size = st.st_size};
+    struct cp_stamp now = cp_stamp_of(auth->file);
+    bool changed = !cp_stamp_is(&now, &auth->stamp);
+    auth->stamp = now;
+    for (size_t i = 0; i < auth->credentials->issuer_count; i++) {
+        now = cp_stamp_of(auth->credentials->issuers[i].jwks_file);
+        changed = changed || !cp_stamp_is(&now, &auth->issuer_stamps[i]);
+        auth->issuer_stamps[i] = now;
+    }
+    return changed;
 }
 
-static bool is_same(const struct stamp *a, const struct stamp *b)
+static void take(struct cp_auth *auth, struct cp_credentials *credentials)
 {
-    return a->time.tv_sec == b->time.tv_sec && a->time.tv_nsec == b->time.tv_nsec &&
-           a->inode == b->inode && a->size == b->size;
+    cp_credentials_free(auth->credentials);
+    auth->credentials = credentials;
+    auth->retry_ms = 0;
+    auth->why[0] = '\0';
+    memcpy(auth->issuer_stamps, credentials->issuer_stamps, sizeof(auth->issuer_stamps));
 }
 
-/* With the lock held. The stamp is taken before the reading, so a change meanwhile is seen. */
+/* A file that only the broken form names is not watched, so that one is tried again. */
+static void keep_former(struct cp_auth *auth, const struct gw_error *err)
+{
+    auth->retry_ms = gw_clock_monotonic_ms() + RETRY_MS;
+    if (strcmp(auth->why, err->message) != 0)
+        gw_log(GW_LOG_ERROR, "auth", "credentials file not read, keeping the former",
+               gw_kv_error(err));
+    (void)snprintf(auth->why, sizeof(auth->why), "%s", err->message);
+}
+
+/* With the lock held. Stamps are taken before the reading, so a change meanwhile is seen. */
 static void reload_when_changed(struct cp_auth *auth)
 {
-    struct stamp now = stamp_of(auth->file);
-    if (is_same(&now, &auth->stamp))
+    bool is_due = auth->retry_ms && gw_clock_monotonic_ms() >= auth->retry_ms;
+    if (!has_changed(auth) && !is_due)
         return;
-    auth->stamp = now;
     struct gw_error err = GW_ERROR_NONE;
     struct cp_credentials *fresh;
     if (cp_credentials_load(auth->file, &fresh, &err)) {
-        gw_log(GW_LOG_ERROR, "auth", "credentials file not read, keeping the former",
-               gw_kv_error(&err));
+        keep_former(auth, &err);
         return;
     }
-    cp_credentials_free(auth->credentials);
-    auth->credentials = fresh;
+    take(auth, fresh);
     gw_log(GW_LOG_INFO, "auth", "credentials file read again", gw_kv_text("file", auth->file));
 }
 
 int cp_auth_new(const char *credentials_file, struct cp_auth **ret_auth, struct gw_error *err)
 {
-    struct stamp stamp = {0};
+    struct cp_stamp stamp = {0};
     struct cp_credentials *credentials = NULL;
     if (credentials_file) {
-        stamp = stamp_of(credentials_file);
+        stamp = cp_stamp_of(credentials_file);
         if (cp_credentials_load(credentials_file, &credentials, err))
             return -1;
     }
@@ -70,7 +88,8 @@ int cp_auth_new(const char *credentials_file, struct cp_auth **ret_auth, struct 
     pthread_mutex_init(&auth->lock, NULL);
     auth->file = credentials_file ? gw_strdup(credentials_file) : NULL;
     auth->stamp = stamp;
-    auth->credentials = credentials;
+    if (credentials)
+        take(auth, credentials);
     *ret_auth = auth;
     return 0;
 }
@@ -146,10 +165,11 @@ static void log_lost_role(const char *user, const char *role)
                gw_kv_text("user", user), gw_kv_text("role", role), gw_kv_int("dropped", dropped));
 }
 
+/* The principal's grants have room for them. */
 static void give_grants(struct cp_auth *auth, const struct cp_known_user *user,
-                        struct gw_arena *arena, struct cp_principal *principal)
+                        struct gw_arena *arena, struct cp_principal *principal,
+                        struct cp_grant *grants)
 {
-    struct cp_grant *grants = GW_ARENA_ARRAY(arena, struct cp_grant, user->grant_count);
     pthread_mutex_lock(&auth->lock);
     for (size_t i = 0; i < user->grant_count; i++) {
         struct cp_grant grant;
@@ -163,15 +183,22 @@ static void give_grants(struct cp_auth *auth, const struct cp_known_user *user,
     pthread_mutex_unlock(&auth->lock);
 }
 
-static int be_user(struct cp_auth *auth, const struct cp_known_user *user, const char *proof,
-                   struct gw_arena *arena, struct cp_principal *ret, struct gw_error *err)
+/* As the user, with the grants that it has, and `more`. */
+static int be_user(struct cp_auth *auth, const struct cp_known_user *user,
+                   const struct cp_principal *more, struct gw_arena *arena,
+                   struct cp_principal *ret, struct gw_error *err)
 {
     if (user->is_disabled)
         return gw_fail(err, GW_UNAUTHENTICATED, "%s is disabled, or its account or access key is",
                        user->name);
-    *ret = (struct cp_principal){.proof = proof};
+    size_t most = user->grant_count + more->grant_count;
+    struct cp_grant *grants = GW_ARENA_ARRAY(arena, struct cp_grant, most);
+    *ret = (struct cp_principal){
+        .role = more->role, .proof = more->proof, .expires_s = more->expires_s};
     (void)snprintf(ret->name, sizeof(ret->name), "%s", user->name);
-    give_grants(auth, user, arena, ret);
+    give_grants(auth, user, arena, ret, grants);
+    for (size_t i = 0; i < more->grant_count; i++)
+        cp_principal_add(ret, grants, &more->grants[i]);
     return 0;
 }
 
@@ -188,7 +215,106 @@ static int identify_key(struct cp_auth *auth, const char *bearer, struct gw_aren
     if (!user.name)
         return gw_fail(err, GW_UNAUTHENTICATED,
                        "the access key is not known, or its secret is wrong");
-    return be_user(auth, &user, "access key", arena, ret, err);
+    struct cp_principal nothing = {.proof = "access key"};
+    return be_user(auth, &user, &nothing, arena, ret, err);
+}
+
+/* ---- JWTs */
+
+/* What a verified token says; in the call's arena. */
+struct token {
+    struct cp_principal principal; /* without a user */
+    struct cp_texts accounts;      /* it may be a user of these, */
+    const char **claims;           /* by one of these: "sub=ann" */
+    size_t claim_count;
+};
+
+/* The issuer stands in the name, so that nobody of one can be taken for somebody of another one. */
+static int name_principal(const struct cp_issuer *issuer, const json_t *claims,
+                          struct cp_principal *principal, struct gw_error *err)
+{
+    const char *name = cp_claim_text(claims, issuer->principal_claim);
+    size_t len = name ? strlen(name) : 0;
+    if (len == 0 || len > NAME_MAX_BYTES)
+        return gw_fail(err, GW_UNAUTHENTICATED, "the JWT's %s is no text of 1 to 127 bytes",
+                       issuer->principal_claim);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+            return gw_fail(err, GW_UNAUTHENTICATED, "the JWT's %s has control characters",
+                           issuer->principal_claim);
+    (void)snprintf(principal->name, sizeof(principal->name), "%.127s#%.127s", issuer->issuer, name);
+    return 0;
+}
+
+static void take_claims(const struct cp_issuer *issuer, const json_t *claims,
+                        struct gw_arena *arena, struct token *ret)
+{
+    const struct cp_texts *names = &issuer->user_claims, *accounts = &issuer->users_of;
+    const char **ids = GW_ARENA_ARRAY(arena, const char *, accounts->count);
+    for (size_t i = 0; i < accounts->count; i++)
+        ids[i] = gw_arena_strdup(arena, accounts->at[i]);
+    ret->accounts = (struct cp_texts){ids, accounts->count};
+    ret->claims = GW_ARENA_ARRAY(arena, const char *, names->count);
+    for (size_t i = 0; i < names->count; i++) {
+        const char *value = cp_claim_text(claims, names->at[i]);
+        if (value)
+            ret->claims[ret->claim_count++] =
+                gw_arena_printf(arena, "%s=%s", names->at[i], value).ptr;
+    }
+}
+
+/* With the lock held: the keys are the credentials'. */
+static int read_token(const struct cp_credentials *credentials, const char *bearer,
+                      struct gw_arena *arena, struct token *ret, struct gw_error *err)
+{
+    const struct cp_issuer *issuer;
+    json_t *claims;
+    *ret = (struct token){.principal = {.proof = "JWT"}};
+    if (cp_jwt_verify(credentials->issuers, credentials->issuer_count, bearer,
+                      gw_clock_wall_ms() / 1000, &issuer, &claims, err))
+        return -1;
+    struct cp_grant *grants = GW_ARENA_ARRAY(arena, struct cp_grant, issuer->grant_count);
+    for (size_t i = 0; i < issuer->grant_count; i++) {
+        const struct cp_claim_grant *grant = &issuer->grants[i];
+        if (!grant->name || cp_claim_has(claims, grant->name, grant->value))
+            cp_principal_add(&ret->principal, grants, cp_grants_copy(arena, &grant->grant, 1));
+    }
+    ret->principal.expires_s = cp_jwt_expiry(claims);
+    take_claims(issuer, claims, arena, ret);
+    int failed = name_principal(issuer, claims, &ret->principal, err);
+    json_decref(claims);
+    return failed;
+}
+
+/* *ret_user: the first one, by account and then by claim. */
+static int find_user(struct cp_auth *auth, const struct token *token, struct gw_arena *arena,
+                     struct cp_known_user *ret_user, struct gw_error *err)
+{
+    const struct cp_directory *directory = &auth->directory;
+    *ret_user = (struct cp_known_user){.name = NULL};
+    for (size_t i = 0; directory->by_claim && i < token->accounts.count; i++)
+        for (size_t j = 0; j < token->claim_count; j++) {
+            if (directory->by_claim(directory->arg, gw_str_from(token->accounts.at[i]),
+                                    gw_str_from(token->claims[j]), arena, ret_user, err) < 0)
+                return -1;
+            if (ret_user->name)
+                return 0;
+        }
+    return 0;
+}
+
+static int identify_jwt(struct cp_auth *auth, const char *bearer, struct gw_arena *arena,
+                        struct cp_principal *ret, struct gw_error *err)
+{
+    struct token token;
+    struct cp_known_user user;
+    pthread_mutex_lock(&auth->lock);
+    int failed = read_token(auth->credentials, bearer, arena, &token, err);
+    pthread_mutex_unlock(&auth->lock);
+    if (failed || find_user(auth, &token, arena, &user, err) < 0)
+        return -1;
+    *ret = token.principal;
+    return user.name ? be_user(auth, &user, &token.principal, arena, ret, err) : 0;
 }
 
 /* ---- everybody */
@@ -212,11 +338,14 @@ int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
     pthread_mutex_lock(&auth->lock);
     reload_when_changed(auth);
     bool is_listed = find_listed(auth->credentials, caller, arena, ret_principal);
+    bool has_issuers = auth->credentials->issuer_count > 0;
     pthread_mutex_unlock(&auth->lock);
     if (is_listed)
         return 0;
     if (caller->bearer && strchr(caller->bearer, ':'))
         return identify_key(auth, caller->bearer, arena, ret_principal, err);
+    if (caller->bearer && has_issuers && cp_jwt_is(caller->bearer))
+        return identify_jwt(auth, caller->bearer, arena, ret_principal, err);
     return refuse(caller, err);
 }
 

@@ -44,9 +44,9 @@ void cp_auth_set_directory(struct cp_auth *auth, const struct cp_directory *dire
 /* A built-in role, or one of the credentials file. auth NULL: built-in ones only. */
 bool cp_auth_has_role(struct cp_auth *auth, const char *name);
 
-/* A bearer token decides when there is one (one of the file, or "{AK}:{SK}" of a user), else the
- * client certificate. UNAUTHENTICATED when neither is known. What the principal points at lies in
- * the arena. */
+/* A bearer token decides when there is one (one of the file, "{AK}:{SK}" of a user, or a JWT of one
+ * of the file's issuers), else the client certificate. UNAUTHENTICATED when neither is known. What
+ * the principal points at lies in the arena. */
 GW_MUST_CHECK int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
                                    struct gw_arena *arena, struct cp_principal *ret_principal,
                                    struct gw_error *err);

@@ -7,7 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TEXT_MAX 127
+struct cp_stamp cp_stamp_of(const char *file)
+{
+    struct stat st;
+    if (stat(file, &st))
+        return (struct cp_stamp){0};
+    return (struct cp_stamp){.time = st.st_mtim, .inode = st.st_ino, .size = st.st_size};
+}
+
+bool cp_stamp_is(const struct cp_stamp *a, const struct cp_stamp *b)
+{
+    return a->time.tv_sec == b->time.tv_sec && a->time.tv_nsec == b->time.tv_nsec &&
+           a->inode == b->inode && a->size == b->size;
+}
 
 int cp_fail_at(struct gw_error *err, struct cp_place place, const char *key, const char *rule)
 {
@@ -47,7 +59,7 @@ int cp_read_text(const json_t *entry, struct cp_place place, const char *key, co
                  struct gw_error *err)
 {
     const char *text = json_string_value(json_object_get(entry, key));
-    if (!text || !*text || strlen(text) > TEXT_MAX)
+    if (!text || !*text || strlen(text) > CP_CREDENTIALS_TEXT_MAX)
         return cp_fail_at(err, place, key, "must be a text of 1 to 127 bytes");
     *ret_text = text;
     return 0;
@@ -148,6 +160,7 @@ static const struct list {
     {"tokens", CP_AUTH_ENTRIES_MAX, add_token},
     {"certificates", CP_AUTH_ENTRIES_MAX, add_certificate},
     {"agents", CP_AUTH_ENTRIES_MAX, add_agent},
+    {"issuers", CP_ISSUERS_MAX, cp_read_issuer},
 };
 
 static int read_list(struct cp_credentials *credentials, const struct list *list,
@@ -192,7 +205,8 @@ static int read_root(struct cp_credentials *credentials, json_t *root, struct gw
     return 0;
 }
 
-int cp_credentials_parse(gw_str json, struct cp_credentials **ret_credentials, struct gw_error *err)
+static int parse(gw_str json, gw_str folder, struct cp_credentials **ret_credentials,
+                 struct gw_error *err)
 {
     json_error_t at;
     json_t *root = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, &at);
@@ -205,6 +219,7 @@ int cp_credentials_parse(gw_str json, struct cp_credentials **ret_credentials, s
     gw_map_init(&credentials->certificates);
     gw_map_init(&credentials->agents);
     gw_map_init(&credentials->roles);
+    credentials->folder = gw_arena_dup(&credentials->arena, folder).ptr;
     int failed = read_root(credentials, root, err);
     json_decref(root);
     if (failed)
@@ -214,7 +229,12 @@ int cp_credentials_parse(gw_str json, struct cp_credentials **ret_credentials, s
     return failed;
 }
 
-static int parse_open_file(FILE *file, struct cp_credentials **ret_credentials,
+int cp_credentials_parse(gw_str json, struct cp_credentials **ret_credentials, struct gw_error *err)
+{
+    return parse(json, GW_STR(""), ret_credentials, err);
+}
+
+static int parse_open_file(FILE *file, gw_str folder, struct cp_credentials **ret_credentials,
                            struct gw_error *err)
 {
     gw_auto(gw_freep) char *text = gw_malloc(CP_AUTH_FILE_MAX_BYTES + 1);
@@ -223,7 +243,7 @@ static int parse_open_file(FILE *file, struct cp_credentials **ret_credentials,
         return gw_fail(err, GW_INVALID_ARGUMENT, "cannot be read");
     if (len > CP_AUTH_FILE_MAX_BYTES)
         return gw_fail(err, GW_INVALID_ARGUMENT, "larger than %d bytes", CP_AUTH_FILE_MAX_BYTES);
-    return cp_credentials_parse(gw_str_n(text, len), ret_credentials, err);
+    return parse(gw_str_n(text, len), folder, ret_credentials, err);
 }
 
 int cp_credentials_load(const char *path, struct cp_credentials **ret_credentials,
@@ -233,7 +253,9 @@ int cp_credentials_load(const char *path, struct cp_credentials **ret_credential
     FILE *file = fopen(path, "re");
     if (!file)
         return gw_fail(err, GW_INVALID_ARGUMENT, "%s: %s", path, strerror(errno));
-    int failed = parse_open_file(file, ret_credentials, &why);
+    const char *slash = strrchr(path, '/');
+    gw_str folder = gw_str_n(path, slash ? (size_t)(slash + 1 - path) : 0);
+    int failed = parse_open_file(file, folder, ret_credentials, &why);
     (void)fclose(file); /* only read: nothing can be lost */
     return failed ? gw_fail(err, why.code, "%s: %s", path, why.message) : 0;
 }

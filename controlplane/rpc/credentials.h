@@ -5,8 +5,22 @@
 
 #include "common/map.h"
 #include "controlplane/rpc/auth.h"
+#include "controlplane/rpc/jwt.h"
+
+#include <sys/stat.h>
+
+#define CP_ISSUERS_MAX 10
 
 struct cp_descriptors;
+
+/* Tells whether a file has changed. */
+struct cp_stamp {
+    struct timespec time;
+    ino_t inode;
+    off_t size;
+};
+struct cp_stamp cp_stamp_of(const char *file);
+bool cp_stamp_is(const struct cp_stamp *a, const struct cp_stamp *b);
 
 /* Immutable. */
 struct cp_credentials {
@@ -16,6 +30,10 @@ struct cp_credentials {
     struct gw_map agents;       /* name -> its own text */
     struct gw_map roles;        /* name of a custom one -> const struct cp_grant without limits */
     struct cp_descriptors *descriptors; /* owned; NULL: there are no custom roles */
+    struct cp_issuer issuers[CP_ISSUERS_MAX];
+    size_t issuer_count;
+    struct cp_stamp issuer_stamps[CP_ISSUERS_MAX]; /* of their JWKS files, as they were read */
+    const char *folder; /* of the file, with a "/" at the end: where others are looked for */
 };
 
 /* INVALID_ARGUMENT with the file and the entry ("tokens[2].role: ..."). */

@@ -5,8 +5,6 @@
 
 #include "controlplane/rpc/credentials.h"
 
-#include <jansson.h>
-
 /* Where the reading is, for messages: "tokens[2]", and inside of it "grants[1]". */
 struct cp_place {
     const char *list;
@@ -21,6 +19,7 @@ int cp_fail_at(struct gw_error *err, struct cp_place place, const char *key, con
  * right. */
 GW_MUST_CHECK int cp_check_keys(const json_t *entry, struct cp_place place, const char *const *keys,
                                 struct gw_error *err);
+#define CP_CREDENTIALS_TEXT_MAX 127
 /* A text of 1 to 127 bytes. */
 GW_MUST_CHECK int cp_read_text(const json_t *entry, struct cp_place place, const char *key,
                                const char **ret_text, struct gw_error *err);
@@ -28,6 +27,9 @@ GW_MUST_CHECK int cp_read_text(const json_t *entry, struct cp_place place, const
 /* "roles": custom ones. */
 GW_MUST_CHECK int cp_read_role(struct cp_credentials *credentials, const json_t *entry,
                                struct cp_place place, struct gw_error *err);
+/* "issuers". */
+GW_MUST_CHECK int cp_read_issuer(struct cp_credentials *credentials, const json_t *entry,
+                                 struct cp_place place, struct gw_error *err);
 /* Adds what `role` with `limits`, or `grants`, of an entry give to the principal. */
 GW_MUST_CHECK int cp_read_grants(struct cp_credentials *credentials, const json_t *entry,
                                  struct cp_place place, struct cp_principal *principal,
