@@ -15,13 +15,14 @@
 struct dp_encoder {
     z_stream stream;
     struct gw_list node; /* of encoders->idle */
+    int level;
 };
 
 /* ---- compressors */
 
-void dp_encoders_init(struct dp_encoders *encoders, int level)
+void dp_encoders_init(struct dp_encoders *encoders)
 {
-    *encoders = (struct dp_encoders){.level = level};
+    *encoders = (struct dp_encoders){.level = 0};
     gw_list_init(&encoders->idle);
 }
 
@@ -32,10 +33,26 @@ static void free_encoder(struct dp_encoders *encoders, struct dp_encoder *encode
     encoders->count--;
 }
 
-void dp_encoders_done(struct dp_encoders *encoders)
+static void free_idle(struct dp_encoders *encoders)
 {
     gw_list_each(&encoders->idle, it)
+    {
+        gw_list_remove(it);
         free_encoder(encoders, gw_container_of(it, struct dp_encoder, node));
+    }
+}
+
+void dp_encoders_set_level(struct dp_encoders *encoders, int level)
+{
+    if (level == encoders->level)
+        return;
+    encoders->level = level;
+    free_idle(encoders); /* those in use go when they are given back */
+}
+
+void dp_encoders_done(struct dp_encoders *encoders)
+{
+    free_idle(encoders);
     assert(encoders->count == 0);
 }
 
@@ -56,6 +73,7 @@ static struct dp_encoder *take(struct dp_encoders *encoders)
         return NULL;
     }
     gw_list_init(&encoder->node);
+    encoder->level = encoders->level;
     encoders->count++;
     return encoder;
 }
@@ -69,7 +87,8 @@ static unsigned count_idle(const struct dp_encoders *encoders)
 
 static void give(struct dp_encoders *encoders, struct dp_encoder *encoder)
 {
-    if (count_idle(encoders) >= IDLE_MAX || deflateReset(&encoder->stream) != Z_OK)
+    if (encoder->level != encoders->level || count_idle(encoders) >= IDLE_MAX ||
+        deflateReset(&encoder->stream) != Z_OK)
         free_encoder(encoders, encoder);
     else
         gw_list_push_front(&encoders->idle, &encoder->node);

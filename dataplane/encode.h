@@ -19,7 +19,9 @@ struct dp_encoders {
     unsigned count;      /* idle or not */
 };
 
-void dp_encoders_init(struct dp_encoders *encoders, int level);
+void dp_encoders_init(struct dp_encoders *encoders);
+/* From the next answer on; 0 at first. */
+void dp_encoders_set_level(struct dp_encoders *encoders, int level);
 void dp_encoders_done(struct dp_encoders *encoders);
 
 /* Whether Accept-Encoding, as one list, allows gzip (RFC 9110 12.5.3). Empty: it does not. */

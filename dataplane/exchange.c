@@ -125,7 +125,7 @@ static uint64_t body_limit(const struct dp_flow *flow)
 {
     if (is_stream_of_messages(flow))
         return UINT64_MAX;
-    return (uint64_t)flow->x.worker->shared->settings->request_body_max;
+    return (uint64_t)flow->x.worker->tunables.request_body_max;
 }
 
 static void on_want_body(struct dp_upstream_call *call, bool on)

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "dataplane/http/message.h"
+#include "dataplane/http/uri.h"
 #include "dataplane/net/address.h"
 #include "dataplane/refusal.h"
 #include "dataplane/snapshot/snapshot.h"
@@ -23,10 +24,11 @@ struct dp_request {
     gw_str request_id;       /* 32 hex digits */
     gw_msec received_wall_ms;
     bool tls;
-    bool grpc;             /* a call of gRPC, by its content type */
-    bool debug;            /* X-Apig-Mode: debug; see dp_exchange_shows_debug */
-    bool debug_for_all;    /* --debug-for-all */
-    bool via_debug_domain; /* Host is the group's debugging domain */
+    bool grpc;  /* a call of gRPC, by its content type */
+    bool debug; /* X-Apig-Mode: debug; see dp_exchange_shows_debug */
+    enum dp_debug_audience debug_audience;
+    enum dp_uri_slash slash; /* what %2F in the path is */
+    bool via_debug_domain;   /* Host is the group's debugging domain */
 };
 
 enum dp_origin { DP_ORIGIN_NONE, DP_ORIGIN_LOCAL, DP_ORIGIN_UPSTREAM };
@@ -55,7 +57,9 @@ struct dp_exchange {
 /* Debug headers are for callers that the API knows, unless everybody may see them. */
 static inline bool dp_exchange_shows_debug(const struct dp_exchange *x)
 {
-    return x->request.debug && (x->app || x->request.debug_for_all);
+    if (gw_likely(!x->request.debug) || x->request.debug_audience == DP_DEBUG_NOBODY)
+        return false;
+    return x->app || x->request.debug_audience == DP_DEBUG_EVERYBODY;
 }
 
 /* Sets the local answer with its JSON body; `detail` replaces the %s of a message

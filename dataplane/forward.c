@@ -48,14 +48,14 @@ static void add_template(struct dp_exchange *x, struct pieces *pieces)
     for (unsigned i = 0; i < backend->param_count; i++) {
         gw_str value = x->match.params[backend->params[i]].value;
         add(pieces, backend->literals[i]);
-        add(pieces, dp_uri_encode_path(&x->arena, value, DP_URI_SLASH_DECODE));
+        add(pieces, dp_uri_encode_path(&x->arena, value, x->request.slash));
     }
     gw_str tail = backend->literals[backend->param_count];
     gw_str rest = x->match.rest;
     if (rest.len > 0 && gw_str_has_suffix(tail, GW_STR("/")))
         tail.len--;
     add(pieces, tail);
-    add(pieces, dp_uri_encode_path(&x->arena, rest, DP_URI_SLASH_DECODE));
+    add(pieces, dp_uri_encode_path(&x->arena, rest, x->request.slash));
     if (pieces->count == 0)
         add(pieces, GW_STR("/"));
 }
@@ -68,7 +68,7 @@ static gw_str make_target(struct dp_exchange *x)
     if (x->route->backend.has_path)
         add_template(x, &pieces);
     else
-        add(&pieces, dp_uri_encode_path(&x->arena, x->request.path, DP_URI_SLASH_DECODE));
+        add(&pieces, dp_uri_encode_path(&x->arena, x->request.path, x->request.slash));
     if (x->request.head.has_query) {
         add(&pieces, GW_STR("?"));
         add(&pieces, x->request.head.query);
@@ -184,6 +184,14 @@ static enum dp_verdict take_deadline(struct dp_flow *flow, gw_msec *ret_deadline
     return DP_NEXT;
 }
 
+/* The gateway's settings may allow less than the API asks for. */
+static gw_msec timeout_of(const struct dp_exchange *x)
+{
+    gw_msec own_ms = x->route->backend.timeout_ms;
+    gw_msec max_ms = x->worker->tunables.backend_timeout_max_ms;
+    return max_ms ? GW_MIN(own_ms, max_ms) : own_ms;
+}
+
 enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
@@ -217,7 +225,7 @@ enum dp_verdict dp_forward_prepare(struct dp_flow *flow)
             },
         .headers = &x->request.head.headers,
         .framing = framing,
-        .timeout_ms = backend->timeout_ms,
+        .timeout_ms = timeout_of(x),
         .stream_idle_ms = x->worker->shared->settings->stream_idle_timeout_ms,
         .deadline_ms = deadline_ms,
         .retry_count = backend->retry_count,

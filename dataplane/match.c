@@ -18,11 +18,11 @@ static gw_str take_environment(struct dp_headers *headers)
 }
 
 /* What is no address there leaves the peer's, but for access control when --xff-strict is on. */
-static void take_source(struct dp_exchange *x, const struct dp_settings *settings)
+static void take_source(struct dp_exchange *x, const struct dp_tunables *tunables)
 {
     struct dp_request *request = &x->request;
-    if (!dp_source_forwarded(&request->head.headers, settings->xff_index, &request->source)) {
-        request->source_is_doubtful = settings->xff_strict;
+    if (!dp_source_forwarded(&request->head.headers, tunables->xff_index, &request->source)) {
+        request->source_is_doubtful = tunables->xff_strict;
         return;
     }
     char *text = gw_arena_bytes(&x->arena, DP_ADDRESS_TEXT_MAX);
@@ -109,20 +109,22 @@ static enum dp_verdict answer_here(struct dp_exchange *x)
 enum dp_verdict dp_match_route(struct dp_exchange *x)
 {
     struct dp_request *request = &x->request;
-    const struct dp_settings *settings = x->worker->shared->settings;
+    const struct dp_tunables *tunables = &x->worker->tunables;
     const struct dp_host *host = NULL;
-    if (settings->source_from_xff)
-        take_source(x, settings);
+    if (tunables->source_from_xff)
+        take_source(x, tunables);
     if (!x->snapshot)
         return dp_exchange_refuse(x, DP_REFUSE_NOT_READY);
     if (dp_headers_repeat_singleton(&request->head.headers))
         return dp_exchange_refuse(x, DP_REFUSE_REPEATED_FIELD);
     if (answer_here(x) == DP_REPLY)
         return DP_REPLY;
-    if (dp_uri_normalise(&x->arena, request->head.path, DP_URI_SLASH_DECODE, &request->path) < 0)
+    request->slash = tunables->keep_escaped_slash ? DP_URI_SLASH_KEEP : DP_URI_SLASH_DECODE;
+    if (dp_uri_normalise(&x->arena, request->head.path, request->slash, &request->path) < 0)
         return dp_exchange_refuse(x, DP_REFUSE_BAD_PATH);
-    request->debug_for_all =
-        settings->debug_for_all || dp_downstream_context(dp_flow_of(x)->downstream);
+    request->debug_audience = dp_downstream_context(dp_flow_of(x)->downstream)
+                                  ? DP_DEBUG_EVERYBODY
+                                  : tunables->debug_audience;
     request->environment = take_environment(&request->head.headers);
     request->debug = gw_str_eq_nocase(
         dp_headers_value(&request->head.headers, DP_HEADER_X_APIG_MODE), GW_STR("debug"));

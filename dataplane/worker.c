@@ -43,6 +43,26 @@ void dp_worker_post_snapshot(struct dp_worker *worker, struct dp_snapshot *snaps
     ev_async_send(worker->loop.ev, &worker->wake);
 }
 
+/* The flags, and the gateway's settings on top. */
+static void tune(struct dp_worker *worker, const struct dp_snapshot *snapshot)
+{
+    const struct dp_settings *settings = worker->shared->settings;
+    struct dp_tunables *tunables = &worker->tunables;
+    *tunables = (struct dp_tunables){
+        .request_body_max = settings->request_body_max,
+        .body_timeout_ms = settings->body_timeout_ms,
+        .source_from_xff = settings->source_from_xff,
+        .xff_strict = settings->xff_strict,
+        .xff_index = settings->xff_index,
+        .gzip_level = settings->gzip ? (int)settings->gzip_level : 0,
+        .debug_audience = settings->debug_for_all ? DP_DEBUG_EVERYBODY : DP_DEBUG_APPS,
+    };
+    if (snapshot)
+        dp_snapshot_tune(snapshot, tunables);
+    worker->server.limits.body_timeout_ms = tunables->body_timeout_ms;
+    dp_encoders_set_level(&worker->encoders, tunables->gzip_level);
+}
+
 static void take_posted(struct dp_worker *worker)
 {
     struct dp_snapshot *snapshot = atomic_exchange(&worker->posted, NULL);
@@ -54,6 +74,7 @@ static void take_posted(struct dp_worker *worker)
         dp_tls_front_update(worker->tls, snapshot);
     dp_worker_unpin(worker->current);
     worker->current = pinned;
+    tune(worker, snapshot);
     atomic_store(&worker->revision, dp_snapshot_revision(snapshot));
 }
 
@@ -302,7 +323,6 @@ static void set_up_server(struct dp_worker *worker)
     worker->server.left = dp_worker_end_visit;
     worker->server.limits = (struct dp_server_limits){
         .head_timeout_ms = settings->head_timeout_ms,
-        .body_timeout_ms = settings->body_timeout_ms,
         .idle_timeout_ms = settings->idle_timeout_ms,
         .write_timeout_ms = settings->write_timeout_ms,
         .connections_max = share_of(worker, settings->connections_max),
@@ -322,8 +342,7 @@ struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned 
     worker->ids = dp_request_ids_seeded();
     atomic_store(&worker->revision, -1);
     gw_list_init(&worker->free_flows);
-    dp_encoders_init(&worker->encoders,
-                     shared->settings->gzip ? (int)shared->settings->gzip_level : 0);
+    dp_encoders_init(&worker->encoders);
     int result = dp_loop_init(&worker->loop);
     if (result < 0) {
         (void)gw_fail(err, GW_RESOURCE_EXHAUSTED, "worker %u: no event loop: %s", index,
@@ -338,6 +357,7 @@ struct dp_worker *dp_worker_new(const struct dp_worker_shared *shared, unsigned 
     ev_timer_init(&worker->tick, on_tick, TICK_S, TICK_S);
     ev_timer_start(worker->loop.ev, &worker->tick);
     set_up_server(worker);
+    tune(worker, NULL);
     worker->observer = dp_observer_new(shared->metrics, shared->access_log, index);
     if (open_upstreams(worker, err) < 0 || open_listeners(worker, err) < 0) {
         dp_worker_free(worker);

@@ -12,6 +12,7 @@
 #include "dataplane/observe/observe.h"
 #include "dataplane/request_id.h"
 #include "dataplane/tls/front.h"
+#include "dataplane/tunables.h"
 #include "dataplane/upstream/upstream.h"
 #include "dataplane/worker.h"
 
@@ -44,7 +45,8 @@ struct dp_worker {
     struct dp_observer *observer;
     struct dp_pinned *current; /* NULL: none yet */
     struct dp_encoders encoders;
-    struct gw_list free_flows; /* of dp_flow.node */
+    struct dp_tunables tunables; /* of the current snapshot */
+    struct gw_list free_flows;   /* of dp_flow.node */
     unsigned free_flow_count;
     struct dp_request_ids ids;
     struct dp_date date;

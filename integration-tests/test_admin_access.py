@@ -83,9 +83,9 @@ def test_every_method_asks_for_its_role(guarded):
                     code = "OK"
                 except grpc.RpcError as error:
                     code = error.code().name
-                is_for_administrators = service.endswith((".CertificateService", ".AccountService"))
-                writers = ("administrator",) if is_for_administrators else ("operator", "administrator")
-                reads = method.startswith(("Get", "List", "Diff", "WhoAmI"))
+                for_administrators = (".CertificateService", ".AccountService", ".SettingsService")
+                writers = ("administrator",) if service.endswith(for_administrators) else ("operator", "administrator")
+                reads = method.startswith(("Get", "List", "Diff", "Export", "WhoAmI"))
                 may = role == "administrator" if service.endswith(".AuditEventService") else reads or role in writers
                 if code != "UNIMPLEMENTED" and method not in ("Apply", "Export"):  # those ask for each resource's own
                     assert (code == "PERMISSION_DENIED") != may, (service, method, role, code)

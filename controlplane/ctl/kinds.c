@@ -13,6 +13,7 @@
 #include "penstock/admin/v1/environment.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
+#include "penstock/admin/v1/settings.pb-c.h"
 #include "penstock/admin/v1/variable.pb-c.h"
 
 #include <stdio.h>
@@ -157,6 +158,18 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
      SERVICE(policy),
      MESSAGE(policy_binding),
      {{"NAME", "name"}, {"API", "api"}, {"ENVIRONMENT", "environment"}}},
+    {"Settings",
+     "SettingsList",
+     "settings",
+     "setting",
+     "settings",
+     SERVICE(settings),
+     MESSAGE(settings),
+     {{"NAME", "name"},
+      {"BODY MAX", "request_body_max_bytes"},
+      {"DEBUG", "debug_audience"},
+      {"ESCAPED SLASH", "escaped_slash"},
+      {"UPDATED", "update_time"}}},
     {"AuditEvent",
      "AuditEvents",
      "audit-event",

@@ -73,6 +73,8 @@ int cp_command_get(struct cp_session *session, struct gw_error *err)
     int result;
     if (find_kind(options->args[0], &kind, err) < 0)
         return -1;
+    if (!typed && !strchr(kind->pattern, '{')) /* there is one */
+        typed = kind->pattern;
     if (options->output == CP_OUTPUT_CSV)
         return cp_print_csv(session, kind, typed, err);
     if (typed && !is_parent(kind, typed) && is_name(kind, typed, &session->arena, &name)) {

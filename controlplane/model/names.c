@@ -43,6 +43,7 @@ static const struct cp_kind kinds[CP_KIND_COUNT] = {
      "-_.@"},
     {CP_KIND_ACCESS_KEY, "keys", "accounts/{account}/users/{user}/keys/{key}", "access key",
      CP_TYPE(access_key), 8, 64, false, ""},
+    {CP_KIND_SETTINGS, "settings", "settings", "settings", CP_TYPE(settings), 0, 0, false, ""},
     {CP_KIND_TICKET_KEYS, "ticketKeys", "ticketKeys/{set}", "set of ticket keys",
      &penstock__store__v1__ticket_key_set__descriptor, 1, 63, true, "-_"},
 };
@@ -69,6 +70,7 @@ static const struct {
     [CP_KIND_ACCOUNT] = {1, {CP_KIND_ACCOUNT}},
     [CP_KIND_USER] = {2, {CP_KIND_ACCOUNT, CP_KIND_USER}},
     [CP_KIND_ACCESS_KEY] = {3, {CP_KIND_ACCOUNT, CP_KIND_USER, CP_KIND_ACCESS_KEY}},
+    [CP_KIND_SETTINGS] = {0, {CP_KIND_SETTINGS}},
     [CP_KIND_TICKET_KEYS] = {1, {CP_KIND_TICKET_KEYS}},
 };
 

@@ -37,6 +37,7 @@ enum cp_kind_id {
     CP_KIND_ACCOUNT,
     CP_KIND_USER,
     CP_KIND_ACCESS_KEY,
+    CP_KIND_SETTINGS,    /* one, and its name has no id */
     CP_KIND_TICKET_KEYS, /* no resource: the control plane's own */
     CP_KIND_COUNT,
 };

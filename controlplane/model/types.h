@@ -21,6 +21,7 @@
 #include "penstock/admin/v1/openapi.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
+#include "penstock/admin/v1/settings.pb-c.h"
 #include "penstock/admin/v1/variable.pb-c.h"
 #include "penstock/store/v1/ticket_keys.pb-c.h"
 
@@ -33,6 +34,7 @@ typedef Penstock__Admin__V1__Domain cp_domain;
 typedef Penstock__Admin__V1__Environment cp_environment;
 typedef Penstock__Admin__V1__Certificate cp_certificate;
 typedef Penstock__Admin__V1__Variable cp_variable;
+typedef Penstock__Admin__V1__Settings cp_gateway_settings;
 
 typedef Penstock__Admin__V1__Api cp_api;
 typedef Penstock__Admin__V1__Frontend cp_frontend;

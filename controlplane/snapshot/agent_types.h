@@ -31,6 +31,7 @@ typedef Penstock__Agent__V1__DomainTls cp_agent_domain_tls;
 typedef Penstock__Agent__V1__Certificate cp_agent_certificate;
 typedef Penstock__Agent__V1__TicketKeys cp_agent_ticket_keys;
 typedef Penstock__Agent__V1__TicketKey cp_agent_ticket_key;
+typedef Penstock__Agent__V1__Settings cp_agent_settings;
 
 /* CP_AGENT_NEW(arena, cp_agent_group, group): a new message with its defaults. */
 #define CP_AGENT_NEW(arena, type, message)                                                         \

@@ -2,7 +2,7 @@
 #include "controlplane/snapshot/build.h"
 
 #include "common/message.h"
-#include "controlplane/model/types.h"
+#include "controlplane/model/check_settings.h"
 
 #define DEFAULT_GROUP GW_STR("groups/DEFAULT")
 
@@ -18,6 +18,8 @@ cp_agent_kind cp_build_kind(gw_str name)
         return CP_AGENT_KIND(CERTIFICATE);
     if (gw_str_eq(name, GW_STR(CP_AGENT_TICKET_KEYS)))
         return CP_AGENT_KIND(TICKET_KEYS);
+    if (gw_str_eq(name, GW_STR(CP_SETTINGS_NAME)))
+        return CP_AGENT_KIND(SETTINGS);
     assert(gw_str_has_prefix(name, GW_STR("apps/")));
     return CP_AGENT_KIND(APP);
 }
@@ -200,6 +202,9 @@ int cp_build(const struct cp_state *state, gw_str name, struct gw_arena *arena,
     case CP_AGENT_KIND(TICKET_KEYS):
         resource->kind_case = CP_AGENT_RESOURCE(TICKET_KEYS);
         return cp_build_ticket_keys(state, arena, &resource->ticket_keys, err);
+    case CP_AGENT_KIND(SETTINGS):
+        resource->kind_case = CP_AGENT_RESOURCE(SETTINGS);
+        return cp_build_settings(state, arena, &resource->settings, err);
     case CP_AGENT_KIND(POLICY):
         resource->kind_case = CP_AGENT_RESOURCE(POLICY);
         return cp_build_policy(state, name, arena, &resource->policy, err);

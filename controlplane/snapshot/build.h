@@ -23,6 +23,8 @@ int cp_build_certificate(const struct cp_state *state, gw_str name, struct gw_ar
                          cp_agent_certificate **ret_certificate, struct gw_error *err);
 int cp_build_ticket_keys(const struct cp_state *state, struct gw_arena *arena,
                          cp_agent_ticket_keys **ret_keys, struct gw_error *err);
+int cp_build_settings(const struct cp_state *state, struct gw_arena *arena,
+                      cp_agent_settings **ret_settings, struct gw_error *err);
 /* What the domain says of TLS; nothing of one without certificates. */
 void cp_build_domain_tls(struct gw_arena *arena, const cp_domain *domain, cp_agent_group *group);
 int cp_build_policy(const struct cp_state *state, gw_str name, struct gw_arena *arena,

@@ -233,6 +233,7 @@ static void touch(struct cp_state *state, const struct cp_resource *resource, bo
     switch (resource->kind->id) {
     case CP_KIND_GROUP:
     case CP_KIND_APP:
+    case CP_KIND_SETTINGS:
         touch_name(state, resource->name, touched);
         break;
     case CP_KIND_CHANNEL:

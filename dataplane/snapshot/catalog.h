@@ -9,7 +9,7 @@
 #include "common/map.h"
 #include "dataplane/snapshot/snapshot_parts.h"
 
-#define DP_KINDS (PENSTOCK__AGENT__V1__KIND__KIND_TICKET_KEYS + 1)
+#define DP_KINDS (PENSTOCK__AGENT__V1__KIND__KIND_SETTINGS + 1)
 
 /* A resource as it came, packed. */
 struct dp_form {

@@ -106,6 +106,9 @@ static Penstock__Agent__V1__Kind kind_of(const resource *message, const char **r
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_TICKET_KEYS:
         *ret_name = message->ticket_keys->name;
         return KIND(TICKET_KEYS);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_SETTINGS:
+        *ret_name = message->settings->name;
+        return KIND(SETTINGS);
     default:
         return KIND(UNSPECIFIED);
     }
@@ -221,6 +224,8 @@ static struct dp_unit *compile(struct dp_catalog *catalog, const resource *messa
         return dp_compile_certificate(message->certificate, err);
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_TICKET_KEYS:
         return dp_compile_ticket_keys(message->ticket_keys, err);
+    case PENSTOCK__AGENT__V1__RESOURCE__KIND_SETTINGS:
+        return dp_compile_settings(message->settings, err);
     default:
         return dp_compile_route(&catalog->parts, message->route, err);
     }
@@ -418,6 +423,7 @@ int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_update *update,
     take(catalog, update);
     compile_parts(catalog, KIND(CERTIFICATE));
     compile_parts(catalog, KIND(TICKET_KEYS));
+    compile_parts(catalog, KIND(SETTINGS));
     compile_parts(catalog, KIND(GROUP));
     compile_parts(catalog, KIND(CHANNEL));
     compile_parts(catalog, KIND(POLICY));

@@ -26,6 +26,7 @@
 #define DP_COMPILE_CIPHERS_MAX 64    /* of a domain */
 #define DP_COMPILE_TICKET_KEYS "ticketKeys"
 #define DP_COMPILE_TICKET_KEYS_MAX 16
+#define DP_COMPILE_SETTINGS "settings"
 
 struct dp_catalog;
 struct dp_endpoints;

@@ -398,6 +398,75 @@ static void the_catalog_can_be_kept_and_read_again(void **state)
     gw_arena_done(&copy.arena);
 }
 
+static Penstock__Agent__V1__Settings *settings(struct fixture *f, const char *name)
+{
+    resource *r = upsert(f);
+    r->kind_case = RESOURCE(SETTINGS);
+    r->settings = MESSAGE(f, settings);
+    r->settings->name = text(f, name);
+    return r->settings;
+}
+
+static struct dp_tunables tuned(const struct fixture *f)
+{
+    struct dp_tunables tunables = {.request_body_max = 7, .gzip_level = 3, .xff_index = -1};
+    dp_snapshot_tune(f->snapshot, &tunables);
+    return tunables;
+}
+
+static void settings_stand_on_top_of_the_flags(void **state)
+{
+    struct fixture *f = *state;
+    group(f, "groups/g", "a.example.com");
+    apply(f);
+    assert_int_equal(tuned(f).request_body_max, 7);
+    Penstock__Agent__V1__Settings *set = settings(f, "settings");
+    set->request_body_max_bytes = 2 * 1024 * 1024;
+    set->gzip = MESSAGE(f, compression);
+    set->escaped_slash = PENSTOCK__AGENT__V1__ESCAPED_SLASH__ESCAPED_SLASH_KEPT;
+    set->debug_audience = PENSTOCK__AGENT__V1__DEBUG_AUDIENCE__DEBUG_AUDIENCE_EVERYBODY;
+    apply(f);
+    assert_int_equal(tuned(f).request_body_max, 2 * 1024 * 1024);
+    assert_int_equal(tuned(f).gzip_level, 0);
+    assert_int_equal(tuned(f).xff_index, -1);
+    assert_int_equal(tuned(f).debug_audience, DP_DEBUG_EVERYBODY);
+    assert_true(tuned(f).keep_escaped_slash);
+}
+
+static void settings_that_are_wrong_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    settings(f, "settings")->request_body_max_bytes = 2 * 1024 * 1024;
+    apply(f);
+    settings(f, "settings")->request_body_max_bytes = 5;
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    assert_string_equal(f->refusals.items[0].reason,
+                        "request_body_max_bytes: must be 1 MiB to 9536 MiB");
+    assert_int_equal(tuned(f).request_body_max, 2 * 1024 * 1024);
+    settings(f, "settings")->request_body_timeout_ms = 999;
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    settings(f, "settings")->backend_timeout_max_ms = 600001;
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    Penstock__Agent__V1__Settings *set = settings(f, "settings");
+    set->gzip = MESSAGE(f, compression);
+    set->gzip->enabled = true;
+    set->gzip->level = 10;
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    set = settings(f, "settings");
+    set->forwarded_for = MESSAGE(f, forwarded_for);
+    set->forwarded_for->index = 101;
+    apply(f);
+    assert_int_equal(f->refusals.count, 1);
+    (void)settings(f, "settings");
+    apply(f);
+    assert_int_equal(f->refusals.count, 0);
+    assert_int_equal(tuned(f).request_body_max, 7);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -413,6 +482,8 @@ int main(void)
         TEST(the_round_robin_goes_on_over_changes_of_others),
         TEST(a_delta_needs_its_base),
         TEST(the_catalog_can_be_kept_and_read_again),
+        TEST(settings_stand_on_top_of_the_flags),
+        TEST(settings_that_are_wrong_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,8 @@ struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
     snapshot->parts.codes = dp_code_map_ref(parts->codes);
     if (parts->tickets)
         dp_unit_ref(&parts->tickets->unit);
+    if (parts->settings)
+        dp_unit_ref(&parts->settings->unit);
     return snapshot;
 }
 
@@ -45,6 +47,8 @@ void dp_snapshot_unref(struct dp_snapshot *snapshot)
     dp_code_map_unref(snapshot->parts.codes);
     if (snapshot->parts.tickets)
         dp_unit_unref(&snapshot->parts.tickets->unit);
+    if (snapshot->parts.settings)
+        dp_unit_unref(&snapshot->parts.settings->unit);
     free((char *)(uintptr_t)snapshot->cluster_id.ptr);
     free(snapshot);
 }
@@ -98,6 +102,12 @@ struct dp_ticket_keys dp_snapshot_ticket_keys(const struct dp_snapshot *snapshot
 {
     const struct dp_tickets_unit *tickets = snapshot->parts.tickets;
     return tickets ? tickets->keys : (struct dp_ticket_keys){0};
+}
+
+void dp_snapshot_tune(const struct dp_snapshot *snapshot, struct dp_tunables *tunables)
+{
+    if (snapshot->parts.settings)
+        dp_settings_unit_apply(snapshot->parts.settings, tunables);
 }
 
 size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot)

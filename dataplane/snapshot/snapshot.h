@@ -8,6 +8,7 @@
 #include "dataplane/http/message.h"
 #include "dataplane/snapshot/router.h"
 #include "dataplane/snapshot/tls.h"
+#include "dataplane/tunables.h"
 
 #define DP_APP_CODE_DIGEST_BYTES 32
 /* Under this name, which no Host can be, the router knows the default group. */
@@ -97,6 +98,8 @@ const struct dp_router *dp_snapshot_router(const struct dp_snapshot *snapshot);
  * an address or "localhost", the default group. host: without port. NULL: none. */
 const struct dp_router_group *dp_snapshot_find_group(const struct dp_snapshot *snapshot,
                                                      gw_str host, const struct dp_host **ret_host);
+/* Puts the gateway's settings, where there are some, on top of the flags. */
+void dp_snapshot_tune(const struct dp_snapshot *snapshot, struct dp_tunables *tunables);
 /* Resources by kind, for the configuration dump and the metrics. */
 size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot);
 const struct dp_route *dp_snapshot_route(const struct dp_snapshot *snapshot, size_t index);

@@ -24,10 +24,23 @@ struct dp_routing_unit {
     const struct dp_domain_tls *default_tls; /* of callers that ask for no domain; NULL: none */
 };
 
+/* The gateway's settings; of what is not set the values are 0, or has_ says so. */
+struct dp_settings_unit {
+    struct dp_unit unit;
+    struct dp_tunables values;
+    bool has_forwarded_for, has_gzip, has_audience, has_slash;
+};
+
+struct dp_unit *dp_compile_settings(const Penstock__Agent__V1__Settings *message,
+                                    struct gw_error *err);
+/* Puts what is set on top of the flags. */
+void dp_settings_unit_apply(const struct dp_settings_unit *unit, struct dp_tunables *tunables);
+
 struct dp_snapshot_parts {
     struct dp_routing_unit *routing;
     struct dp_code_map *codes;
-    struct dp_tickets_unit *tickets; /* NULL: there are none */
+    struct dp_tickets_unit *tickets;   /* NULL: there are none */
+    struct dp_settings_unit *settings; /* NULL: likewise */
     size_t app_count;
 };
 

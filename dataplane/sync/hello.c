@@ -97,8 +97,8 @@ void dp_hello_done(struct dp_hello *hello)
 gw_str dp_hello_pack(const struct dp_hello *hello, const struct dp_sync_options *options,
                      gw_str cluster_id, int64_t revision, struct gw_arena *arena)
 {
-    static char *kinds[] = {"group", "route",       "channel",    "policy",
-                            "app",   "certificate", "ticket_keys"};
+    static char *kinds[] = {"group", "route",       "channel",     "policy",
+                            "app",   "certificate", "ticket_keys", "settings"};
     Penstock__Agent__V1__Hello body = PENSTOCK__AGENT__V1__HELLO__INIT;
     Penstock__Agent__V1__AgentMessage message = PENSTOCK__AGENT__V1__AGENT_MESSAGE__INIT;
     body.agent_id = (char *)(uintptr_t)options->agent_id;

@@ -92,7 +92,7 @@ static void the_hello_says_what_is_served(void **state)
     assert_string_equal(said->cluster_id, "c1");
     assert_int_equal(said->revision, 42);
     assert_string_equal(said->labels[0]->key, "zone");
-    assert_int_equal(said->n_kinds, 7);
+    assert_int_equal(said->n_kinds, 8);
     gw_arena_done(&arena);
     dp_hello_done(&hello);
 }
