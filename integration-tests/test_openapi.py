@@ -340,3 +340,36 @@ def test_references_in_circles_are_refused_by_operation(admin, load):
                          components={"parameters": loops, "schemas": {"s": {"allOf": [{"$ref": "#/components/schemas/s"}] * 2}}}))
     assert [rows[key].result for key in ("GET /a", "GET /d", "GET /ok")] == [REFUSED, REFUSED, CREATED]
     assert "in a circle" in rows["GET /a"].failure.message and "levels" in rows["GET /d"].failure.message
+
+
+# ---- penstockctl
+
+
+def test_penstockctl_imports_and_exports(controlplane, tmp_path):
+    def ctl(*words, status=0):
+        done = controlplane.ctl("openapi", *words, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+    file = tmp_path / "shop.yaml"
+    file.write_text(text_of("shop"), encoding="utf8")
+    dry = ctl("import", "-f", file, "--group", "g", "--create-group", "--dry-run", status=1).stdout
+    assert dry.endswith("8 created, 0 updated, 0 unchanged, 0 kept, 5 refused (dry run)\n")
+    lines = ctl("import", "-f", file, "--group", "g", "--create-group", status=1).stdout.splitlines()
+    assert lines[0].split() == ["METHOD", "PATH", "RESULT", "API"]
+    assert ["GET", "/orders", "created", "groups/g/apis/orders-list"] in [line.split() for line in lines]
+    assert any(line.split()[:3] == ["GET", "/broken", "refused"] and "leads to nothing" in line for line in lines)
+    assert any('- cookie "session": passes unchecked' in line for line in lines)
+    exported = ctl("export", "--group", "g").stdout
+    file.write_text(exported, encoding="utf8")
+    assert exported.startswith("openapi: 3.0.3\n") and node("validate_openapi.js", file)["valid"]
+    assert "8 unchanged, 0 kept, 0 refused" in ctl("import", "-f", file, "--group", "g", "--mode", "override").stdout
+    second = ctl("export", "g/orders-list", "--group", "g", "--spec", "2", "-o", "json", "--basic").stdout
+    assert json.loads(second)["swagger"] == "2.0" and list(json.loads(second)["paths"]) == ["/orders"]
+    report = json.loads(ctl("import", "-f", file, "--group", "h", "--create-group", "-o", "json", "--backend",
+                            "https://10.0.0.1:8443/in", "--replace-backends", "--skip-parameters").stdout)
+    assert report["created"] == 8 and report["outcomes"][0]["result"] == "OPERATION_RESULT_CREATED"
+    backend = controlplane.get("api", "h/orders-list")["backend"]["http"]
+    assert (backend["address"], backend["path"], backend["scheme"]) == ("10.0.0.1:8443", "/in/orders", "BACKEND_SCHEME_HTTPS")
+    for words in (["import"], ["import", "-f", file], ["export"], ["import", "-f", file, "--group", "g", "--mode", "x"], ["frob"],
+                  ["import", "-f", file, "--group", "g", "--backend", "10.0.0.1"], ["export", "--group", "g", "--spec", "4"]):
+        ctl(*words, status=2)

@@ -41,6 +41,18 @@ static int read_all(const char *path, struct gw_buf *out, struct gw_error *err)
     return result < 0 ? -1 : 0;
 }
 
+int cp_document_text(const char *path, struct gw_arena *arena, gw_str *ret_text,
+                     struct gw_error *err)
+{
+    struct gw_buf text;
+    gw_buf_init(&text, CP_DOCUMENT_BYTES_MAX);
+    int result = read_all(path, &text, err);
+    if (result == 0)
+        *ret_text = gw_arena_dup(arena, gw_buf_view(&text));
+    gw_buf_done(&text);
+    return result;
+}
+
 /* Puts the place in front of what is already said. */
 static int at(struct gw_error *err, gw_str origin)
 {

@@ -25,6 +25,10 @@ GW_MUST_CHECK int cp_documents_read(const char *path, struct gw_arena *arena,
                                     struct cp_document **ret_documents, size_t *ret_count,
                                     struct gw_error *err);
 
+/* The file ("-": stdin) as it is, in the arena. */
+GW_MUST_CHECK int cp_document_text(const char *path, struct gw_arena *arena, gw_str *ret_text,
+                                   struct gw_error *err);
+
 /* The document of a resource as JSON text (one line) or YAML text (ends with a newline). */
 gw_str cp_document_json(const struct cp_ctl_kind *kind, const ProtobufCMessage *resource,
                         struct gw_arena *arena);

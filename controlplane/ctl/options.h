@@ -17,6 +17,12 @@ struct cp_filters {
     bool refused;
 };
 
+/* Of openapi import and export. NULL: not given. */
+struct cp_openapi_flags {
+    const char *mode, *backend, *spec;
+    bool replace_backends, skip_parameters, strict, create_group, basic;
+};
+
 struct cp_options {
     const char *server, *ca_file, *cert_file, *key_file, *server_name;
     char *token; /* owned; NULL: none */
@@ -32,6 +38,7 @@ struct cp_options {
     const char *from, *group; /* --from ENVIRONMENT, --group; likewise */
     int64_t to;               /* --to N; 0: not given */
     struct cp_filters filters;
+    struct cp_openapi_flags openapi;
     int64_t limit;   /* --limit N; -1: not given, 0: all */
     gw_msec wait_ms; /* --wait; 0: not given */
     bool dry_run;
