@@ -151,7 +151,7 @@ static int read_scalar(const yaml_event_t *event, json_t **ret_value, struct gw_
 {
     size_t line = event->start_mark.line + 1;
     if (memchr(event->data.scalar.value, '\0', event->data.scalar.length))
-        return gw_fail(err, GW_INVALID_ARGUMENT, "line %zu: a zero byte in a text", line);
+        return gw_fail(err, GW_INVALID_ARGUMENT, "line %zu: NUL in a text", line);
     *ret_value = scalar(event);
     if (!*ret_value)
         return gw_fail(err, GW_INVALID_ARGUMENT, "line %zu: not UTF-8", line);
@@ -185,7 +185,7 @@ static int read_key(const yaml_event_t *event, const json_t *object, char **ret_
         return gw_fail(err, GW_INVALID_ARGUMENT, "line %zu: a key must be a word", line);
     const char *key = (const char *)event->data.scalar.value;
     if (strlen(key) != event->data.scalar.length)
-        return gw_fail(err, GW_INVALID_ARGUMENT, "line %zu: a zero byte in a key", line);
+        return gw_fail(err, GW_INVALID_ARGUMENT, "line %zu: NUL in a key", line);
     if (json_object_get(object, key))
         return gw_fail(err, GW_INVALID_ARGUMENT, "line %zu: \"%s\" is there twice", line, key);
     *ret_key = gw_strdup(key);
