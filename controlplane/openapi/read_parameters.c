@@ -87,6 +87,8 @@ static void read_bounds(const struct cp_openapi_schema *schema, cp_request_param
     } else if (schema->has_min || schema->has_max) {
         p->min_number = schema->has_min ? schema->min : -DBL_MAX;
         p->max_number = schema->has_max ? schema->max : DBL_MAX;
+        if (p->min_number == -DBL_MAX && p->max_number == DBL_MAX) /* all numbers */
+            p->min_number = p->max_number = 0;
     }
 }
 

@@ -27,8 +27,15 @@ static json_t *value_of(const char *text, bool is_number)
     if (!is_number)
         return json_string(text);
     double value = strtod(text, NULL);
-    (void)snprintf(again, sizeof again, "%.15g", value);
-    return strcmp(again, text) == 0 ? number(value) : json_string(text);
+    json_t *made = number(value);
+    if (json_is_integer(made))
+        (void)snprintf(again, sizeof again, "%lld", (long long)json_integer_value(made));
+    else
+        (void)snprintf(again, sizeof again, "%.15g", value);
+    if (strcmp(again, text) == 0)
+        return made;
+    json_decref(made);
+    return json_string(text);
 }
 
 /* ---- parameters ---- */
