@@ -13,6 +13,7 @@
 #include "controlplane/service/audit.h"
 #include "controlplane/service/audit_clean.h"
 #include "controlplane/service/context.h"
+#include "controlplane/service/feed.h"
 #include "controlplane/service/reseal.h"
 #include "controlplane/service/services.h"
 #include "controlplane/service/ticket_keys.h"
@@ -41,6 +42,7 @@ struct program {
     struct cp_sessions sessions;
     struct cp_health *health;
     struct cp_reflection *reflection;
+    struct cp_feed *feed;
     struct cp_methods *methods;
     struct gw_rpc_server *server;
     struct gw_comments *comments;
@@ -167,6 +169,18 @@ static void on_turn(void *arg)
         write_own(program);
     turn_agents_away(program);
     cp_health_set(program->health, is_ready(program));
+}
+
+static void on_listed(void *arg, struct cp_position at)
+{
+    const struct program *program = arg;
+    cp_feed_listed(program->feed, at);
+}
+
+static void on_batch(void *arg, const struct cp_batch *batch)
+{
+    const struct program *program = arg;
+    cp_feed_add(program->feed, batch);
 }
 
 /* ---- the operations port */
@@ -301,6 +315,8 @@ static void make_methods(struct program *program)
     program->methods = cp_methods_new(program->auth, &program->services);
     cp_services_add(program->methods);
     cp_methods_record(program->methods, &cp_audit_recorder);
+    const struct gw_rpc_method watch = cp_feed_method(program->feed);
+    cp_methods_add(program->methods, &watch, 1);
     const struct gw_rpc_method agents = cp_session_method(&program->sessions);
     cp_methods_add(program->methods, &agents, 1);
     const struct gw_rpc_method *reflection = cp_reflection_methods(program->reflection, &count);
@@ -341,6 +357,10 @@ static int make(struct program *program, struct gw_error *err)
     program->health = cp_health_new();
     cp_health_add_part(program->health, STORE_PART);
     program->reflection = cp_reflection_new();
+    struct cp_feed_options feed = {.services = &program->services,
+                                   .auth = program->auth,
+                                   .bytes_max = (size_t)settings->watch_bytes_max};
+    program->feed = cp_feed_start(&feed);
     make_methods(program);
     return 0;
 }
@@ -394,6 +414,8 @@ static int start(struct program *program, struct gw_error *err)
                                          .seal = program->seal,
                                          .on_store = on_store,
                                          .on_turn = on_turn,
+                                         .on_listed = on_listed,
+                                         .on_batch = on_batch,
                                          .arg = program};
     program->watcher = cp_watcher_start(&options);
     program->cleaner = cp_audit_cleaner_start(&program->services);
@@ -401,7 +423,8 @@ static int start(struct program *program, struct gw_error *err)
                                                    .image = program->image,
                                                    .registry = program->registry,
                                                    .methods = program->methods,
-                                                   .json = program->json};
+                                                   .json = program->json,
+                                                   .feed = program->feed};
     return cp_ops_start(program->settings.ops_listen, pages, GW_ARRAY_LEN(pages), program,
                         &program->ops, err);
 }
@@ -418,11 +441,14 @@ static void stop(struct program *program)
     gw_msec until_ms = gw_clock_monotonic_ms() + program->settings.drain_timeout_ms;
     if (program->json)
         cp_json_server_drain(program->json);
+    if (program->feed)
+        cp_feed_stop(program->feed);
     gw_rpc_server_stop(program->server, program->settings.drain_timeout_ms);
     cp_json_server_stop(program->json, GW_MAX(until_ms - gw_clock_monotonic_ms(), 0));
     cp_audit_cleaner_stop(program->cleaner);
     cp_watcher_stop(program->watcher);
     cp_ops_stop(program->ops);
+    cp_feed_free(program->feed);
     cp_json_routes_free(program->routes);
     gw_comments_free(program->comments);
     cp_methods_free(program->methods);

@@ -3,6 +3,7 @@
 
 #include "common/metrics.h"
 #include "controlplane/service/audit.h"
+#include "controlplane/service/feed.h"
 
 #include <inttypes.h>
 
@@ -14,6 +15,7 @@ struct figures {
     struct cp_image_status image;
     struct cp_registry_stats registry;
     struct cp_json_stats json;
+    struct cp_feed_stats feed;
     /* of other types where they come from */
     int64_t audit_lost, store_reachable, resources, refusals, connected, lagging, agent_refusals;
 };
@@ -73,6 +75,11 @@ static const struct row rows[] = {
     ROW("http_requests_total", GW_COUNTER, json.requests, 1, "Requests of it."),
     ROW("http_bodies_bytes", GW_GAUGE, json.bytes_held, 1,
         "Bytes of their bodies that are held now."),
+    ROW("watches_open", GW_GAUGE, feed.readers, 1, "Watches of people and programs."),
+    ROW("watches_bytes", GW_GAUGE, feed.bytes, 1, "Bytes of changes that are kept for them."),
+    ROW("watches_sent_total", GW_COUNTER, feed.sent, 1, "Answers to them."),
+    ROW("watches_slow_total", GW_COUNTER, feed.slow, 1,
+        "Watches that ended because their next change was forgotten."),
 };
 
 #define INFO PREFIX "info"
@@ -86,6 +93,9 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     cp_image_status(sources->image, &figures->image);
     cp_registry_stats(sources->registry, &figures->registry);
     figures->json = (struct cp_json_stats){0};
+    figures->feed = (struct cp_feed_stats){0};
+    if (sources->feed)
+        cp_feed_stats(sources->feed, &figures->feed);
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
     figures->audit_lost = cp_audit_lost();

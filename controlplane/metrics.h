@@ -17,6 +17,7 @@ struct cp_metrics_sources {
     struct cp_registry *registry;
     const struct cp_methods *methods;
     struct cp_json_server *json; /* NULL: there is none */
+    struct cp_feed *feed;        /* likewise */
 };
 
 /* Prometheus text exposition 0.0.4, with process_* of this process; out has no limit. */

@@ -6,6 +6,7 @@
 #include "controlplane/model/check_group.h"
 #include "controlplane/service/audit_clean.h"
 #include "controlplane/service/context.h"
+#include "controlplane/service/feed.h"
 #include "controlplane/service/ticket_keys.h"
 
 #include <stdio.h>
@@ -97,6 +98,9 @@ static const struct gw_setting rows[] = {
            CP_CHANNEL_MEMBERS_MAX, "Members of a load balance channel"),
     NUMBER("variables-max", variables_max, TEXT_OF(CP_VARIABLES_MAX_DEFAULT), 1, 1000,
            "Variables of a group in an environment"),
+    NUMBER(
+        "watch-bytes-max", watch_bytes_max, TEXT_OF(CP_FEED_BYTES_MAX), 65536, 1073741824,
+        "Bytes of past changes that are kept for watches: who is further behind has to list again"),
     TEXT("debug-domain-suffix", debug_domain_suffix, CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
          "What the debugging domains of new groups end in"),
 

@@ -30,7 +30,8 @@ struct cp_settings {
     /* limits */
     int64_t releases_kept; /* of an API in an environment */
     int64_t agents_max, channel_members_max;
-    int64_t variables_max; /* of a group in an environment */
+    int64_t variables_max;   /* of a group in an environment */
+    int64_t watch_bytes_max; /* of past changes that are kept for watches */
     const char *debug_domain_suffix;
     gw_msec ticket_key_rotation_ms;
     gw_msec audit_retention_ms;

@@ -5,6 +5,8 @@
 #include "common/json.h"
 #include "controlplane/http/json_error.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WRITE_BYTES (64 * 1024) /* of the answer at a time */
@@ -26,6 +28,15 @@ struct cp_json_exchange *cp_json_exchange_new(struct cp_json_server *server, str
     return exchange;
 }
 
+/* The library's timer cannot be cancelled (4.1 fires it at once): one that is not due is not heard.
+ */
+void cp_json_exchange_patience(struct cp_json_exchange *exchange, unsigned seconds)
+{
+    exchange->due_ms = seconds ? gw_clock_monotonic_ms() + (gw_msec)seconds * 1000 : INT64_MAX;
+    if (seconds)
+        lws_set_timer_usecs(exchange->wsi, (lws_usec_t)seconds * LWS_USEC_PER_SEC);
+}
+
 static void drop_body(struct cp_json_exchange *exchange)
 {
     atomic_fetch_sub(&exchange->server->bytes_held, (int64_t)gw_buf_len(&exchange->body));
@@ -37,6 +48,7 @@ static void free_exchange(struct cp_json_exchange *exchange)
     struct cp_json_server *server = exchange->server;
     drop_body(exchange);
     gw_buf_done(&exchange->answer);
+    gw_buf_done(&exchange->pending);
     gw_arena_done(&exchange->arena);
     free(exchange);
     pthread_mutex_lock(&server->lock);
@@ -59,6 +71,17 @@ static void put(struct gw_buf *buf, gw_str text)
     int rc = gw_buf_append(buf, text);
     assert(rc == 0); /* no limit */
     (void)rc;
+}
+
+void cp_json_put(struct gw_buf *buf, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    assert(length >= 0 && (size_t)length < sizeof(text)); /* our own words and numbers */
+    put(buf, gw_str_n(text, (size_t)length));
 }
 
 /* "Allow: GET, DELETE" */
@@ -127,8 +150,9 @@ static void set_error(struct cp_json_exchange *exchange, unsigned status)
 
 static void send_answer(struct cp_json_exchange *exchange)
 {
-    exchange->stage = CP_JSON_ANSWER;
-    lws_set_timer_usecs(exchange->wsi, (lws_usec_t)CP_JSON_SEND_S * LWS_USEC_PER_SEC);
+    if (exchange->stage != CP_JSON_STREAM)
+        exchange->stage = CP_JSON_ANSWER;
+    cp_json_exchange_patience(exchange, CP_JSON_SEND_S);
     lws_callback_on_writable(exchange->wsi);
 }
 
@@ -164,8 +188,29 @@ static void run(struct gw_rpc_job *job)
     lws_cancel_service(server->context);
 }
 
+static void end_stream(struct cp_json_exchange *exchange)
+{
+    cp_json_stream_close(exchange);
+    exchange->stage = CP_JSON_ANSWER;
+    set_error(exchange, (unsigned)gw_code_to_http(exchange->err.code));
+    send_answer(exchange);
+}
+
+static void start_stream(struct cp_json_exchange *exchange)
+{
+    if (cp_json_stream_start(exchange))
+        end_stream(exchange);
+}
+
 void cp_json_exchange_answered(struct cp_json_exchange *exchange)
 {
+    if (exchange->stage == CP_JSON_STREAM) {
+        if (cp_json_stream_take(exchange))
+            send_answer(exchange);
+        else
+            end_stream(exchange);
+        return;
+    }
     if (exchange->wsi)
         send_answer(exchange);
     else
@@ -176,7 +221,11 @@ static int start_call(struct cp_json_exchange *exchange)
 {
     struct cp_json_server *server = exchange->server;
     lws_set_timeout(exchange->wsi, NO_PENDING_TIMEOUT, 0);
-    lws_set_timer_usecs(exchange->wsi, LWS_SET_TIMER_USEC_CANCEL);
+    cp_json_exchange_patience(exchange, 0);
+    if (exchange->route->is_stream) {
+        start_stream(exchange);
+        return 0;
+    }
     exchange->stage = CP_JSON_RUNNING;
     exchange->job.run = run;
     if (gw_rpc_pool_submit(&server->pool, &exchange->job))
@@ -285,7 +334,7 @@ int cp_json_exchange_begin(struct cp_json_exchange *exchange, gw_str path)
               check_media_type(exchange);
     bool is_coming = exchange->body_bytes > 0 && !(refused && exchange->expects_continue);
     if (is_coming) {
-        lws_set_timer_usecs(wsi, (lws_usec_t)CP_JSON_BODY_S * LWS_USEC_PER_SEC);
+        cp_json_exchange_patience(exchange, CP_JSON_BODY_S);
         return exchange->expects_continue ? send_continue(wsi) : 0;
     }
     if (!refused)
@@ -330,15 +379,17 @@ static int send_piece(struct cp_json_exchange *exchange)
     size_t bytes = GW_MIN(left.len, (size_t)WRITE_BYTES);
     gw_auto(gw_freep) unsigned char *piece = gw_malloc(LWS_PRE + bytes);
     memcpy(piece + LWS_PRE, left.ptr, bytes);
-    int sent = lws_write(exchange->wsi, piece + LWS_PRE, bytes,
-                         bytes == left.len ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP);
+    int sent =
+        lws_write(exchange->wsi, piece + LWS_PRE, bytes,
+                  bytes == left.len && exchange->stage == CP_JSON_ANSWER ? LWS_WRITE_HTTP_FINAL
+                                                                         : LWS_WRITE_HTTP);
     gw_buf_consume(&exchange->answer, bytes);
     return sent < 0 ? -1 : 0;
 }
 
 int cp_json_exchange_write(struct cp_json_exchange *exchange)
 {
-    if (exchange->stage != CP_JSON_ANSWER)
+    if (exchange->stage != CP_JSON_ANSWER && exchange->stage != CP_JSON_STREAM)
         return 0;
     if (gw_buf_len(&exchange->answer) > 0) {
         if (send_piece(exchange))
@@ -346,16 +397,18 @@ int cp_json_exchange_write(struct cp_json_exchange *exchange)
         send_answer(exchange);
         return 0;
     }
-    lws_set_timer_usecs(exchange->wsi, LWS_SET_TIMER_USEC_CANCEL);
+    if (exchange->stage == CP_JSON_STREAM)
+        return exchange->is_begun ? cp_json_stream_sent(exchange) : 0;
+    cp_json_exchange_patience(exchange, 0);
     return 1;
 }
 
 /* A body that does not come, or an answer that is not read. */
 int cp_json_exchange_expire(struct cp_json_exchange *exchange)
 {
-    if (exchange->stage == CP_JSON_RUNNING)
+    if (gw_clock_monotonic_ms() < exchange->due_ms)
         return 0;
-    if (exchange->stage == CP_JSON_ANSWER) {
+    if (exchange->stage != CP_JSON_BODY) {
         atomic_fetch_add(&exchange->server->refused[CP_JSON_REFUSED_SLOW], 1);
         return -1;
     }
@@ -371,6 +424,8 @@ int cp_json_exchange_expire(struct cp_json_exchange *exchange)
 void cp_json_exchange_leave(struct cp_json_exchange *exchange)
 {
     exchange->wsi = NULL;
+    if (exchange->stage == CP_JSON_STREAM)
+        cp_json_stream_close(exchange);
     if (exchange->stage != CP_JSON_RUNNING)
         free_exchange(exchange);
 }

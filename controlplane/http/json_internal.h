@@ -9,6 +9,7 @@
 #include "controlplane/http/json_request.h"
 #include "controlplane/http/json_server.h"
 #include "controlplane/http/json_tls.h"
+#include "controlplane/rpc/stream.h"
 
 #include <libwebsockets.h>
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ enum cp_json_stage {
     CP_JSON_BODY,    /* the request's body is coming */
     CP_JSON_RUNNING, /* a pool thread has it */
     CP_JSON_ANSWER,  /* is there, or is on its way */
+    CP_JSON_STREAM,  /* of messages, each when it comes */
 };
 
 /* One request and its answer. The loop's thread has it, but for RUNNING. */
@@ -54,6 +56,7 @@ struct cp_json_exchange {
     bool closes;  /* the connection, behind the answer */
     bool expects_continue;
     size_t body_bytes; /* as announced */
+    gw_msec due_ms;    /* when patience ends; INT64_MAX: not at all */
     struct gw_buf body;
 
     /* Of an answer that is given without a handler; 0: none. */
@@ -61,6 +64,12 @@ struct cp_json_exchange {
     unsigned allowed; /* bits of enum cp_json_verb, for 405 */
     struct gw_error err;
     struct gw_buf answer;
+
+    /* Of a stream. */
+    void *stream;             /* NULL: not open */
+    bool is_begun, is_ending; /* its head is sent; nothing comes any more */
+    struct gw_buf pending;    /* under the server's lock: what the loop has not taken */
+    bool is_ended;            /* likewise, and then err */
 };
 
 /* ---- json_head.c: what libwebsockets has read ---- */
@@ -69,7 +78,22 @@ struct cp_json_exchange {
 GW_MUST_CHECK int cp_json_head_read(struct cp_json_exchange *exchange, struct lws *wsi,
                                     gw_str path);
 
+/* ---- json_stream.c: on the loop's thread ---- */
+
+/* 0, or -1 with err. */
+GW_MUST_CHECK int cp_json_stream_start(struct cp_json_exchange *exchange);
+/* Puts what is new behind the answer. False: it was refused before anything was sent; err. */
+bool cp_json_stream_take(struct cp_json_exchange *exchange);
+/* All of the answer is sent. 1: and that was the end. */
+int cp_json_stream_sent(struct cp_json_exchange *exchange);
+void cp_json_stream_close(struct cp_json_exchange *exchange);
+
 /* ---- json_exchange.c ---- */
+
+/* From now on; 0: until it is said again. */
+void cp_json_exchange_patience(struct cp_json_exchange *exchange, unsigned seconds);
+/* The buffer has no limit. */
+void cp_json_put(struct gw_buf *buf, const char *format, ...) GW_PRINTF(2, 3);
 
 struct cp_json_exchange *cp_json_exchange_new(struct cp_json_server *server, struct lws *wsi);
 /* The exchange is answered with this and no handler; err says why. */

@@ -313,7 +313,8 @@ static void make_custom(struct cp_json_routes *routes, struct cp_json_route *rou
         gw_str upper = gw_arena_printf(&routes->arena, "%c%.*s", word.ptr[0] & ~0x20,
                                        (int)word.len - 1, word.ptr + 1);
         route->path = word;
-        route->custom = custom_word(&routes->arena, route->name, upper);
+        if (!gw_str_eq(upper, route->name)) /* WatchService.Watch is /v1/watch */
+            route->custom = custom_word(&routes->arena, route->name, upper);
         return;
     }
     route->custom = custom_word(&routes->arena, route->name, noun);

@@ -60,7 +60,7 @@ static int prepare_delete_account(const struct cp_call *call, struct cp_change *
     return gw_fail(err, GW_FAILED_PRECONDITION, "%s has users: %.*s", name, GW_STR_ARG(user));
 }
 
-static const struct cp_resource_rules account_rules = {
+const struct cp_resource_rules cp_account_rules = {
     .kind = CP_KIND_ACCOUNT,
     .field = "account",
     .list_field = "accounts",
@@ -164,7 +164,7 @@ static int prepare_delete_user(const struct cp_call *call, struct cp_change *cha
     return 0;
 }
 
-static const struct cp_resource_rules user_rules = {
+const struct cp_resource_rules cp_user_rules = {
     .kind = CP_KIND_USER,
     .field = "user",
     .list_field = "users",
@@ -178,8 +178,8 @@ static const struct cp_resource_rules user_rules = {
 
 /* ---- the service */
 
-CP_RESOURCE_HANDLERS(account, accounts, account_rules)
-CP_RESOURCE_HANDLERS(user, users, user_rules)
+CP_RESOURCE_HANDLERS(account, accounts, cp_account_rules)
+CP_RESOURCE_HANDLERS(user, users, cp_user_rules)
 CP_RESOURCE_HANDLER(get, access_key, cp_access_key_rules)
 CP_RESOURCE_HANDLER(list, access_keys, cp_access_key_rules)
 CP_RESOURCE_HANDLER(update, access_key, cp_access_key_rules)

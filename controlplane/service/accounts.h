@@ -9,7 +9,7 @@
 #define CP_ACCESS_KEY_INDEX "accessKeys" /* its id -> its name */
 #define CP_CLAIM_INDEX "claims"          /* cp_claim_key -> the user's name */
 
-extern const struct cp_resource_rules cp_access_key_rules;
+extern const struct cp_resource_rules cp_account_rules, cp_user_rules, cp_access_key_rules;
 
 /* The answer holds the secret, the only time that it is seen. */
 cp_handler cp_create_access_key;

@@ -66,4 +66,6 @@ GW_MUST_CHECK int cp_history_list(const struct cp_call *call, const char *api,
 GW_MUST_CHECK int cp_history_drop(const struct cp_call *call, struct cp_change *change,
                                   const char *release, struct gw_error *err);
 
+extern const struct cp_resource_rules cp_release_rules;
+
 #endif

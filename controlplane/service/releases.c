@@ -29,8 +29,8 @@ static int present(const struct cp_call *call, ProtobufCMessage *message, struct
     return 0;
 }
 
-static const struct cp_resource_rules rules = {.kind = CP_KIND_RELEASE, .present = present};
-CP_RESOURCE_HANDLER(get, release, rules)
+const struct cp_resource_rules cp_release_rules = {.kind = CP_KIND_RELEASE, .present = present};
+CP_RESOURCE_HANDLER(get, release, cp_release_rules)
 
 /* ---- the history of an API, the newest first */
 

@@ -5,7 +5,6 @@
 #include "common/message.h"
 #include "controlplane/snapshot/build.h"
 #include "controlplane/snapshot/state.h"
-#include "controlplane/store/watch.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -271,6 +270,8 @@ static void apply(struct cp_watcher *watcher, const struct cp_batch *batch)
     }
     build(watcher, &touched, batch->at, false);
     gw_map_done(&touched);
+    if (watcher->options.on_batch)
+        watcher->options.on_batch(watcher->options.arg, batch);
 }
 
 /* Sleeps, unless the watcher is stopped. */
@@ -352,6 +353,8 @@ static void *run(void *arg)
         struct gw_error err = GW_ERROR_NONE;
         struct cp_position at;
         if (!load(watcher, &at, &err)) {
+            if (watcher->options.on_listed)
+                watcher->options.on_listed(watcher->options.arg, at);
             tell_reachable(watcher, true, NULL);
             follow(watcher, at);
             continue;

@@ -12,7 +12,7 @@
 #include "common/error.h"
 #include "controlplane/snapshot/image.h"
 #include "controlplane/store/seal.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/watch.h"
 
 #define CP_WATCHER_TURN_MS 1000 /* the longest wait for the store; also the pace of on_turn */
 #define CP_WATCHER_RETRY_MS 200 /* between attempts to list */
@@ -24,9 +24,13 @@ struct cp_watcher_options {
     struct cp_image *image;     /* changed by nobody else */
     const struct cp_seal *seal; /* borrowed; NULL: secrets cannot be opened */
     /* On the watcher's thread: when the store is lost or found (also the first time it is found,
-     * after the image is loaded or withheld), and about once a second. Either may be NULL. */
+     * after the image is loaded or withheld), and about once a second. Each may be NULL. */
     void (*on_store)(void *arg, bool is_reachable);
     void (*on_turn)(void *arg);
+    /* What others want to follow: the whole store was read at that point; what came behind it, once
+     * agents were told. */
+    void (*on_listed)(void *arg, struct cp_position at);
+    void (*on_batch)(void *arg, const struct cp_batch *batch);
     void *arg;
 };
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import grpc
+from google.protobuf import descriptor_pb2
 
 from .process import PATIENCE, ROOT
 
@@ -11,7 +12,7 @@ GRPC_PROTOS = "/usr/share/grpc-proto"  # health and reflection, as the gRPC proj
 
 
 class Stubs:
-    """Generated modules, and every method of the API by its name."""
+    """Generated modules, and every method of the API that answers once, by its name."""
 
     def __init__(self, folder):
         own = [str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").glob("penstock/admin/v1/*.proto")]
@@ -28,8 +29,11 @@ class Stubs:
         for path in own:
             module = self.module(path[:-len(".proto")].replace("/", "."))
             for service in module.DESCRIPTOR.services_by_name.values():
-                self.services[service.full_name] = [method.name for method in service.methods]
-                self.methods.update({method.name: method for method in service.methods})
+                proto = descriptor_pb2.ServiceDescriptorProto()
+                service.CopyToProto(proto)
+                unary = {method.name for method in proto.method if not method.server_streaming}
+                self.services[service.full_name] = [method.name for method in service.methods if method.name in unary]
+                self.methods.update({method.name: method for method in service.methods if method.name in unary})
 
     @staticmethod
     def generate(folder, root, protos):

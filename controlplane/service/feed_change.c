@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/service/feed_internal.h"
+
+#include "common/log.h"
+#include "common/message.h"
+#include "controlplane/service/accounts.h"
+#include "controlplane/service/apis.h"
+#include "controlplane/service/fields.h"
+#include "controlplane/service/history.h"
+#include "controlplane/service/services.h"
+
+#include <stdlib.h>
+
+#define TYPE(name) PENSTOCK__ADMIN__V1__RESOURCE_EVENT_TYPE__RESOURCE_EVENT_TYPE_##name
+
+/* What bundles hold, and: */
+static const struct cp_bundle_kind more_kinds[] = {
+    {&cp_release_rules, &cp_release_service},
+    {&cp_account_rules, &cp_account_service},
+    {&cp_user_rules, &cp_account_service},
+    {&cp_access_key_rules, &cp_account_service},
+};
+
+/* ---- kinds ---- */
+
+static const struct cp_bundle_kind *kind_at(size_t index)
+{
+    if (index < cp_bundle_kind_count)
+        return &cp_bundle_kinds[index];
+    index -= cp_bundle_kind_count;
+    return index < GW_ARRAY_LEN(more_kinds) ? &more_kinds[index] : NULL;
+}
+
+const struct cp_bundle_kind *cp_feed_kind(enum cp_kind_id id)
+{
+    for (size_t i = 0; kind_at(i); i++)
+        if (kind_at(i)->rules->kind == id)
+            return kind_at(i);
+    return NULL;
+}
+
+gw_str cp_feed_kind_word(const struct cp_bundle_kind *kind)
+{
+    gw_str pattern = gw_str_from(cp_kind_get(kind->rules->kind)->pattern);
+    gw_str word = GW_STR_NONE;
+    while (pattern.ptr) {
+        gw_str part = gw_str_split(&pattern, '/');
+        if (part.len && part.ptr[0] != '{')
+            word = part;
+    }
+    return word;
+}
+
+const struct cp_bundle_kind *cp_feed_kind_called(gw_str word)
+{
+    for (size_t i = 0; kind_at(i); i++)
+        if (gw_str_eq(cp_feed_kind_word(kind_at(i)), word))
+            return kind_at(i);
+    return NULL;
+}
+
+struct cp_action cp_feed_action(struct gw_arena *arena, const struct cp_bundle_kind *kind)
+{
+    const char *type = cp_kind_get(kind->rules->kind)->type->short_name;
+    const char *method = gw_arena_printf(arena, "Get%s", type).ptr;
+    for (size_t i = 0; i < kind->service->count; i++)
+        if (strcmp(kind->service->methods[i].name, method) == 0)
+            return (struct cp_action){
+                .name =
+                    gw_arena_printf(arena, "%s/%s", kind->service->descriptor->short_name, method)
+                        .ptr,
+                .role = kind->service->methods[i].role};
+    gw_panic("%s has no %s", kind->service->descriptor->name, method);
+}
+
+/* The member of ResourceEvent.resource that holds it. */
+static const ProtobufCFieldDescriptor *member_of(const struct cp_bundle_kind *kind)
+{
+    const ProtobufCMessageDescriptor *event = &penstock__admin__v1__resource_event__descriptor;
+    for (unsigned i = 0; i < event->n_fields; i++)
+        if (event->fields[i].descriptor == cp_kind_get(kind->rules->kind)->type)
+            return &event->fields[i];
+    gw_panic("no event holds a %s", cp_kind_get(kind->rules->kind)->noun);
+}
+
+/* ---- changes ---- */
+
+static bool has_item(const struct cp_feed_change *change, const char *name)
+{
+    for (size_t i = 0; i < change->count; i++)
+        if (strcmp(change->items[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void add_resource(struct cp_feed_change *change, const struct cp_event *event,
+                         const struct cp_bundle_kind *kind, gw_str name)
+{
+    bool is_new = event->kv.create_revision == event->kv.mod_revision;
+    change->items[change->count++] =
+        (struct cp_feed_item){.kind = kind,
+                              .name = gw_arena_dup(&change->arena, name).ptr,
+                              .type = event->is_delete ? TYPE(DELETED)
+                                      : is_new         ? TYPE(CREATED)
+                                                       : TYPE(UPDATED),
+                              .value = gw_arena_dup(&change->arena, event->kv.value),
+                              .mod_revision = event->kv.mod_revision};
+}
+
+/* What is published where is shown on the API. */
+static void add_publication(struct cp_feed_change *change, gw_str name)
+{
+    const char *api = gw_arena_dup(&change->arena, cp_name_parent(name)).ptr;
+    if (!has_item(change, api))
+        change->items[change->count++] = (struct cp_feed_item){
+            .kind = cp_feed_kind(CP_KIND_API), .name = api, .type = TYPE(UPDATED)};
+}
+
+/* Resources first: an API that is deleted takes its publications along. */
+static void add_items(struct cp_feed_change *change, const struct cp_event *events, size_t count,
+                      bool publications)
+{
+    for (size_t i = 0; i < count; i++) {
+        gw_str name;
+        const struct cp_kind *kind = cp_key_parse(&change->arena, events[i].kv.key, &name);
+        if (!kind || (kind->id == CP_KIND_PUBLICATION) != publications)
+            continue;
+        if (publications)
+            add_publication(change, name);
+        else if (cp_feed_kind(kind->id))
+            add_resource(change, &events[i], cp_feed_kind(kind->id), name);
+    }
+}
+
+struct cp_feed_change *cp_feed_change_new(const struct cp_event *events, size_t count)
+{
+    struct cp_feed_change *change = gw_calloc(1, sizeof(*change));
+    gw_arena_init(&change->arena, 512);
+    change->refs = 1;
+    change->revision = events[0].kv.mod_revision;
+    change->items = GW_ARENA_ARRAY(&change->arena, struct cp_feed_item, count);
+    add_items(change, events, count, false);
+    add_items(change, events, count, true);
+    if (change->count == 0) {
+        cp_feed_change_free(change);
+        return NULL;
+    }
+    change->bytes = sizeof(*change) + change->arena.total_bytes;
+    return change;
+}
+
+void cp_feed_change_free(struct cp_feed_change *change)
+{
+    gw_arena_done(&change->arena);
+    free(change);
+}
+
+/* The message as Get would show it; NULL: it cannot be told. */
+static ProtobufCMessage *content_of(const struct cp_call *call, struct cp_feed_item *item,
+                                    struct gw_error *err)
+{
+    enum cp_kind_id kind = item->kind->rules->kind;
+    struct cp_stored stored = {.mod_revision = item->mod_revision};
+    if (!item->value.ptr) {
+        if (cp_find(call, kind, item->name, &stored, err) || !stored.message)
+            return NULL;
+    } else if (gw_message_unpack(call->arena, cp_kind_get(kind)->type, item->value, &stored.message,
+                                 err)) {
+        return NULL;
+    }
+    cp_set_etag(call->arena, stored.message, stored.mod_revision);
+    /* What must not be seen is gone in any case; what is not stored may be missing then. */
+    if (item->kind->rules->present)
+        (void)item->kind->rules->present(call, stored.message, err);
+    cp_api *api = (cp_api *)stored.message;
+    if (kind == CP_KIND_API && cp_show_publications(call, api->name, &api, 1, err))
+        api->n_publications = 0;
+    return stored.message;
+}
+
+static void show_item(const struct cp_call *call, struct cp_feed_item *item)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    cp_resource_event *event = GW_ARENA_NEW(call->arena, cp_resource_event);
+    penstock__admin__v1__resource_event__init(event);
+    event->type = item->type;
+    event->name = (char *)(uintptr_t)item->name;
+    if (item->type != TYPE(DELETED)) {
+        const ProtobufCFieldDescriptor *member = member_of(item->kind);
+        ProtobufCMessage *content = content_of(call, item, &err);
+        static struct gw_log_limit limit;
+        unsigned dropped;
+        if (err.code != GW_OK && gw_log_allow(&limit, 5, &dropped))
+            gw_log(GW_LOG_WARN, "watch", "an event is told without all of its resource",
+                   gw_kv_text("resource", item->name), gw_kv_error(&err),
+                   gw_kv_int("dropped", dropped));
+        if (content) {
+            *(uint32_t *)gw_message_quantifier(&event->base, member) = member->id;
+            *(ProtobufCMessage **)gw_message_at(&event->base, member) = content;
+        }
+    }
+    item->event = event;
+}
+
+void cp_feed_change_show(struct cp_feed_change *change, struct cp_services *services)
+{
+    static const struct cp_principal self = {.name = "watch", .role = CP_ROLE_ADMINISTRATOR};
+    struct cp_call call = {.services = services,
+                           .arena = &change->arena,
+                           .principal = &self,
+                           .deadline_ms = INT64_MAX};
+    for (size_t i = 0; i < change->count; i++)
+        show_item(&call, &change->items[i]);
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/service/feed_internal.h"
+
+#include "common/message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One watch. Under the feed's lock, but for what is set once. */
+struct reader {
+    struct gw_list link;
+    struct cp_feed *feed;
+    struct cp_sink sink;
+    bool is_closed, is_ended, is_writable;
+    bool is_placed; /* it knows where it reads, and was told */
+
+    /* The feed's thread alone. */
+    struct gw_arena arena;  /* of the request and the caller: set once */
+    struct gw_arena rights; /* of the principal */
+    struct gw_rpc_caller caller;
+    const struct cp_bundle_kind *kinds[CP_FEED_KINDS_MAX]; /* none: all */
+    size_t kind_count;
+    const char *parent; /* "": everything */
+    int64_t after;      /* as asked for; 0: from now on */
+    gw_msec opened_ms;
+    struct cp_principal principal;
+    bool is_known;      /* the principal is there */
+    gw_msec checked_ms; /* when it was asked last who the caller is */
+    int64_t number;     /* of the change that it reads next */
+    int64_t told;       /* the revision that it was told last */
+    gw_msec told_ms;
+};
+
+/* ---- what it wants ---- */
+
+static int read_kinds(struct reader *reader, const cp_watch_request *request, struct gw_error *err)
+{
+    if (request->n_kinds > CP_FEED_KINDS_MAX)
+        return gw_fail_field(err, "kinds", "at most %d", CP_FEED_KINDS_MAX);
+    for (size_t i = 0; i < request->n_kinds; i++) {
+        const struct cp_bundle_kind *kind = cp_feed_kind_called(gw_str_from(request->kinds[i]));
+        char field[32];
+        (void)snprintf(field, sizeof(field), "kinds[%zu]", i);
+        if (!kind)
+            return gw_fail_field(err, field,
+                                 "is no collection that can be watched: \"apis\", \"groups\" ...");
+        for (size_t k = 0; k < i; k++)
+            if (reader->kinds[k] == kind)
+                return gw_fail_field(err, field, "stands twice");
+        reader->kinds[reader->kind_count++] = kind;
+    }
+    return 0;
+}
+
+static int read_request(struct reader *reader, const cp_watch_request *request,
+                        struct gw_error *err)
+{
+    if (strlen(request->parent) > CP_NAME_MAX)
+        return gw_fail_field(err, "parent", "at most %d bytes", CP_NAME_MAX);
+    if (request->after_revision < 0)
+        return gw_fail_field(err, "after_revision", "must not be negative");
+    reader->parent = gw_arena_strdup(&reader->arena, request->parent);
+    reader->after = request->after_revision;
+    return read_kinds(reader, request, err);
+}
+
+static const char *copy(struct gw_arena *arena, const char *text)
+{
+    return text ? gw_arena_strdup(arena, text) : NULL;
+}
+
+/* The transport's own may go before the feed's thread has seen that the reader is closed. */
+static void copy_caller(struct reader *reader, const struct gw_rpc_caller *caller)
+{
+    reader->caller = *caller;
+    reader->caller.peer = copy(&reader->arena, caller->peer);
+    reader->caller.bearer = copy(&reader->arena, caller->bearer);
+    reader->caller.cert_name = copy(&reader->arena, caller->cert_name);
+    reader->caller.cert_pem = gw_arena_dup(&reader->arena, caller->cert_pem);
+}
+
+static bool wants_kind(const struct reader *reader, const struct cp_bundle_kind *kind)
+{
+    for (size_t i = 0; i < reader->kind_count; i++)
+        if (reader->kinds[i] == kind)
+            return true;
+    return reader->kind_count == 0;
+}
+
+static bool wants(const struct reader *reader, const struct cp_feed_item *item)
+{
+    return wants_kind(reader, item->kind) &&
+           (!*reader->parent || cp_is_inside(reader->parent, item->name));
+}
+
+static bool wants_any(const struct reader *reader, const struct cp_feed_change *change)
+{
+    for (size_t i = 0; i < change->count; i++)
+        if (wants(reader, &change->items[i]))
+            return true;
+    return false;
+}
+
+static bool may_see(const struct reader *reader, struct gw_arena *arena,
+                    const struct cp_feed_item *item)
+{
+    struct cp_action action = cp_feed_action(arena, item->kind);
+    return cp_may_at(&reader->principal, &action, item->name);
+}
+
+/* ---- the end of it ---- */
+
+static void end(struct reader *reader, const struct gw_error *err)
+{
+    if (!reader->is_ended && !reader->is_closed)
+        reader->sink.end(reader->sink.arg, err);
+    reader->is_ended = true;
+}
+
+static void end_relist(struct reader *reader, const char *why)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    (void)gw_fail(&err, GW_OUT_OF_RANGE, "%s: list again and watch from there", why);
+    (void)gw_error_reason(&err, "RELIST");
+    end(reader, &err);
+}
+
+static void end_slow(struct reader *reader)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    (void)gw_fail(
+        &err, GW_RESOURCE_EXHAUSTED,
+        "the watch is too slow: changes behind revision %lld are forgotten; list again and "
+        "watch from there",
+        (long long)reader->told);
+    (void)gw_error_reason(&err, "WATCH_TOO_SLOW");
+    reader->feed->slow++;
+    end(reader, &err);
+}
+
+void cp_feed_end_all(struct cp_feed *feed, const struct gw_error *err)
+{
+    gw_list_each(&feed->readers, it) end(gw_container_of(it, struct reader, link), err);
+}
+
+/* ---- rights ---- */
+
+static int check_kinds(struct reader *reader, struct gw_error *err)
+{
+    gw_auto(gw_arena_done) struct gw_arena scratch = {0};
+    const char *first = NULL;
+    for (unsigned id = 0; id < CP_KIND_COUNT; id++) {
+        const struct cp_bundle_kind *kind = cp_feed_kind(id);
+        if (!kind || !wants_kind(reader, kind))
+            continue;
+        struct cp_action action = cp_feed_action(&scratch, kind);
+        first = first ? first : action.name;
+        if (cp_may_somewhere(&reader->principal, &action))
+            return 0;
+    }
+    return gw_fail(err, GW_PERMISSION_DENIED, "%s may read none of these kinds (%s)",
+                   reader->principal.name, first ? first : "none");
+}
+
+/* Who it is, now: the lock is let go, for credentials may be read from the store. */
+static void identify(struct reader *reader, gw_msec now_ms)
+{
+    struct cp_feed *feed = reader->feed;
+    struct gw_error err = GW_ERROR_NONE;
+    struct gw_arena fresh;
+    struct cp_principal principal;
+    gw_arena_init(&fresh, 0);
+    pthread_mutex_unlock(&feed->lock);
+    int failed = cp_auth_identify(feed->options.auth, &reader->caller, &fresh, &principal, &err);
+    pthread_mutex_lock(&feed->lock);
+    reader->checked_ms = now_ms;
+    /* A store that is away takes nothing from who was known. */
+    if (failed && reader->is_known && err.code == GW_UNAVAILABLE) {
+        gw_arena_done(&fresh);
+        return;
+    }
+    gw_arena_done(&reader->rights);
+    reader->rights = fresh;
+    reader->is_known = !failed;
+    if (!failed) {
+        reader->principal = principal;
+        failed = check_kinds(reader, &err);
+    }
+    if (failed)
+        end(reader, &err);
+}
+
+/* ---- telling ---- */
+
+static void tell(struct reader *reader, cp_watch_response *response, gw_msec now_ms)
+{
+    reader->told = response->revision;
+    reader->told_ms = now_ms;
+    reader->is_writable = false;
+    reader->feed->sent++;
+    if (!reader->sink.send(reader->sink.arg, &response->base))
+        reader->is_ended = true;
+}
+
+static void tell_revision(struct reader *reader, int64_t revision, gw_msec now_ms)
+{
+    cp_watch_response response = PENSTOCK__ADMIN__V1__WATCH_RESPONSE__INIT;
+    response.revision = revision;
+    tell(reader, &response, now_ms);
+}
+
+static void tell_change(struct reader *reader, const struct cp_feed_change *change, gw_msec now_ms)
+{
+    gw_auto(gw_arena_done) struct gw_arena scratch = {0};
+    cp_watch_response response = PENSTOCK__ADMIN__V1__WATCH_RESPONSE__INIT;
+    response.revision = change->revision;
+    response.events = GW_ARENA_ARRAY(&scratch, cp_resource_event *, change->count);
+    for (size_t i = 0; i < change->count; i++)
+        if (wants(reader, &change->items[i]) && may_see(reader, &scratch, &change->items[i]))
+            response.events[response.n_events++] = change->items[i].event;
+    if (response.n_events > 0)
+        tell(reader, &response, now_ms);
+}
+
+static void forget(struct cp_feed_change *change)
+{
+    if (--change->refs == 0)
+        cp_feed_change_free(change);
+}
+
+/* With the lock let go meanwhile: the store is read. */
+static void show(struct cp_feed *feed, struct cp_feed_change *change)
+{
+    size_t before = change->arena.total_bytes;
+    change->refs++;
+    pthread_mutex_unlock(&feed->lock);
+    cp_feed_change_show(change, feed->options.services);
+    pthread_mutex_lock(&feed->lock);
+    change->is_shown = true;
+    if (change->refs > 1) { /* it has not been forgotten */
+        change->bytes += change->arena.total_bytes - before;
+        feed->bytes += change->arena.total_bytes - before;
+    }
+    forget(change);
+}
+
+/* Where it begins to read. */
+static void place(struct reader *reader, gw_msec now_ms)
+{
+    struct cp_feed *feed = reader->feed;
+    if (feed->at.revision == 0)
+        return; /* the store has not been read yet */
+    int64_t after = reader->after ? reader->after : feed->at.revision;
+    if (after > feed->at.revision) {
+        if (now_ms - reader->opened_ms > CP_FEED_AHEAD_MS)
+            end_relist(reader, "the store has not come to this revision");
+        return;
+    }
+    if (after < feed->forgotten) {
+        end_relist(reader, "changes behind this revision are forgotten");
+        return;
+    }
+    reader->number = feed->first;
+    while (reader->number < feed->next && cp_feed_at(feed, reader->number)->revision <= after)
+        reader->number++;
+    reader->is_placed = true;
+    tell_revision(reader, after, now_ms);
+}
+
+/* One step; false: there is nothing to do for it. */
+static bool step(struct reader *reader, gw_msec now_ms)
+{
+    struct cp_feed *feed = reader->feed;
+    gw_msec bookmark_ms = feed->options.bookmark_ms;
+    if (!reader->is_known || now_ms - reader->checked_ms >= bookmark_ms) {
+        identify(reader, now_ms);
+        return true;
+    }
+    if (!reader->is_placed) {
+        place(reader, now_ms);
+        return reader->is_placed || reader->is_ended;
+    }
+    if (reader->number < feed->first) {
+        end_slow(reader);
+        return true;
+    }
+    if (!reader->is_writable)
+        return false;
+    if (reader->number == feed->next) {
+        if (now_ms - reader->told_ms < bookmark_ms)
+            return false;
+        tell_revision(reader, feed->at.revision, now_ms);
+        return true;
+    }
+    struct cp_feed_change *change = cp_feed_at(feed, reader->number);
+    bool is_wanted = wants_any(reader, change);
+    if (is_wanted && !change->is_shown) {
+        show(feed, change);
+        return true; /* where it reads may be forgotten meanwhile */
+    }
+    reader->number++;
+    if (is_wanted)
+        tell_change(reader, change, now_ms);
+    return true;
+}
+
+static void free_reader(struct reader *reader)
+{
+    gw_list_remove(&reader->link);
+    reader->feed->reader_count--;
+    gw_arena_done(&reader->arena);
+    gw_arena_done(&reader->rights);
+    free(reader);
+}
+
+bool cp_feed_serve(struct cp_feed *feed, gw_msec now_ms)
+{
+    bool did = false;
+    gw_list_each(&feed->readers, it)
+    {
+        struct reader *reader = gw_container_of(it, struct reader, link);
+        /* The lock may be let go within: new readers come at the end, and only this thread frees.
+         */
+        if (!reader->is_closed && !reader->is_ended)
+            did |= step(reader, now_ms);
+        it_next = reader->link.next;
+        if (reader->is_closed)
+            free_reader(reader);
+    }
+    return did;
+}
+
+/* ---- the stream ---- */
+
+static int admit(struct cp_feed *feed, struct reader *reader, struct gw_error *err)
+{
+    pthread_mutex_lock(&feed->lock);
+    bool is_full = feed->reader_count == CP_FEED_READERS_MAX, is_stopping = feed->is_stopping;
+    if (!is_full && !is_stopping) {
+        gw_list_push(&feed->readers, &reader->link);
+        feed->reader_count++;
+        pthread_cond_signal(&feed->changed);
+    }
+    pthread_mutex_unlock(&feed->lock);
+    if (is_stopping)
+        return gw_fail(err, GW_UNAVAILABLE, "draining");
+    if (!is_full)
+        return 0;
+    (void)gw_fail(err, GW_RESOURCE_EXHAUSTED, "%d watches are open already", CP_FEED_READERS_MAX);
+    return gw_error_reason(err, "WATCHES_TOO_MANY");
+}
+
+static int open_reader(void *context, const struct gw_rpc_caller *caller,
+                       const ProtobufCMessage *request, const struct cp_sink *sink,
+                       void **ret_stream, struct gw_error *err)
+{
+    struct reader *reader = gw_calloc(1, sizeof(*reader));
+    reader->feed = context;
+    reader->sink = *sink;
+    reader->is_writable = true;
+    reader->opened_ms = gw_clock_monotonic_ms();
+    gw_list_init(&reader->link);
+    gw_arena_init(&reader->arena, 512);
+    copy_caller(reader, caller);
+    if (read_request(reader, (const cp_watch_request *)request, err) ||
+        admit(reader->feed, reader, err)) {
+        gw_arena_done(&reader->arena);
+        free(reader);
+        return -1;
+    }
+    *ret_stream = reader;
+    return 0;
+}
+
+static void on_writable(void *stream)
+{
+    struct reader *reader = stream;
+    struct cp_feed *feed = reader->feed;
+    pthread_mutex_lock(&feed->lock);
+    reader->is_writable = true;
+    pthread_cond_signal(&feed->changed);
+    pthread_mutex_unlock(&feed->lock);
+}
+
+static void on_close(void *stream)
+{
+    struct reader *reader = stream;
+    struct cp_feed *feed = reader->feed;
+    pthread_mutex_lock(&feed->lock);
+    reader->is_closed = true;
+    if (feed->has_ended)
+        free_reader(reader);
+    else
+        pthread_cond_signal(&feed->changed); /* the thread frees it: it may be looking at it */
+    pthread_mutex_unlock(&feed->lock);
+}
+
+const struct cp_stream_type cp_feed_stream_type = {open_reader, on_writable, on_close};

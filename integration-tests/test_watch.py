@@ -1,0 +1,297 @@
+"""Watch: changes as they happen, by gRPC (python, npm) and as server-sent events; what was missed, who may see what."""
+import hashlib
+import json
+import subprocess
+
+import grpc
+import pytest
+
+from lib.admin import Admin, Refusal
+from lib.servers import ControlPlane
+from lib.wait import until
+from test_json import API, Curl, controlplane_metric
+
+
+class Watch:
+    """A watch by grpcio. next() is the next answer that has events, or any with bookmarks."""
+
+    def __init__(self, stubs, channel, metadata=(), **fields):
+        module = stubs.module("penstock.admin.v1.watch")
+        self.stubs, self.seen = stubs, 0
+        self.call = channel.unary_stream("/penstock.admin.v1.WatchService/Watch", module.WatchRequest.SerializeToString,
+                                         module.WatchResponse.FromString)(module.WatchRequest(**fields), metadata=metadata)
+
+    def next(self, bookmarks=False):
+        for answer in self.call:
+            self.seen = answer.revision
+            if answer.events or bookmarks:
+                return answer
+        raise AssertionError("the watch ended well")
+
+    def events(self):
+        """(what happened, name) of each."""
+        names = {1: "created", 2: "updated", 3: "deleted"}
+        return [(names[event.type], event.name) for event in self.next().events]
+
+    def refusal(self):
+        """What it ends with, behind what was under way."""
+        try:
+            for _ in self.call:
+                pass
+        except grpc.RpcError as error:
+            return Refusal(self.stubs, error)
+        raise AssertionError("the watch ended well")
+
+    def cancel(self):
+        self.call.cancel()
+
+
+@pytest.fixture
+def watch(stubs):
+    opened = []
+
+    def open_watch(channel, **fields):
+        opened.append(Watch(stubs, channel, **fields))
+        return opened[-1]
+    yield open_watch
+    for each in opened:
+        each.cancel()
+
+
+def test_changes_of_any_kind(watch, admin, controlplane, curl):
+    every, shop = watch(admin.channel), watch(admin.channel, kinds=["apis"], parent="groups/shop")
+    assert every.next(bookmarks=True).revision and shop.next(bookmarks=True).revision
+    admin.CreateApiGroup(group_id="shop")
+    admin.CreateApiGroup(group_id="other")
+    curl("POST", "/v1/groups/other/apis?apiId=read", API)
+    curl("POST", "/v1/groups/shop/apis?apiId=read", API)
+    admin.PublishApi(name="groups/shop/apis/read")
+    admin.UnpublishApi(name="groups/shop/apis/read")
+    admin.DeleteApi(name="groups/shop/apis/read")
+    assert every.events() == [("created", "groups/shop")]
+    assert every.events() == [("created", "groups/other")]
+    assert every.events() == [("created", "groups/other/apis/read")]
+    assert every.events() == [("created", "groups/shop/apis/read")]
+    assert sorted(every.events()) == [("created", "groups/shop/apis/read/releases/RELEASE-1"), ("updated", "groups/shop/apis/read")]
+    assert shop.next().events[0].api.frontend.path == "/read"
+    assert len(shop.next().events[0].api.publications) == 1
+    assert len(shop.next().events[0].api.publications) == 0
+    while ("deleted", "groups/shop/apis/read") not in shop.events():
+        pass
+
+
+@pytest.fixture
+def curl(controlplane):
+    return Curl(controlplane)
+
+
+def test_a_transaction_is_one_answer(watch, admin):
+    """All events of a revision come together: a watch goes on behind it without a gap."""
+    first = watch(admin.channel, kinds=["apps"])
+    first.next(bookmarks=True)
+    admin.Apply(resources=[{"app": {"name": f"apps/a{i}"}} for i in range(20)])
+    assert len(first.events()) == 20
+    first.cancel()
+    admin.CreateApp(app_id="later")
+    second = watch(admin.channel, after_revision=first.seen)
+    assert second.events() == [("created", "apps/later")]
+
+
+def test_what_was_missed_comes_first(watch, admin):
+    first = watch(admin.channel)
+    first.next(bookmarks=True)
+    first.cancel()
+    for i in range(50):
+        admin.CreateApp(app_id=f"a{i}")
+    second = watch(admin.channel, after_revision=first.seen)
+    assert [second.events()[0][1] for _ in range(50)] == [f"apps/a{i}" for i in range(50)]
+    ahead = watch(admin.channel, after_revision=1 << 40).refusal()
+    assert (ahead.code, ahead.reason) == ("OUT_OF_RANGE", "RELIST")
+    wrong = watch(admin.channel, kinds=["nope"]).refusal()
+    assert wrong.code == "INVALID_ARGUMENT" and "kinds[0]" in wrong.fields
+
+
+def test_bookmarks_come_by_themselves(watch, admin):
+    quiet = watch(admin.channel, kinds=["channels"])
+    begin = quiet.next(bookmarks=True).revision
+    admin.CreateApp(app_id="a")
+    while quiet.next(bookmarks=True).revision <= begin:
+        pass
+
+
+@pytest.fixture
+def forgetful(start, tmp_path, stubs):
+    """The management API of a control plane that keeps few changes."""
+    plane = start(ControlPlane(tmp_path, extra=("--watch-bytes-max", "65536")))
+    opened = Admin(stubs, grpc.insecure_channel(plane.address))
+    opened.plane = plane
+    yield opened
+    opened.close()
+
+
+def test_what_is_forgotten_is_said_so(watch, forgetful):
+    """A reader that takes nothing is sent away in the end; it holds up nobody, and others are told to list again."""
+    slow, fast = watch(forgetful.channel), watch(forgetful.channel)
+    begin = slow.next(bookmarks=True).revision
+    fast.next(bookmarks=True)
+    turns = 0
+    while controlplane_metric(forgetful.plane, "watches_slow_total") == 0:
+        turns += 1
+        forgetful.Apply(resources=[{"app": {"name": f"apps/a{i}", "display_name": f"turn {turns}", "description": "x" * 250}}
+                                   for i in range(50)])
+        assert len(fast.events()) == 50
+    refusal = slow.refusal()
+    assert (refusal.code, refusal.reason) == ("RESOURCE_EXHAUSTED", "WATCH_TOO_SLOW")
+    refusal = watch(forgetful.channel, after_revision=begin).refusal()
+    assert (refusal.code, refusal.reason) == ("OUT_OF_RANGE", "RELIST")
+    error = Curl(forgetful.plane).refused("GET", f"/v1/watch?afterRevision={begin}")
+    assert (error.status, error.reason) == ("OUT_OF_RANGE", "RELIST")
+    forgetful.CreateApp(app_id="new")
+    assert fast.events() == [("created", "apps/new")]
+
+
+def test_two_control_planes_tell_the_same(watch, start, tmp_path, stubs, etcd):
+    one, two = (start(ControlPlane(tmp_path, etcd.store, name=f"plane-{n}")) for n in (1, 2))
+    channels = [grpc.insecure_channel(plane.address) for plane in (one, two)]
+    here, there = (watch(channel, kinds=["apps"]) for channel in channels)
+    here.next(bookmarks=True), there.next(bookmarks=True)
+    one.apply({"kind": "App", "name": "apps/a"})
+    two.apply({"kind": "App", "name": "apps/b"})
+    for reader in (here, there):
+        assert reader.events() == [("created", "apps/a")] and reader.events() == [("created", "apps/b")]
+    # and one goes on where the other one was left
+    on = watch(channels[1], kinds=["apps"], after_revision=here.seen - 1)
+    assert on.events()[0][1] == "apps/b"
+    for channel in channels:
+        channel.close()
+
+
+def test_drain_ends_a_watch(watch, admin, controlplane):
+    here = watch(admin.channel)
+    here.next(bookmarks=True)
+    controlplane.stop()
+    assert here.refusal().code == "UNAVAILABLE"
+
+
+class Events:
+    """Server-sent events by curl: next() is (id, data) of the next one that has any."""
+
+    def __init__(self, base, path, *flags):
+        self.curl = subprocess.Popen(["curl", "-sSNg", *map(str, flags), base + path], stdout=subprocess.PIPE, text=True)
+        self.id = None
+
+    def raw(self):
+        """(kind, data) of the next event."""
+        kind = "message"
+        for line in self.curl.stdout:
+            word, _, value = line.rstrip("\n").partition(": ")
+            if word == "id":
+                self.id = value
+            elif word == "event":
+                kind = value
+            elif word == "data":
+                return kind, json.loads(value)
+        raise AssertionError("the stream has ended")
+
+    def next(self):
+        while True:
+            kind, data = self.raw()
+            assert kind == "message", data
+            if data.get("events"):
+                return data
+
+    def stop(self):
+        self.curl.kill()
+        self.curl.wait()
+
+
+@pytest.fixture
+def events(curl):
+    opened = []
+
+    def open_events(path, *flags, base=None):
+        opened.append(Events(base or curl.base, path, *flags))
+        return opened[-1]
+    yield open_events
+    for each in opened:
+        each.stop()
+
+
+def test_server_sent_events(events, curl):
+    stream = events("/v1/watch?kinds=apps&kinds=codes")
+    _, begin = stream.raw()
+    assert begin == {"revision": stream.id}
+    app = curl("POST", "/v1/apps?appId=one", {"description": "the first"})
+    code = curl("POST", "/v1/apps/one/codes?codeId=c")
+    data = stream.next()
+    assert data["events"] == [{"type": "RESOURCE_EVENT_TYPE_CREATED", "name": "apps/one", "app": app}]
+    told = stream.next()["events"][0]["code"]
+    assert told["hint"] == code["hint"] and "code" not in told and "digest" not in told
+    curl("DELETE", "/v1/apps/one")
+    assert {event["name"] for event in stream.next()["events"]} == {"apps/one", "apps/one/codes/c"}
+    stream.stop()
+    # what a browser sends when it comes back
+    again = events("/v1/watch?kinds=apps", "-H", f"Last-Event-ID: {data['revision']}")
+    assert again.next()["events"] == [{"type": "RESOURCE_EVENT_TYPE_DELETED", "name": "apps/one"}]
+
+
+def test_server_sent_events_that_are_refused(curl):
+    assert "kinds[0]" in curl.refused("GET", "/v1/watch?kinds=nope").fields
+    assert "nope" in curl.refused("GET", "/v1/watch?nope=1").fields
+    assert "Last-Event-ID" in curl.refused("GET", "/v1/watch", flags=("-H", "Last-Event-ID: x")).fields
+    assert curl.refused("POST", "/v1/watch", "{}", status=405)
+
+
+def test_the_end_is_an_event(events, controlplane):
+    stream = events("/v1/watch")
+    stream.raw()
+    controlplane.stop()
+    kind, data = stream.raw()
+    assert kind == "error" and data["error"]["status"] == "UNAVAILABLE"
+    assert stream.curl.wait(20) == 0
+
+
+def test_readers_that_leave_are_forgotten(events, controlplane):
+    streams = [events("/v1/watch") for _ in range(20)]
+    for stream in streams:
+        stream.raw()
+    assert controlplane_metric(controlplane, "watches_open") == 20
+    for stream in streams:
+        stream.stop()
+    until(lambda: controlplane_metric(controlplane, "watches_open") == 0, "all to be gone")
+
+
+TOKENS = {"root": {"role": "administrator"}, "shop": {"role": "viewer", "limits": ["groups/shop"]},
+          "ops": {"role": "auditor"}}
+
+
+def test_everybody_sees_what_they_may_read(watch, start, tmp_path, stubs):
+    file = tmp_path / "credentials.json"
+
+    def write(names):
+        file.write_text(json.dumps({"tokens": [
+            {"sha256": hashlib.sha256(name.encode()).hexdigest(), "principal": name, **TOKENS[name]} for name in names],
+            "roles": [{"name": "auditor", "actions": ["ChannelService/*"]}]}))
+    write(TOKENS)
+    plane = start(ControlPlane(tmp_path, extra=("--credentials-file", file)))
+    curl = Curl(plane, "-H", "Authorization: Bearer root")
+    channel = grpc.insecure_channel(plane.address)
+
+    def as_(name, **fields):
+        return watch(channel, metadata=(("authorization", f"Bearer {name}"),), **fields)
+    shop, ops = as_("shop"), as_("ops")
+    shop.next(bookmarks=True), ops.next(bookmarks=True)
+    assert as_("nobody").refusal().code == "UNAUTHENTICATED"
+    refusal = as_("ops", kinds=["apis"]).refusal()
+    assert refusal.code == "PERMISSION_DENIED" and "ApiService/GetApi" in refusal.message
+    assert Curl(plane).refused("GET", "/v1/watch", status=401)
+    for group in ("other", "shop"):
+        curl("POST", f"/v1/groups?groupId={group}")
+        curl("POST", f"/v1/groups/{group}/apis?apiId=a", API)
+    curl("POST", "/v1/channels?channelId=one", {"port": 80, "members": [{"host": "127.0.0.1", "weight": 1}]})
+    assert shop.events() == [("created", "groups/shop")]
+    assert shop.events() == [("created", "groups/shop/apis/a")]
+    assert ops.events() == [("created", "channels/one")]
+    write(["root"])
+    assert shop.refusal().code == "UNAUTHENTICATED"
+    channel.close()
