@@ -14,10 +14,10 @@
 #define TYPE(name) PENSTOCK__ADMIN__V1__RESOURCE_EVENT_TYPE__RESOURCE_EVENT_TYPE_##name
 
 /* What bundles hold, and: */
+static const struct cp_resource_rules settings_rules = {.kind = CP_KIND_SETTINGS};
 static const struct cp_bundle_kind more_kinds[] = {
-    {&cp_release_rules, &cp_release_service},
-    {&cp_account_rules, &cp_account_service},
-    {&cp_user_rules, &cp_account_service},
+    {&settings_rules, &cp_settings_service},     {&cp_release_rules, &cp_release_service},
+    {&cp_account_rules, &cp_account_service},    {&cp_user_rules, &cp_account_service},
     {&cp_access_key_rules, &cp_account_service},
 };
 
