@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/rpc/server.h"
 #include "controlplane/agents/session.h"
+#include "controlplane/http/json_openapi.h"
 #include "controlplane/http/json_server.h"
 #include "controlplane/http/ops.h"
 #include "controlplane/metrics.h"
@@ -47,6 +48,7 @@ struct program {
     struct gw_rpc_server *server;
     struct gw_comments *comments;
     struct cp_json_routes *routes;
+    struct gw_buf openapi;
     struct cp_json_server *json; /* NULL: nowhere */
     struct cp_watcher *watcher;
     struct cp_audit_cleaner *cleaner;
@@ -381,6 +383,8 @@ static int listen_for_json(struct program *program, const struct gw_rpc_method *
     program->comments = gw_comments_new(
         gw_str_n((const char *)penstock_documented_set, penstock_documented_set_len));
     program->routes = cp_json_routes_new(list, count, program->comments);
+    cp_json_openapi_write(&program->openapi, program->routes, program->comments, cp_method_works);
+    options.openapi = gw_buf_view(&program->openapi);
     return cp_json_server_start(&options, program->routes, &program->json, err);
 }
 
@@ -449,6 +453,7 @@ static void stop(struct program *program)
     cp_watcher_stop(program->watcher);
     cp_ops_stop(program->ops);
     cp_feed_free(program->feed);
+    gw_buf_done(&program->openapi);
     cp_json_routes_free(program->routes);
     gw_comments_free(program->comments);
     cp_methods_free(program->methods);

@@ -1,6 +1,7 @@
 """The management API as JSON over HTTP: curl, raw bytes, and what gRPC says of the same."""
 import hashlib
 import json
+import re
 import signal
 import socket
 import ssl
@@ -9,6 +10,7 @@ import threading
 
 import pytest
 
+from lib.node import node
 from lib.servers import ControlPlane
 from lib.wait import until
 
@@ -281,6 +283,29 @@ def test_certificates_change_while_it_runs(guarded, certificates, tmp_path):
         except ssl.SSLError:
             return False
     until(is_served, "the new certificate")
+
+
+def test_its_description_is_openapi(curl, tmp_path, stubs):
+    """An outside validator takes it; every operation in it is there, and so is every method that works."""
+    file = tmp_path / "openapi.json"
+    document = curl("GET", "/openapi.json")
+    assert curl("GET", "/v1/openapi.json") == document
+    file.write_text(json.dumps(document))
+    judged = node("validate_openapi.js", file)
+    assert judged["valid"], judged
+    said = set()
+    for path, operations in document["paths"].items():
+        path = re.sub(r"{\w+}", "DEFAULT", path)
+        for verb, operation in operations.items():
+            said.add(operation["operationId"])
+            if verb in ("get", "delete") and "watch" not in path:
+                done = subprocess.run(["curl", "-sS", "-X", verb.upper(), curl.base + path], capture_output=True, text=True, check=True)
+                assert "no such path" not in done.stdout and "HTTP method" not in done.stdout, (path, verb, done.stdout)
+    assert {"GetApi", "PublishApi", "Watch", "CreateAppCode"} <= said and "DebugApi" not in said
+    api = document["components"]["schemas"]["Api"]["properties"]
+    assert api["createTime"] == {"type": "string", "format": "date-time"} | api["createTime"]
+    assert "Immutable" in api["name"]["description"] and api["publications"]["readOnly"]
+    assert document["paths"]["/v1/groups/{group}/apis/{api}:publish"]["post"]["description"].startswith("Freezes the draft")
 
 
 def test_a_call_under_way_is_answered_at_the_end(curl, controlplane, agent):

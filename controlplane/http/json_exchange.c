@@ -307,6 +307,14 @@ static int find_route(struct cp_json_exchange *exchange)
     return cp_json_refuse(exchange, 404, CP_JSON_REFUSED_NOT_FOUND);
 }
 
+/* The description is no secret: it is in the repository. */
+static bool is_openapi(const struct cp_json_exchange *exchange)
+{
+    return exchange->verb == CP_JSON_GET && exchange->server->options.openapi.len > 0 &&
+           (gw_str_eq(exchange->path, GW_STR("/openapi.json")) ||
+            gw_str_eq(exchange->path, GW_STR(CP_JSON_PREFIX "openapi.json")));
+}
+
 static int check_drain(struct cp_json_exchange *exchange)
 {
     if (!atomic_load(&exchange->server->is_draining))
@@ -330,8 +338,13 @@ int cp_json_exchange_begin(struct cp_json_exchange *exchange, gw_str path)
 {
     struct lws *wsi = exchange->wsi;
     int refused = cp_json_head_read(exchange, wsi, path);
-    refused = refused || check_drain(exchange) || check_origin(exchange) || find_route(exchange) ||
-              check_media_type(exchange);
+    refused = refused || check_drain(exchange) || check_origin(exchange);
+    if (!refused && is_openapi(exchange) && exchange->body_bytes == 0) {
+        set_answer(exchange, 200, exchange->server->options.openapi);
+        send_answer(exchange);
+        return 0;
+    }
+    refused = refused || find_route(exchange) || check_media_type(exchange);
     bool is_coming = exchange->body_bytes > 0 && !(refused && exchange->expects_continue);
     if (is_coming) {
         cp_json_exchange_patience(exchange, CP_JSON_BODY_S);

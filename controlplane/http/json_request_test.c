@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/http/json_openapi.h"
 #include "controlplane/http/json_request.h"
 
 #include "common/json.h"
@@ -10,6 +11,7 @@
 #include "penstock/admin/v1/settings.pb-c.h"
 #include "penstock/admin/v1/variable.pb-c.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -255,6 +257,33 @@ static void test_refused_requests(void **state)
     is_refused(CP_JSON_GET, "groups/a", "", "{}", "GetApiGroup takes no body");
 }
 
+/* ---- the description ---- */
+
+static bool is_api(const struct gw_rpc_method *method)
+{
+    return strstr(method->path, "DebugApi") == NULL;
+}
+
+static void test_the_description_has_what_works(void **state)
+{
+    (void)state;
+    gw_auto(gw_buf_done) struct gw_buf text = {0};
+    cp_json_openapi_write(&text, routes, comments, is_api);
+    json_t *root = json_loadb(text.data, gw_buf_len(&text), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    json_t *paths = json_object_get(root, "paths");
+    json_t *api = json_object_get(paths, "/v1/groups/{group}/apis/{api}");
+    assert_non_null(json_object_get(api, "get"));
+    assert_non_null(json_object_get(api, "patch"));
+    assert_non_null(json_object_get(api, "delete"));
+    assert_non_null(json_object_get(paths, "/v1/groups/{group}/apis/{api}:publish"));
+    assert_null(json_object_get(paths, "/v1/groups/{group}/apis/{api}:debug"));
+    json_t *schemas = json_object_get(json_object_get(root, "components"), "schemas");
+    assert_non_null(json_object_get(schemas, "Api"));
+    assert_null(json_object_get(schemas, "DebugApiResponse"));
+    json_decref(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_every_method_has_a_path_of_its_own),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_refused_requests),
+        cmocka_unit_test(test_the_description_has_what_works),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

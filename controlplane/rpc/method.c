@@ -243,6 +243,11 @@ static int run_guarded(void *context, const struct gw_rpc_caller *caller, struct
     return failed;
 }
 
+bool cp_method_works(const struct gw_rpc_method *row)
+{
+    return row->unary != run_guarded || ((const struct guard *)row->context)->method;
+}
+
 bool cp_methods_stats(const struct gw_rpc_method *row, struct cp_method_stats *ret_stats)
 {
     if (row->unary != run_guarded)

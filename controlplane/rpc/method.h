@@ -77,6 +77,9 @@ void cp_methods_add(struct cp_methods *methods, const struct gw_rpc_method *rows
 /* For gw_rpc_server_start; borrowed from methods, complete once all are added. */
 const struct gw_rpc_method *cp_methods_list(const struct cp_methods *methods, size_t *ret_count);
 
+/* Whether a row of the list does anything in this version but answer UNIMPLEMENTED. */
+bool cp_method_works(const struct gw_rpc_method *row);
+
 #define CP_METHOD_CODES (GW_UNAUTHENTICATED + 1)
 struct cp_method_stats {
     const char *name;               /* "ApiService/GetApi"; borrowed from the table */
