@@ -105,7 +105,7 @@ def test_the_extensions_of_the_reference_product(admin, load):
     for key, field in (("GET", "cors"), ("POST", "FUNCTION"), ("PUT", "authentication.type"), ("DELETE", "backend-policies")):
         assert field in said[f"{key} /hello"][1]
     notes = list(rows["GET /weather/{city}"].notes)
-    assert notes == ["x-apigateway-ratelimit: not bound", "x-apigateway-access-control: not bound"]
+    assert notes == ['policy "slow" not bound: no environment was given', 'policy "office" not bound: no environment was given']
 
 
 def test_a_draft_with_parameters_is_refused_by_name_when_it_is_published(admin, load):
@@ -273,6 +273,75 @@ def test_what_a_document_cannot_say_is_skipped_by_name(admin):
     assert made.exported == 1
     assert [(skip.name, skip.failure.code) for skip in made.skipped] == [
         ("groups/g/apis/b", "ALREADY_EXISTS"), ("groups/g/apis/c", "UNIMPLEMENTED")]
+
+
+# ---- policies
+
+
+def policies(limit=100, **more):
+    return {"x-apigateway-ratelimits": {"slow": {"api-limit": limit, "app-limit": 10, "interval": 2, "unit": "MINUTE", "shared": True,
+                                                 "user-limit": 0, "ip-limit": 0, "special": []}},
+            "x-apigateway-access-controls": {"office": {"acl-type": "DENY", "entity-type": "IP", "value": "10.0.0.0/8, 192.0.2.7"}}, **more}
+
+
+def governed(**more):
+    return document({"/a": {"get": operation(**{"operationId": "a", "x-apigateway-ratelimit": "slow", "x-apigateway-access-control": "office",
+                                               "x-apigateway-plugins": ["headers"]})}}, **{**policies(), **more})
+
+
+def test_policies_are_made_and_bound_in_an_environment(admin, load):
+    admin.CreatePolicy(policy_id="headers", policy={"response_headers": {"headers": [{"name": "X-A", "value": "b", "action": 1}]}})
+    row = load(governed(), environment="environments/RELEASE")["GET /a"]
+    assert row.result == CREATED and not row.notes
+    assert [(p.name, p.result, p.policy) for p in load.last.policies] == [("slow", CREATED, "policies/slow"), ("office", CREATED, "policies/office")]
+    throttle = admin.GetPolicy(name="policies/slow").throttle
+    assert (throttle.api_limit, throttle.app_limit, throttle.interval, throttle.unit, throttle.scope) == (100, 10, 2, 2, 2)
+    assert list(admin.GetPolicy(name="policies/office").ip_access.addresses) == ["10.0.0.0/8", "192.0.2.7"]
+    for policy in ("slow", "office", "headers"):
+        assert [b.api for b in admin.ListPolicyBindings(parent=f"policies/{policy}").bindings] == ["groups/g/apis/a"]
+    again = load(governed(**policies(limit=70)), environment="environments/RELEASE")["GET /a"]
+    assert not again.notes and [p.result for p in load.last.policies] == [KEPT, KEPT]
+    load(governed(**policies(limit=70)), environment="environments/RELEASE", mode=OVERRIDE)
+    assert [p.result for p in load.last.policies] == [UPDATED, UNCHANGED]
+    assert admin.GetPolicy(name="policies/slow").throttle.api_limit == 70
+
+
+def test_an_extended_export_has_the_policies(admin, load, tmp_path):
+    admin.CreatePolicy(policy_id="headers", policy={"response_headers": {"headers": [{"name": "X-A", "value": "b", "action": 1}]}})
+    load(governed(), environment="environments/RELEASE")
+    admin.PublishApi(name="groups/g/apis/a")
+    for version in (V2, V3):
+        made = json.loads(admin.ExportOpenApi(parent="groups/g", environment="environments/RELEASE", scope=3, version=version).document)
+        (tmp_path / "document.json").write_text(json.dumps(made), encoding="utf8")
+        assert node("validate_openapi.js", tmp_path / "document.json")["valid"]
+        said = made["paths"]["/a"]["get"]
+        assert (said["x-apigateway-ratelimit"], said["x-apigateway-access-control"], said["x-apigateway-plugins"]) == ("slow", "office", ["headers"])
+        assert made["x-apigateway-ratelimits"] == policies()["x-apigateway-ratelimits"]
+        assert made["x-apigateway-access-controls"]["office"]["value"] == "10.0.0.0/8,192.0.2.7"
+        load(json.dumps(made), environment="environments/RELEASE", mode=OVERRIDE)
+        assert [p.result for p in load.last.policies] == [UNCHANGED, UNCHANGED] and load.last.unchanged == 1
+    assert admin.refused("ExportOpenApi", parent="groups/g", scope=3).fields.keys() == {"environment"}
+
+
+def test_policies_that_cannot_be_are_refused_by_name(admin, load):
+    broken = {"x-apigateway-ratelimits": {"none": {"api-limit": "many"}, "unit": {"api-limit": 1, "unit": "YEAR"}, "low": {"api-limit": 0},
+                                          "users": {"api-limit": 5, "user-limit": 2}, "kinds": {"api-limit": 5, "special": [{"type": "X"}]}, "1": {"api-limit": 1}},
+              "x-apigateway-access-controls": {"names": {"acl-type": "DENY", "entity-type": "DOMAIN", "value": "a"}, "types": {"entity-type": "IP"},
+                                               "nets": {"acl-type": "DENY", "entity-type": "IP", "value": "10.0.0.0/99"}}}
+    row = load(document({"/a": {"get": operation(**{"operationId": "a", "x-apigateway-ratelimit": "none", "x-apigateway-plugins": ["away"]})}}, **broken),
+               environment="environments/RELEASE")["GET /a"]
+    assert {p.name: p.result for p in load.last.policies} == dict.fromkeys(
+        ["none", "unit", "low", "users", "kinds", "1", "names", "types", "nets"], REFUSED)
+    said = {p.name: p.failure.message for p in load.last.policies}
+    for name, word in (("none", "api-limit"), ("unit", "YEAR"), ("low", "api_limit"), ("users", "account_limit"), ("kinds", "special"),
+                       ("names", "entity-type"), ("types", "acl-type"), ("nets", "addresses[0]")):
+        assert word in said[name], said
+    assert row.result == CREATED and ["policies/none" in row.notes[0], "policies/away" in row.notes[1]] == [True, True]
+    assert not admin.ListPolicies().policies
+    assert admin.refused("ImportOpenApi", parent="groups/g", document=governed(), environment="environments/NONE").code == "NOT_FOUND"
+    assert admin.refused("ImportOpenApi", parent="groups/g", document=governed(), environment="RELEASE").fields.keys() == {"environment"}
+    many = {"x-apigateway-ratelimits": {f"p{i}": {"api-limit": 1} for i in range(101)}}
+    assert "more than 100 policies" in admin.refused("ImportOpenApi", parent="groups/g", document=document({}, **many)).message
 
 
 # ---- what is refused as a whole

@@ -138,6 +138,8 @@ static int read_import(struct cp_session *session, import_request *request, stru
     request->strict = flags->strict;
     request->create_group = flags->create_group;
     request->validate_only = options->dry_run;
+    if (options->environment)
+        request->environment = cp_environment_name(session, NULL);
     if (cp_document_text(options->files[0], &session->arena, &text, err) < 0)
         return -1;
     if (memchr(text.ptr, '\0', text.len)) /* the text would end there */
@@ -176,6 +178,22 @@ static void print_outcome(const outcome *row, int width)
         printf("%-7s  - %s\n", "", row->notes[i]);
 }
 
+static void print_policy(const Penstock__Admin__V1__PolicyOutcome *row)
+{
+    printf("policy   %s  %s  %s%s%s\n", row->name, word_of(row->result), row->policy,
+           row->failure ? row->failure->code : "", row->failure ? ": " : "");
+    if (row->failure)
+        printf("%-7s  - %s\n", "", row->failure->message);
+}
+
+static bool has_refusals(const import_reply *reply)
+{
+    bool found = reply->refused > 0;
+    for (size_t i = 0; i < reply->n_policies; i++)
+        found |= reply->policies[i]->failure != NULL;
+    return found;
+}
+
 static void print_import(struct cp_session *session, const import_reply *reply)
 {
     const char *dry = session->options->dry_run ? " (dry run)" : "";
@@ -184,6 +202,8 @@ static void print_import(struct cp_session *session, const import_reply *reply)
         printf("%-7s  %-*s  %-9s  API\n", "METHOD", width, "PATH", "RESULT");
     for (size_t i = 0; i < reply->n_outcomes; i++)
         print_outcome(reply->outcomes[i], width);
+    for (size_t i = 0; i < reply->n_policies; i++)
+        print_policy(reply->policies[i]);
     printf("%d created, %d updated, %d unchanged, %d kept, %d refused%s\n", reply->created,
            reply->updated, reply->unchanged, reply->kept, reply->refused, dry);
 }
@@ -215,7 +235,7 @@ static int run_import(struct cp_session *session, struct gw_error *err)
     for (size_t i = 0; i < said->n_outcomes && output == CP_OUTPUT_NAME; i++)
         if (*said->outcomes[i]->api)
             puts(said->outcomes[i]->api);
-    return said->refused > 0;
+    return has_refusals(said);
 }
 
 /* ---- export */
@@ -236,8 +256,11 @@ static int read_export(struct cp_session *session, export_request *request, stru
     request->format = options->output == CP_OUTPUT_JSON
                           ? PENSTOCK__ADMIN__V1__DOCUMENT_FORMAT__DOCUMENT_FORMAT_JSON
                           : PENSTOCK__ADMIN__V1__DOCUMENT_FORMAT__DOCUMENT_FORMAT_YAML;
-    request->scope = options->openapi.basic ? PENSTOCK__ADMIN__V1__EXPORT_SCOPE__EXPORT_SCOPE_BASIC
-                                            : PENSTOCK__ADMIN__V1__EXPORT_SCOPE__EXPORT_SCOPE_FULL;
+    request->scope = PENSTOCK__ADMIN__V1__EXPORT_SCOPE__EXPORT_SCOPE_FULL;
+    if (options->openapi.basic)
+        request->scope = PENSTOCK__ADMIN__V1__EXPORT_SCOPE__EXPORT_SCOPE_BASIC;
+    else if (options->openapi.extended)
+        request->scope = PENSTOCK__ADMIN__V1__EXPORT_SCOPE__EXPORT_SCOPE_EXTENDED;
     if (options->environment)
         request->environment = cp_environment_name(session, NULL);
     request->names = GW_ARENA_ARRAY(&session->arena, char *, (size_t)options->arg_count);

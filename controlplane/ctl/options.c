@@ -60,6 +60,7 @@ static const struct flag flags[] = {
     {0, "create-group", NULL, NULL, "openapi import: make the group when it is not there"},
     {0, "spec", "VERSION", NULL, "openapi export: 3 (default) or 2"},
     {0, "basic", NULL, NULL, "openapi export: what callers need, without backends"},
+    {0, "extended", NULL, NULL, "openapi export: with the policies that are bound in --env"},
     {0, "dry-run", "[=WHERE]", NULL,
      "write nothing; =server (default) checks everything, =client only reads the files"},
     {'h', "help", NULL, NULL, "this text"},
@@ -224,6 +225,7 @@ static void set_switch(struct cp_options *o, const char *name)
                     {"strict", &o->openapi.strict},
                     {"create-group", &o->openapi.create_group},
                     {"basic", &o->openapi.basic},
+                    {"extended", &o->openapi.extended},
                     {"help", &o->help}};
     for (size_t i = 0; i < GW_ARRAY_LEN(switches); i++)
         if (strcmp(name, switches[i].name) == 0)

@@ -20,7 +20,7 @@ struct cp_filters {
 /* Of openapi import and export. NULL: not given. */
 struct cp_openapi_flags {
     const char *mode, *backend, *spec;
-    bool replace_backends, skip_parameters, strict, create_group, basic;
+    bool replace_backends, skip_parameters, strict, create_group, basic, extended;
 };
 
 struct cp_options {

@@ -14,6 +14,8 @@
 #define CP_OPENAPI_OPERATIONS_MAX 300
 #define CP_OPENAPI_REFS_MAX 32      /* steps of $ref, one behind the other */
 #define CP_OPENAPI_SCHEMAS_MAX 1000 /* looked at for one operation */
+#define CP_OPENAPI_POLICIES_MAX 100 /* that a document defines */
+#define CP_OPENAPI_BINDINGS_MAX 16  /* of one operation */
 #define CP_OPENAPI_NOTES_MAX 32     /* of one operation */
 #define CP_OPENAPI_NOTE_MAX 256     /* bytes */
 
@@ -23,6 +25,13 @@ struct cp_openapi_options {
     const cp_backend *backend; /* borrowed; NULL: the document's server, or a mock */
     bool replace_backends, skip_parameters;
     const char *group; /* "groups/{group}": for names of what belongs to it */
+};
+
+/* A throttle or an access control that the document defines. */
+struct cp_openapi_policy {
+    const char *name, *id; /* in the document, and one for the policy that resembles it */
+    cp_policy *policy;     /* without a name; NULL: refused */
+    struct gw_error *err;
 };
 
 /* One operation of a document. */
@@ -35,6 +44,8 @@ struct cp_openapi_operation {
     bool says_backend, says_authentication; /* else they are our defaults */
     bool says_id;                           /* by an operationId */
     bool has_no_backend;                    /* and a mock stands in for it */
+    char **policies;                        /* names of the document */
+    size_t policy_count;
     char **notes;
     size_t note_count;
 };
@@ -43,6 +54,8 @@ struct cp_openapi {
     const char *title, *description; /* "" when the document has none */
     struct cp_openapi_operation *operations;
     size_t count;
+    struct cp_openapi_policy *policies;
+    size_t policy_count;
 };
 
 /* All in the arena. INVALID_ARGUMENT: the text, or the document as a whole. */
@@ -59,6 +72,7 @@ struct cp_openapi_source {
     const char *host; /* that callers reach the APIs by; NULL: none */
     cp_api **apis;
     size_t count;
+    cp_policy ***policies; /* of each API those that are bound, NULL behind the last; NULL: none */
     bool is_v2, is_yaml, is_basic;
 };
 

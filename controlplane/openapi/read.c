@@ -202,18 +202,6 @@ static int read_labels(struct cp_openapi_reader *reader, struct gw_error *err)
     return 0;
 }
 
-/* Policies are not the document's to change: they are live, and of an environment. */
-static void note_policies(struct cp_openapi_reader *reader)
-{
-    static const char *const words[] = {"x-apigateway-ratelimit", "x-apigateway-access-control",
-                                        "x-apigateway-plugins"};
-    for (size_t i = 0; i < GW_ARRAY_LEN(words); i++) {
-        const json_t *value = json_object_get(reader->node, words[i]);
-        if (json_is_string(value) || json_array_size(value) > 0)
-            cp_openapi_note(reader, "%s: not bound", words[i]);
-    }
-}
-
 /* ---- one operation ---- */
 
 /* The document has one path of several that differ in the names of parameters. */
@@ -270,7 +258,7 @@ static int read_operation(struct cp_openapi_reader *reader, struct gw_error *err
     read_names(reader);
     read_description(reader);
     read_tags(reader);
-    note_policies(reader);
+    cp_openapi_read_bindings(reader);
     api->version = cp_openapi_text(reader, reader->own, "version");
     api->cors = json_is_true(json_object_get(reader->node, "x-apigateway-cors"));
     if (*response && strcmp(response, "default") != 0)
@@ -422,7 +410,7 @@ int cp_openapi_read(struct gw_arena *arena, gw_str text, const struct cp_openapi
     if (read_version(&reader, err) < 0)
         return -1;
     read_base_path(&reader);
-    if (read_paths(&reader, &all, err) < 0)
+    if (read_paths(&reader, &all, err) < 0 || cp_openapi_read_policies(&reader, &all, err) < 0)
         return -1;
     *ret = all;
     return 0;

@@ -197,7 +197,6 @@ static void test_what_cannot_be_checked_is_noted(void **state)
     notes("\"requestBody\": {}", "requestBody");
     notes("\"tags\": [\"1\"]", "tag \"1\" left out");
     notes("\"security\": [{\"nothing\": []}]", "not defined in the document");
-    notes("\"x-apigateway-plugins\": [\"a\"]", "x-apigateway-plugins: not bound");
     notes(HTTP(", \"enableClientSsl\": true"), "no certificate");
 }
 

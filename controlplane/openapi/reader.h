@@ -70,6 +70,13 @@ GW_MUST_CHECK int cp_openapi_read_schema(struct cp_openapi_reader *reader, const
 
 GW_MUST_CHECK int cp_openapi_read_backend(struct cp_openapi_reader *reader, struct gw_error *err);
 
+/* ---- read_policies.c */
+
+GW_MUST_CHECK int cp_openapi_read_policies(struct cp_openapi_reader *reader, struct cp_openapi *all,
+                                           struct gw_error *err);
+/* What the operation asks for by name. */
+void cp_openapi_read_bindings(struct cp_openapi_reader *reader);
+
 /* ---- read_access.c */
 
 /* Protocol and authentication. */

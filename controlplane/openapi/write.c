@@ -183,8 +183,9 @@ static const char *document_path_of(struct cp_openapi_writer *writer, const cp_f
     return frontend->path;
 }
 
-static const struct gw_error *add_api(struct cp_openapi_writer *writer, const cp_api *api)
+static const struct gw_error *add_api(struct cp_openapi_writer *writer, size_t index)
 {
+    const cp_api *api = writer->source->apis[index];
     const cp_frontend *frontend = api->frontend;
     if (!frontend || cp_protocol_is_grpc(frontend->protocol))
         return why(writer, GW_UNIMPLEMENTED, "", "OpenAPI has no words for gRPC");
@@ -198,7 +199,10 @@ static const struct gw_error *add_api(struct cp_openapi_writer *writer, const cp
     if (json_object_get(item, method))
         return why(writer, GW_ALREADY_EXISTS, "APIG.3301",
                    "the document has this method and path already");
-    json_object_set_new(item, method, operation_of(writer, api, path));
+    json_t *operation = operation_of(writer, api, path);
+    if (writer->source->policies)
+        cp_openapi_write_policies(writer, operation, writer->source->policies[index]);
+    json_object_set_new(item, method, operation);
     return NULL;
 }
 
@@ -211,6 +215,14 @@ static json_t *info_of(const struct cp_openapi_source *source)
     cp_openapi_put(info, "description", source->description);
     cp_openapi_put(info, "version", source->version);
     return info;
+}
+
+/* Takes the part; an empty one is left out. */
+static void put_part(json_t *root, const char *member, json_t *part)
+{
+    if (json_object_size(part) > 0)
+        json_object_set(root, member, part);
+    json_decref(part);
 }
 
 /* Takes the parts. */
@@ -235,6 +247,8 @@ static json_t *document_of(struct cp_openapi_writer *writer)
     else
         json_object_set_new(root, "components",
                             json_pack("{s:o}", "securitySchemes", writer->schemes));
+    put_part(root, "x-apigateway-ratelimits", writer->ratelimits);
+    put_part(root, "x-apigateway-access-controls", writer->access_controls);
     return root;
 }
 
@@ -245,11 +259,13 @@ gw_str cp_openapi_write(struct gw_arena *arena, const struct cp_openapi_source *
                                        .source = source,
                                        .paths = json_object(),
                                        .schemes = json_object(),
+                                       .ratelimits = json_object(),
+                                       .access_controls = json_object(),
                                        .ids = json_object(),
                                        .shapes = json_object()};
     *ret_skipped = GW_ARENA_ARRAY(arena, const struct gw_error *, source->count + 1);
     for (size_t i = 0; i < source->count; i++)
-        (*ret_skipped)[i] = add_api(&writer, source->apis[i]);
+        (*ret_skipped)[i] = add_api(&writer, i);
     json_decref(writer.ids);
     json_decref(writer.shapes);
     json_t *root = document_of(&writer);

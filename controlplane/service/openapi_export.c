@@ -102,8 +102,10 @@ static int check_request(const export_request *asked, struct gw_error *err)
         return gw_fail_field(err, "version", "is not known");
     if ((unsigned)asked->format > CP_ENUM(DOCUMENT_FORMAT, YAML))
         return gw_fail_field(err, "format", "is not known");
-    if ((unsigned)asked->scope > CP_ENUM(EXPORT_SCOPE, FULL))
+    if ((unsigned)asked->scope > CP_ENUM(EXPORT_SCOPE, EXTENDED))
         return gw_fail_field(err, "scope", "is not known");
+    if (asked->scope == CP_ENUM(EXPORT_SCOPE, EXTENDED) && !*asked->environment)
+        return gw_fail_field(err, "environment", "required: policies are bound in environments");
     if (*asked->environment &&
         cp_name_check(CP_KIND_ENVIRONMENT, asked->environment, "environment", err) < 0)
         return -1;
@@ -181,6 +183,11 @@ static int run(struct job *job, export_reply *reply, struct gw_error *err)
         cp_each(job->call, CP_KIND_DOMAIN, asked->parent, visit_domain, job, err) < 0)
         return -1;
     const cp_api_group *group = (const cp_api_group *)stored.message;
+    cp_policy ***policies = NULL;
+    if (asked->scope == CP_ENUM(EXPORT_SCOPE, EXTENDED) &&
+        cp_openapi_find_policies(job->call, job->apis, job->count, asked->environment, &policies,
+                                 err) < 0)
+        return -1;
     if (!job->host && *group->debug_domain && !group->debug_domain_disabled)
         job->host = group->debug_domain;
     struct cp_openapi_source source = {
@@ -190,6 +197,7 @@ static int run(struct job *job, export_reply *reply, struct gw_error *err)
         .host = job->host,
         .apis = job->apis,
         .count = job->count,
+        .policies = policies,
         .is_v2 = asked->version == CP_ENUM(OPEN_API_VERSION, 2_0),
         .is_yaml = asked->format == CP_ENUM(DOCUMENT_FORMAT, YAML),
         .is_basic = asked->scope == CP_ENUM(EXPORT_SCOPE, BASIC),

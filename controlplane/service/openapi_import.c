@@ -18,8 +18,8 @@
 #define TITLE_MAX 255        /* bytes of a group's display_name */
 #define DESCRIPTION_MAX 1000 /* bytes of a group's description */
 
-typedef Penstock__Admin__V1__ImportOpenApiRequest import_request;
-typedef Penstock__Admin__V1__ImportOpenApiResponse import_reply;
+typedef cp_import_request import_request;
+typedef cp_import_reply import_reply;
 typedef Penstock__Admin__V1__CreateApiRequest create_request;
 typedef Penstock__Admin__V1__UpdateApiRequest update_request;
 typedef Penstock__Admin__V1__CreateApiGroupRequest group_request;
@@ -100,7 +100,10 @@ static int create_group(struct job *job, const struct cp_openapi *document, stru
 
 static int find_group(struct job *job, const struct cp_openapi *document, struct gw_error *err)
 {
-    struct cp_stored group;
+    struct cp_stored group, environment;
+    if (*job->asked->environment &&
+        cp_get(job->call, CP_KIND_ENVIRONMENT, job->asked->environment, &environment, err) < 0)
+        return -1;
     if (cp_find(job->call, CP_KIND_GROUP, job->asked->parent, &group, err) < 0)
         return -1;
     job->has_group = group.message != NULL;
@@ -199,12 +202,12 @@ static int update(struct job *job, cp_api *api, const cp_api *before, struct gw_
 
 /* ---- one operation */
 
-static void add_note(struct job *job, operation *op, const char *note)
+void cp_openapi_add_note(struct gw_arena *arena, operation *op, const char *note)
 {
     if (!op->notes)
-        op->notes = GW_ARENA_ARRAY(job->call->arena, char *, CP_OPENAPI_NOTES_MAX);
+        op->notes = GW_ARENA_ARRAY(arena, char *, CP_OPENAPI_NOTES_MAX);
     if (op->note_count < CP_OPENAPI_NOTES_MAX)
-        op->notes[op->note_count++] = gw_arena_strdup(job->call->arena, note);
+        op->notes[op->note_count++] = gw_arena_strdup(arena, note);
 }
 
 static int refuse_twin(struct job *job, operation *op, struct gw_error *err)
@@ -267,11 +270,13 @@ static int do_operation(struct job *job, operation *op, cp_operation_outcome *ou
     }
     if (refuse_twin(job, op, err) < 0)
         return -1;
+    if (!*job->asked->environment) /* before strict looks at it */
+        cp_openapi_bind(job->call, job->asked, NULL, op, NULL);
     cp_api *before = gw_map_get(&job->by_route, route_of(job->call->arena, op->api->frontend));
     if (before)
         return change_existing(job, op, before, outcome, err);
     if (op->has_no_backend)
-        add_note(job, op, "no backend: answers 501 until it gets one");
+        cp_openapi_add_note(job->call->arena, op, "no backend: answers 501 until it gets one");
     if (refuse_namesake(job, op, err) < 0 || be_strict(job, op, err) < 0 ||
         create(job, op, &outcome->api, err) < 0)
         return -1;
@@ -289,16 +294,20 @@ static char *whole_message(struct gw_arena *arena, const struct gw_error *err)
     return gw_arena_strdup(arena, text.ptr);
 }
 
-static void set_failure(struct job *job, cp_operation_outcome *outcome, const struct gw_error *why)
+cp_api_failure *cp_openapi_failure(struct gw_arena *arena, const struct gw_error *why)
 {
-    struct gw_arena *arena = job->call->arena;
-    static char nothing[] = "";
     cp_api_failure *failure = (cp_api_failure *)gw_message_new(arena, CP_TYPE(api_failure));
     failure->code = gw_arena_strdup(arena, gw_code_name(why->code));
     failure->message = whole_message(arena, why);
     failure->reason = gw_arena_strdup(arena, why->reason);
     failure->apig_code = gw_arena_strdup(arena, why->apig);
-    outcome->failure = failure;
+    return failure;
+}
+
+static void set_failure(struct job *job, cp_operation_outcome *outcome, const struct gw_error *why)
+{
+    static char nothing[] = "";
+    outcome->failure = cp_openapi_failure(job->call->arena, why);
     outcome->result = CP_ENUM(OPERATION_RESULT, REFUSED);
     outcome->api = nothing;
 }
@@ -337,6 +346,17 @@ static bool ends_all(const struct cp_call *call, struct gw_error *err)
     return true;
 }
 
+/* An API that is kept keeps its policies; of one that is only to be looked at nothing is known. */
+static void bind_policies(struct job *job, const struct cp_openapi *document, operation *op,
+                          const cp_operation_outcome *outcome)
+{
+    bool is_new = outcome->result == CP_ENUM(OPERATION_RESULT, CREATED);
+    if (!*job->asked->environment || outcome->result == CP_ENUM(OPERATION_RESULT, KEPT) ||
+        (is_new && job->asked->validate_only))
+        return;
+    cp_openapi_bind(job->call, job->asked, document, op, outcome->api);
+}
+
 static int do_all(struct job *job, struct cp_openapi *document, struct gw_error *err)
 {
     struct gw_error why = GW_ERROR_NONE;
@@ -353,6 +373,8 @@ static int do_all(struct job *job, struct cp_openapi *document, struct gw_error 
             why = GW_ERROR_NONE;
         if (has_ended || do_operation(job, op, outcome, &why) < 0)
             set_failure(job, outcome, &why);
+        else
+            bind_policies(job, document, op, outcome);
         if (!has_ended)
             log_one(job, outcome, &why);
         has_ended = has_ended || ends_all(job->call, &why);
@@ -379,6 +401,9 @@ static int check_request(const import_request *asked, struct gw_error *err)
         return gw_fail_field(err, "backend", "must be http or mock");
     if (asked->replace_backends && !backend)
         return gw_fail_field(err, "replace_backends", "needs a backend");
+    if (*asked->environment &&
+        cp_name_check(CP_KIND_ENVIRONMENT, asked->environment, "environment", err) < 0)
+        return -1;
     return cp_name_check(CP_KIND_GROUP, asked->parent, "parent", err);
 }
 
@@ -396,6 +421,7 @@ static int run(struct job *job, struct gw_error *err)
         find_group(job, &document, err) < 0)
         return -1;
     job->reply->group = asked->parent;
+    cp_openapi_import_policies(job->call, asked, &document, job->reply);
     return do_all(job, &document, err);
 }
 
