@@ -78,7 +78,11 @@ def test_an_edit_waits_for_a_publish_and_is_listed_until_then(shop, other):
     stale = {v["variable"]: v.get("staleApis") for v in shop.controlplane.list("variable", "shop")
              if v["environment"] == "environments/RELEASE"}
     assert stale["host"] == ["groups/shop/apis/a"] and not stale["Path"]
+    shown = shop.controlplane.ctl("diff", "shop/a", check=False)
+    assert shown.returncode == 1
+    assert shown.stdout.splitlines()[2:] == [f'~ variables[host].value: "{shop.backend.address}" -> "{other.address}"']
     shop.publish("shop/a")
+    assert shop.controlplane.ctl("diff", "shop/a").stdout == ""
     shop.call("/a/1")
     assert len(other.requests) == 1 and "staleVariables" not in publication(shop)
 

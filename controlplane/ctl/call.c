@@ -9,11 +9,11 @@ int cp_session_open(struct cp_session *session, const struct cp_options *options
                     struct gw_error *err)
 {
     const struct gw_rpc_client_options client = {
-        .target = options->server,
-        .ca_file = options->ca_file,
-        .cert_file = options->cert_file,
-        .key_file = options->key_file,
-        .server_name = options->server_name,
+        .target = options->connection.server,
+        .ca_file = options->connection.ca_file,
+        .cert_file = options->connection.cert_file,
+        .key_file = options->connection.key_file,
+        .server_name = options->connection.server_name,
         .bearer = options->token,
     };
     *session = (struct cp_session){.options = options};

@@ -23,7 +23,12 @@ extern const unsigned cp_command_count;
 const struct cp_command *cp_command_find(const char *name); /* NULL: none */
 
 cp_command_fn cp_command_get, cp_command_create, cp_command_apply, cp_command_delete;
-cp_command_fn cp_command_export;
+cp_command_fn cp_command_export, cp_command_explain, cp_command_config;
+
+/* `penstockctl __complete WORD...`: what the last word may be. */
+int cp_complete(int count, char **words);
+const char *cp_config_word(unsigned index); /* what config takes; NULL after the last */
+
 cp_command_fn cp_command_publish, cp_command_unpublish, cp_command_rollback, cp_command_history;
 cp_command_fn cp_command_diff, cp_command_clone, cp_command_promote;
 cp_command_fn cp_command_auth, cp_command_agents, cp_command_completion, cp_command_version;

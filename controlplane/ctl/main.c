@@ -19,6 +19,9 @@ static void print_help(void)
     for (unsigned i = 0; i < cp_ctl_kind_count; i++)
         printf("  %-14s %s\n", cp_ctl_kinds[i].command, cp_ctl_kinds[i].pattern);
     cp_options_print();
+    puts("\nA flag comes before its variable, and that before the context (penstockctl config).\n"
+         "Without --context the current one counts, unless --server or PENSTOCK_SERVER names "
+         "another server.");
     puts("\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable, "
          "6 not allowed; of diff: 0 the same,\n1 different, more: failed.\n\n"
          "In files a text may lie in a file of its own, found from the document's place:\n"
@@ -57,26 +60,37 @@ static int run(const struct cp_options *options, const struct cp_command *comman
         status = fail(&err);
     if (err.code == GW_UNAVAILABLE)
         fprintf(stderr, "Is the control plane at %s? --server or PENSTOCK_SERVER says where.\n",
-                options->server);
-    if (!command->is_offline)
-        cp_session_close(&session);
+                options->connection.server);
+    cp_session_close(&session);
     return status;
+}
+
+static int run_line(const struct cp_options *options)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    if (options->version)
+        return cp_command_version(NULL, &err);
+    const struct cp_command *command = options->command ? cp_command_find(options->command) : NULL;
+    if (options->help && command) {
+        printf("usage: penstockctl %s %s\n\n%s.\n", command->name, command->arguments,
+               command->doc);
+        cp_options_print();
+        return 0;
+    }
+    if (options->help || !options->command) {
+        print_help();
+        return options->help ? 0 : 2;
+    }
+    return check_arguments(options, command, &err) < 0 ? fail(&err) : run(options, command);
 }
 
 int main(int argc, char **argv)
 {
     struct cp_options options;
     struct gw_error err = GW_ERROR_NONE;
-    if (cp_options_parse(&options, argc, argv, &err) < 0)
-        return fail(&err);
-    if (options.version)
-        return cp_command_version(NULL, &err);
-    if (options.help || !options.command) {
-        print_help();
-        return options.help ? 0 : 2;
-    }
-    const struct cp_command *command = cp_command_find(options.command);
-    int status = check_arguments(&options, command, &err) < 0 ? fail(&err) : run(&options, command);
+    if (argc > 1 && strcmp(argv[1], "__complete") == 0) /* what completion scripts ask */
+        return cp_complete(argc - 2, argv + 2);
+    int status = cp_options_parse(&options, argc, argv, &err) < 0 ? fail(&err) : run_line(&options);
     cp_options_done(&options);
     return status;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/ctl/options.h"
+#include "controlplane/ctl/command.h"
+#include "controlplane/ctl/contexts.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -28,6 +30,8 @@ static const struct flag flags[] = {
     {0, "server-name", "NAME", "PENSTOCK_SERVER_NAME", "name the server's certificate must have"},
     {0, "token-file", "FILE", "PENSTOCK_TOKEN_FILE",
      "file with the bearer token (or PENSTOCK_TOKEN)"},
+    {0, "context", "NAME", "PENSTOCK_CONTEXT",
+     "of penstockctl config: server, TLS and token by name"},
     {'o', "output", "FORMAT", NULL, "table (default), json, yaml or name; audit-events: csv"},
     {0, "timeout", "TIME", NULL, "for each call, e.g. 5s (default 30s)"},
     {'f', "file", "FILE", NULL,
@@ -77,6 +81,42 @@ int cp_usage(struct gw_error *err)
 bool cp_is_usage(const struct gw_error *err)
 {
     return strcmp(err->reason, USAGE) == 0;
+}
+
+#define FIELD(flag, environment, key, member, is_file)                                             \
+    {                                                                                              \
+        flag, environment, key, offsetof(struct cp_connection, member), is_file                    \
+    }
+static const struct cp_connection_field connection_fields[] = {
+    FIELD("server", "PENSTOCK_SERVER", "server", server, false),
+    FIELD("ca", "PENSTOCK_CA", "ca", ca_file, true),
+    FIELD("cert", "PENSTOCK_CERT", "cert", cert_file, true),
+    FIELD("key", "PENSTOCK_KEY", "key", key_file, true),
+    FIELD("server-name", "PENSTOCK_SERVER_NAME", "serverName", server_name, false),
+    FIELD("token-file", "PENSTOCK_TOKEN_FILE", "tokenFile", token_file, true),
+};
+
+size_t cp_connection_fields(const struct cp_connection_field **ret_fields)
+{
+    *ret_fields = connection_fields;
+    return GW_ARRAY_LEN(connection_fields);
+}
+
+const char **cp_connection_slot(struct cp_connection *connection,
+                                const struct cp_connection_field *field)
+{
+    return (const char **)(void *)((char *)connection + field->offset);
+}
+
+bool cp_options_takes_value(const char *word)
+{
+    for (size_t i = 0; i < GW_ARRAY_LEN(flags); i++) {
+        bool is_long = strncmp(word, "--", 2) == 0 && strcmp(word + 2, flags[i].name) == 0;
+        bool is_short = flags[i].letter && word[1] == flags[i].letter && word[2] == '\0';
+        if (is_long || is_short)
+            return flags[i].value && flags[i].value[0] != '[';
+    }
+    return false;
 }
 
 #define LONG_BASE 256 /* getopt value of flag i: LONG_BASE + i */
@@ -238,11 +278,7 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
     const struct {
         const char *name;
         const char **slot;
-    } texts[] = {{"server", &o->server},
-                 {"ca", &o->ca_file},
-                 {"cert", &o->cert_file},
-                 {"key", &o->key_file},
-                 {"server-name", &o->server_name},
+    } texts[] = {{"context", &o->context},
                  {"env", &o->environment},
                  {"description", &o->description},
                  {"etag", &o->etag},
@@ -262,8 +298,9 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
     for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0)
             return set_text(texts[i].slot, value);
-    if (strcmp(name, "token-file") == 0)
-        return read_token(o, value, err);
+    for (size_t i = 0; i < GW_ARRAY_LEN(connection_fields); i++)
+        if (strcmp(name, connection_fields[i].flag) == 0)
+            return set_text(cp_connection_slot(&o->connection, &connection_fields[i]), value);
     if (strcmp(name, "output") == 0)
         return parse_output(o, gw_str_from(value), err);
     if (strcmp(name, "timeout") == 0)
@@ -286,17 +323,35 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
     return 0;
 }
 
-static int apply_environment(struct cp_options *options, struct gw_error *err)
+static const char *environment_text(const char *name)
 {
-    for (size_t i = 0; i < GW_ARRAY_LEN(flags); i++) {
-        const char *value = flags[i].environment ? getenv(flags[i].environment) : NULL;
-        if (value && *value && apply_flag(options, flags[i].name, value, err) < 0)
-            return -1;
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* Flags have been read: they come first, then the environment, then the context. */
+static int find_connection(struct cp_options *options, struct gw_error *err)
+{
+    const struct cp_command *command = options->command ? cp_command_find(options->command) : NULL;
+    options->given = options->connection;
+    for (size_t i = 0; i < GW_ARRAY_LEN(connection_fields); i++) {
+        const char **slot = cp_connection_slot(&options->connection, &connection_fields[i]);
+        if (!*slot)
+            *slot = environment_text(connection_fields[i].environment);
     }
-    const char *token = getenv("PENSTOCK_TOKEN");
-    if (token && *token && !options->token)
+    const char *token = environment_text("PENSTOCK_TOKEN");
+    if (!options->context)
+        options->context = environment_text("PENSTOCK_CONTEXT");
+    if (token && !options->connection.token_file)
         options->token = gw_strdup(token);
-    return 0;
+    if (command && !command->is_offline && cp_contexts_fill(options, err) < 0)
+        return -1;
+    if (!options->connection.server)
+        options->connection.server = SERVER_DEFAULT;
+    bool needs_token = options->connection.token_file && !options->token;
+    return needs_token && command && !command->is_offline
+               ? read_token(options, options->connection.token_file, err)
+               : 0;
 }
 
 static void describe(struct option *longs, char *shorts)
@@ -329,10 +384,7 @@ static int parse(struct cp_options *options, int argc, char **argv, struct gw_er
 {
     struct option longs[GW_ARRAY_LEN(flags) + 1] = {0};
     char shorts[3 * GW_ARRAY_LEN(flags) + 2];
-    *options = (struct cp_options){
-        .server = SERVER_DEFAULT, .timeout_ms = TIMEOUT_DEFAULT_MS, .limit = -1};
-    if (apply_environment(options, err) < 0)
-        return -1;
+    *options = (struct cp_options){.timeout_ms = TIMEOUT_DEFAULT_MS, .limit = -1};
     describe(longs, shorts);
     opterr = 0;
     optind = 0; /* starts anew: tests parse several lines in one process */
@@ -353,7 +405,7 @@ static int parse(struct cp_options *options, int argc, char **argv, struct gw_er
         options->command = argv[optind++];
     options->args = argv + optind;
     options->arg_count = argc - optind;
-    return check_csv(options, err);
+    return check_csv(options, err) < 0 ? -1 : find_connection(options, err);
 }
 
 int cp_options_parse(struct cp_options *options, int argc, char **argv, struct gw_error *err)
@@ -367,4 +419,6 @@ void cp_options_done(struct cp_options *options)
         explicit_bzero(options->token, strlen(options->token));
     free(options->token);
     options->token = NULL;
+    json_decref(options->config);
+    options->config = NULL;
 }

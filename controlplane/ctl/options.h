@@ -23,9 +23,26 @@ struct cp_openapi_flags {
     bool replace_backends, skip_parameters, strict, create_group, basic, extended;
 };
 
+/* How a control plane is reached; NULL: not said. */
+struct cp_connection {
+    const char *server, *ca_file, *cert_file, *key_file, *server_name, *token_file;
+};
+struct cp_connection_field {
+    const char *flag, *environment;
+    const char *key; /* in a file of contexts */
+    size_t offset;
+    bool is_file;
+};
+size_t cp_connection_fields(const struct cp_connection_field **ret_fields);
+const char **cp_connection_slot(struct cp_connection *connection,
+                                const struct cp_connection_field *field);
+
 struct cp_options {
-    const char *server, *ca_file, *cert_file, *key_file, *server_name;
-    char *token; /* owned; NULL: none */
+    struct cp_connection connection; /* of flags, the environment and a context, in that order */
+    struct cp_connection given;      /* of flags alone */
+    const char *context;             /* --context; NULL: the current one, if any */
+    struct json_t *config;           /* owned; what the connection borrows from */
+    char *token;                     /* owned; NULL: none */
     enum cp_output output;
     gw_msec timeout_ms;
     const char *files[CP_CTL_FILES_MAX]; /* -f */
@@ -63,6 +80,8 @@ void cp_options_done(struct cp_options *options);
 void cp_options_print(void);
 /* The flags' names, for completion: NULL after the last. */
 const char *cp_options_flag(unsigned index);
+/* "-o", "--output": whether the next word is its value. */
+bool cp_options_takes_value(const char *word);
 
 /* "250ms", "10s", "2m": -1 for anything else. */
 GW_MUST_CHECK int cp_duration_parse(gw_str text, gw_msec *ret_ms);

@@ -31,7 +31,7 @@ static void flags_may_stand_anywhere(void **state)
     assert_int_equal(options.arg_count, 2);
     assert_string_equal(options.args[1], "g");
     assert_int_equal(options.output, CP_OUTPUT_JSON);
-    assert_string_equal(options.server, "h:1");
+    assert_string_equal(options.connection.server, "h:1");
     assert_int_equal(options.file_count, 2);
 }
 
@@ -71,11 +71,11 @@ static void the_environment_comes_second(void **state)
     setenv("PENSTOCK_SERVER", "env:1", 1);
     setenv("PENSTOCK_TOKEN", "t1", 1);
     assert_int_equal(PARSE("agents"), 0);
-    assert_string_equal(options.server, "env:1");
+    assert_string_equal(options.connection.server, "env:1");
     assert_string_equal(options.token, "t1");
     cp_options_done(&options);
     assert_int_equal(PARSE("agents", "-s", "flag:1"), 0);
-    assert_string_equal(options.server, "flag:1");
+    assert_string_equal(options.connection.server, "flag:1");
     cp_options_done(&options);
     unsetenv("PENSTOCK_SERVER");
     unsetenv("PENSTOCK_TOKEN");

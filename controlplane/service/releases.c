@@ -192,6 +192,61 @@ static void show_changes(struct gw_arena *arena, diff_reply *reply,
     }
 }
 
+/* ---- values of variables that a publish of the draft would change */
+
+struct edits {
+    const struct cp_call *call;
+    struct cp_values values;
+    struct cp_difference *all;
+    size_t count, room;
+};
+
+/* "variables[host].value": as far as the release has another one than there is now. */
+static int add_edit(struct edits *edits, const cp_frozen_variable *frozen, bool is_back,
+                    struct gw_error *err)
+{
+    const char *now;
+    gw_str environment, name;
+    struct cp_difference *changed;
+    struct gw_arena *arena = edits->call->arena;
+    cp_frozen_variable other = *frozen;
+    if (cp_values_get(&edits->values, frozen->name, &now, err) < 0)
+        return -1;
+    other.value = (char *)(uintptr_t)(now ? now : "");
+    const ProtobufCMessage *before = is_back ? &other.base : &frozen->base;
+    const ProtobufCMessage *after = is_back ? &frozen->base : &other.base;
+    if (cp_diff(arena, before, after, &changed) == 0 ||
+        !cp_variable_id_parse(gw_str_from(cp_name_last(frozen->name)), &environment, &name))
+        return 0;
+    edits->all[edits->count] = *changed;
+    edits->all[edits->count++].path =
+        gw_arena_printf(arena, "variables[%.*s].value", GW_STR_ARG(name)).ptr;
+    return 0;
+}
+
+/* Between a release and the draft; is_back: from the draft to the release. */
+static int add_edits(const struct cp_call *call, const char *release_name, bool is_back,
+                     struct cp_difference **differences, size_t *count, struct gw_error *err)
+{
+    struct cp_stored stored;
+    struct edits edits = {.call = call, .count = *count};
+    if (cp_get(call, CP_KIND_RELEASE, release_name, &stored, err) < 0)
+        return -1;
+    const cp_release *release = (const cp_release *)stored.message;
+    edits.all =
+        GW_ARENA_ARRAY(call->arena, struct cp_difference, *count + release->n_variables + 1);
+    if (*count > 0)
+        memcpy(edits.all, *differences, *count * sizeof *edits.all);
+    cp_values_init(&edits.values, call);
+    int result = 0;
+    for (size_t i = 0; i < release->n_variables && result == 0; i++)
+        result = add_edit(&edits, release->variables[i], is_back, err);
+    cp_values_done(&edits.values);
+    *differences = edits.all;
+    *count = edits.count;
+    return result;
+}
+
 static int diff_releases(const struct cp_call *call, const ProtobufCMessage *request,
                          ProtobufCMessage **ret_reply, struct gw_error *err)
 {
@@ -202,13 +257,17 @@ static int diff_releases(const struct cp_call *call, const ProtobufCMessage *req
         return -1;
     if (!gw_str_eq(api_of(asked->source), api_of(asked->target)))
         return gw_fail_field(err, "target", "must be of the same API as source");
-    bool are_releases =
-        cp_name_is(CP_KIND_RELEASE, asked->source) && cp_name_is(CP_KIND_RELEASE, asked->target);
+    bool is_back = cp_name_is(CP_KIND_API, asked->source);
+    bool to_draft = cp_name_is(CP_KIND_API, asked->target);
+    bool are_releases = !is_back && !to_draft;
     if (read_side(call, asked->source, are_releases, &source, err) < 0 ||
         read_side(call, asked->target, are_releases, &target, err) < 0)
         return -1;
     struct cp_difference *differences;
     size_t count = cp_diff(call->arena, &source->base, &target->base, &differences);
+    if (is_back != to_draft && add_edits(call, is_back ? asked->target : asked->source, is_back,
+                                         &differences, &count, err) < 0)
+        return -1;
     diff_reply *reply = (diff_reply *)gw_message_new(call->arena, CP_TYPE(diff_releases_response));
     show_changes(call->arena, reply, differences, count);
     *ret_reply = &reply->base;
