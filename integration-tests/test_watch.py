@@ -7,6 +7,8 @@ import grpc
 import pytest
 
 from lib.admin import Admin, Refusal
+from lib.node import node
+from lib.process import BIN
 from lib.servers import ControlPlane
 from lib.wait import until
 from test_json import API, Curl, controlplane_metric
@@ -148,6 +150,50 @@ def test_what_is_forgotten_is_said_so(watch, forgetful):
     assert (error.status, error.reason) == ("OUT_OF_RANGE", "RELIST")
     forgetful.CreateApp(app_id="new")
     assert fast.events() == [("created", "apps/new")]
+
+
+def test_grpc_js_by_reflection(watch, admin, controlplane):
+    begin = watch(admin.channel).next(bookmarks=True).revision
+    admin.CreateApp(app_id="a", app={"display_name": "App A"})
+    admin.DeleteApp(name="apps/a")
+    assert node("watch.js", controlplane.address, 2, begin) == [
+        {"type": "RESOURCE_EVENT_TYPE_CREATED", "name": "apps/a", "key": "App A"},
+        {"type": "RESOURCE_EVENT_TYPE_DELETED", "name": "apps/a", "key": None}]
+
+
+class Ctl:
+    """penstockctl get ... -w: line() is the next line."""
+
+    def __init__(self, controlplane, *words):
+        self.popen = subprocess.Popen([BIN / "penstockctl", "--server", controlplane.address, "get", *words, "-w"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def line(self):
+        return self.popen.stdout.readline().split()
+
+    def stop(self):
+        self.popen.kill()
+        self.popen.communicate()
+
+
+def test_penstockctl_watches(controlplane, curl):
+    curl("POST", "/v1/apps?appId=one")
+    table, lines, one = Ctl(controlplane, "apps"), Ctl(controlplane, "apps", "-o", "json"), Ctl(controlplane, "app", "one", "-o", "name")
+    try:
+        assert table.line()[0] == "NAME" and table.line()[0] == "apps/one"
+        assert one.line() == ["apps/one"]
+        while lines.line() != ["]"]:
+            pass
+        curl("POST", "/v1/apps?appId=two")
+        curl("DELETE", "/v1/apps/one")
+        assert table.line()[:2] == ["created", "apps/two"] and table.line() == ["deleted", "apps/one"]
+        assert json.loads(lines.popen.stdout.readline())["app"]["name"] == "apps/two"
+        assert one.line() == ["apps/one"]
+        controlplane.stop()
+        assert table.popen.wait(30) == 5 and "draining" in table.popen.stderr.read()
+    finally:
+        for each in (table, lines, one):
+            each.stop()
 
 
 def test_two_control_planes_tell_the_same(watch, start, tmp_path, stubs, etcd):

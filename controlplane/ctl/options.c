@@ -48,6 +48,7 @@ static const struct flag flags[] = {
     {0, "path", "PATH", NULL, "path of a clone"},
     {0, "to", "NUMBER", NULL, "release to roll back to"},
     {'w', "wait", "[=TIME]", NULL, "until the agents have applied it (10s when no time is given)"},
+    {0, "watch", NULL, NULL, "get, list (also -w): then every change, until Ctrl-C"},
     {0, "resource", "NAME", NULL, "audit-events: only of this resource and those below it"},
     {0, "principal", "NAME", NULL, "audit-events: only of this caller"},
     {0, "method", "METHOD", NULL, "audit-events: only of this method, e.g. PublishApi"},
@@ -258,6 +259,7 @@ static void set_switch(struct cp_options *o, const char *name)
         bool *slot;
     } switches[] = {{"recursive", &o->recursive},
                     {"prune", &o->prune},
+                    {"watch", &o->watch},
                     {"refused", &o->filters.refused},
                     {"version", &o->version},
                     {"replace-backends", &o->openapi.replace_backends},

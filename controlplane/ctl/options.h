@@ -60,7 +60,7 @@ struct cp_options {
     gw_msec wait_ms; /* --wait; 0: not given */
     bool dry_run;
     bool is_offline; /* --dry-run=client: the control plane is not asked */
-    bool recursive, prune;
+    bool recursive, prune, watch;
     const char *managed_by; /* NULL: not given */
     bool help, version;
     const char *command; /* NULL: none was given */

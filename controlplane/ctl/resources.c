@@ -5,6 +5,7 @@
 #include "controlplane/ctl/command.h"
 #include "controlplane/ctl/files.h"
 #include "controlplane/ctl/print.h"
+#include "controlplane/ctl/watch.h"
 
 #include <stdio.h>
 
@@ -63,38 +64,59 @@ static bool is_name(const struct cp_ctl_kind *kind, const char *typed, struct gw
     return cp_kind_name(kind, gw_str_from(typed), arena, ret_name, &none) == 0;
 }
 
-int cp_command_get(struct cp_session *session, struct gw_error *err)
+/* What is typed behind the kind: a name, a parent, or nothing. */
+static int read_scope(struct cp_session *session, const char *typed, struct cp_scope *scope,
+                      struct gw_error *err)
+{
+    const struct cp_ctl_kind *kind = scope->kind;
+    scope->is_name =
+        typed && !is_parent(kind, typed) && is_name(kind, typed, &session->arena, &scope->name);
+    return scope->is_name ? 0 : parent_of(kind, typed, &session->arena, &scope->name, err);
+}
+
+static int show_one(struct cp_session *session, const struct cp_scope *scope, struct gw_error *err)
+{
+    struct cp_printer printer;
+    ProtobufCMessage *resource;
+    if (cp_get(session, scope->kind, scope->name, &resource, err) < 0)
+        return -1;
+    cp_print_begin(&printer, scope->kind, session->options->output, false, &session->arena);
+    cp_print_resource(&printer, resource);
+    cp_print_end(&printer);
+    return 0;
+}
+
+static int show(struct cp_session *session, const struct cp_scope *scope, struct gw_error *err)
 {
     const struct cp_options *options = session->options;
-    const char *typed = options->arg_count > 1 ? options->args[1] : NULL;
-    const struct cp_ctl_kind *kind;
     struct cp_printer printer;
-    gw_str name, parent;
-    int result;
-    if (find_kind(options->args[0], &kind, err) < 0)
-        return -1;
-    if (!typed && !strchr(kind->pattern, '{')) /* there is one */
-        typed = kind->pattern;
-    if (options->output == CP_OUTPUT_CSV)
-        return cp_print_csv(session, kind, typed, err);
-    if (typed && !is_parent(kind, typed) && is_name(kind, typed, &session->arena, &name)) {
-        ProtobufCMessage *resource;
-        if (cp_get(session, kind, name, &resource, err) < 0)
-            return -1;
-        cp_print_begin(&printer, kind, options->output, false, &session->arena);
-        cp_print_resource(&printer, resource);
-        cp_print_end(&printer);
-        return 0;
-    }
-    if (parent_of(kind, typed, &session->arena, &parent, err) < 0)
-        return -1;
-    cp_print_begin(&printer, kind, options->output, true, &session->arena);
-    result = cp_list(session, kind, parent, options->environment, cp_print_resource, &printer, err);
+    if (scope->is_name)
+        return show_one(session, scope, err);
+    cp_print_begin(&printer, scope->kind, options->output, true, &session->arena);
+    int result = cp_list(session, scope->kind, scope->name, options->environment, cp_print_resource,
+                         &printer, err);
     if (result < 0)
         cp_print_abort(&printer);
     else
         cp_print_end(&printer);
     return result;
+}
+
+int cp_command_get(struct cp_session *session, struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    const char *typed = options->arg_count > 1 ? options->args[1] : NULL;
+    struct cp_scope scope = {0};
+    if (find_kind(options->args[0], &scope.kind, err) < 0)
+        return -1;
+    if (!typed && !strchr(scope.kind->pattern, '{')) /* there is one */
+        typed = scope.kind->pattern;
+    if (options->output == CP_OUTPUT_CSV)
+        return cp_print_csv(session, scope.kind, typed, err);
+    if (read_scope(session, typed, &scope, err) < 0)
+        return -1;
+    bool is_watch = options->watch || options->wait_ms > 0; /* -w is both */
+    return is_watch ? cp_watch_scope(session, &scope, show, err) : show(session, &scope, err);
 }
 
 /* ---- files */

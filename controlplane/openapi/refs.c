@@ -17,7 +17,7 @@ static char *decode(struct gw_arena *arena, gw_str token)
     for (size_t i = 0; i < token.len; i++) {
         int high = token.ptr[i] == '%' && i + 2 < token.len ? hex_value(token.ptr[i + 1]) : -1;
         int low = high >= 0 ? hex_value(token.ptr[i + 2]) : -1;
-        out[len++] = low >= 0 ? (char)(high << 4 | low) : token.ptr[i];
+        out[len++] = (char)(low >= 0 ? high << 4 | low : token.ptr[i]);
         i += low >= 0 ? 2 : 0;
     }
     size_t end = 0;
