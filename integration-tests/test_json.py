@@ -110,8 +110,8 @@ def test_errors_are_what_grpc_says(curl, admin):
             (admin.refused("DeleteApiGroup", name="groups/shop", etag='"1"'),
              curl.refused("DELETE", "/v1/groups/shop?etag=%221%22", status=409)),
             (admin.refused("ListApiGroups", page_token="x"), curl.refused("GET", "/v1/groups?pageToken=x")),
-            (admin.refused("DebugApi", name="groups/shop/apis/a"),
-             curl.refused("POST", "/v1/groups/shop/apis/a:debug", status=501)),
+            (admin.refused("ResetAppSecret", name="apps/a"),
+             curl.refused("POST", "/v1/apps/a:resetSecret", status=501)),
             (admin.refused("CreateApi", parent="groups/shop", api_id="a", api={"description": "x" * 2000}),
              curl.refused("POST", "/v1/groups/shop/apis?apiId=a", {"description": "x" * 2000}))):
         assert (over_grpc.code, over_grpc.message, over_grpc.reason, over_grpc.fields) == \
@@ -301,7 +301,7 @@ def test_its_description_is_openapi(curl, tmp_path, stubs):
             if verb in ("get", "delete") and "watch" not in path:
                 done = subprocess.run(["curl", "-sS", "-X", verb.upper(), curl.base + path], capture_output=True, text=True, check=True)
                 assert "no such path" not in done.stdout and "HTTP method" not in done.stdout, (path, verb, done.stdout)
-    assert {"GetApi", "PublishApi", "Watch", "CreateAppCode"} <= said and "DebugApi" not in said
+    assert {"GetApi", "PublishApi", "Watch", "CreateAppCode"} <= said and "ResetAppSecret" not in said
     api = document["components"]["schemas"]["Api"]["properties"]
     assert api["createTime"] == {"type": "string", "format": "date-time"} | api["createTime"]
     assert "Immutable" in api["name"]["description"] and api["publications"]["readOnly"]

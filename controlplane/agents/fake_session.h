@@ -37,6 +37,15 @@ void cp_session_end(struct cp_session *session, const struct gw_error *why)
     atomic_store(&session->ended, (int)why->code);
 }
 
+/* What a test makes of a message that goes out, on the thread that sends it; NULL: nothing. */
+static void (*fake_sent)(struct cp_session *, gw_str packed);
+
+void cp_session_send(struct cp_session *session, gw_str packed)
+{
+    if (fake_sent)
+        fake_sent(session, packed);
+}
+
 static inline void fake_open(struct cp_registry *registry, struct cp_session *session)
 {
     struct gw_error err = GW_ERROR_NONE;

@@ -24,6 +24,7 @@ struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max)
     pthread_condattr_destroy(&attributes);
     gw_map_init(&registry->agents);
     gw_list_init(&registry->sessions);
+    gw_list_init(&registry->debug_waiters);
     cp_image_listen(image, wake_all, registry);
     return registry;
 }
@@ -207,6 +208,7 @@ void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
         registry->replaced++;
     }
     write_hello(agent, hello, peer);
+    agent->takes_debug_calls = hello->takes_debug_calls;
     agent->link = link;
     link->agent = agent;
     link->is_greeted = true;
@@ -306,6 +308,7 @@ void cp_registry_close(struct cp_registry *registry, struct cp_agent_link *link)
     pthread_mutex_lock(&registry->lock);
     gw_list_remove(&link->node);
     registry->session_count--;
+    cp_registry_end_debug(registry, link);
     struct cp_known_agent *agent = link->agent;
     if (agent) {
         agent->link = NULL;

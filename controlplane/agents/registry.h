@@ -18,6 +18,7 @@
 #define CP_AGENT_REFUSALS_MAX 100             /* kept of an acknowledgement; the rest is counted */
 #define CP_AGENT_FORGET_MS (10 * 60 * 1000)   /* how long one that left is shown */
 #define CP_AGENT_HELLO_TIMEOUT_MS (10 * 1000) /* from the stream's begin to its Hello */
+#define CP_DEBUG_WAITERS_MAX 8                /* likewise; one more is refused */
 #define CP_ROLLOUT_WAITERS_MAX 8 /* they hold threads of the rpc server; more do not wait */
 
 struct cp_registry;
@@ -56,6 +57,8 @@ void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
 bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, const cp_ack *ack,
                      gw_msec latency_ms);
 void cp_registry_statistics(struct cp_registry *registry, struct cp_agent_link *link);
+void cp_registry_debug_reply(struct cp_registry *registry, struct cp_agent_link *link,
+                             const cp_debug_reply *reply);
 void cp_registry_close(struct cp_registry *registry, struct cp_agent_link *link);
 
 /* ---- what others ask ---- */
@@ -75,6 +78,14 @@ void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int6
 /* Who refuses the agent resource now, and why. Returns how many. */
 size_t cp_registry_refusals(struct cp_registry *registry, struct gw_arena *arena, gw_str resource,
                             cp_refusal ***ret_refusals);
+
+/* Lets an agent ("agents/{agent}"; "": any) make a call, whose id is set here, and waits for its
+ * reply, at most until deadline_ms (monotonic). Reply and *ret_agent are in the arena. NOT_FOUND,
+ * UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED as DebugApi has them. */
+GW_MUST_CHECK int cp_registry_debug(struct cp_registry *registry, struct gw_arena *arena,
+                                    const char *agent, cp_debug_call *call, gw_msec deadline_ms,
+                                    cp_debug_reply **ret_reply, char **ret_agent,
+                                    struct gw_error *err);
 
 struct cp_registry_stats {
     size_t connected, lagging; /* lagging: connected, and not at the content revision */

@@ -9,12 +9,13 @@
 #include <pthread.h>
 
 struct cp_known_agent {
-    cp_agent message;                /* current_revision is set when it is read */
-    struct gw_arena said;            /* what message borrows of the Hello */
-    struct gw_arena refused;         /* message.refusals */
-    size_t refusal_count;            /* with those that were not kept */
-    struct cp_agent_link *link;      /* NULL: it left */
-    gw_msec left_ms;                 /* monotonic */
+    cp_agent message;           /* current_revision is set when it is read */
+    struct gw_arena said;       /* what message borrows of the Hello */
+    struct gw_arena refused;    /* message.refusals */
+    size_t refusal_count;       /* with those that were not kept */
+    struct cp_agent_link *link; /* NULL: it left */
+    gw_msec left_ms;            /* monotonic */
+    bool takes_debug_calls;
     char cluster_id[CP_CLUSTER_MAX]; /* of applied_revision */
     cp_timestamp connect_time, last_seen_time;
 };
@@ -29,7 +30,13 @@ struct cp_registry {
     struct gw_map agents;    /* struct cp_known_agent by id; owned */
     struct gw_list sessions; /* struct cp_agent_link.node */
     unsigned session_count, waiters;
+    struct gw_list debug_waiters; /* debug.c */
+    unsigned debug_count;
+    uint64_t debug_ids; /* given out so far */
     int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
 };
+
+/* debug.c, with the lock held: who waits for this agent waits no more. */
+void cp_registry_end_debug(struct cp_registry *registry, const struct cp_agent_link *link);
 
 #endif

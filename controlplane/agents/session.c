@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/agents/session.h"
 
+#include "common/buf.h"
 #include "common/log.h"
 
 #include <pthread.h>
@@ -9,6 +10,12 @@
 
 #define COMPONENT "agents"
 #define SENT_REMEMBERED 16 /* updates under way to be acknowledged, for the latency */
+
+/* A message that waits to be sent. */
+struct queued {
+    struct gw_list node;
+    struct gw_buf bytes;
+};
 
 struct sent {
     int64_t revision;
@@ -30,6 +37,7 @@ struct cp_session {
     int64_t acked_revision; /* of cluster_id */
     int64_t hello_revision; /* what it had when it came */
     gw_msec hello_ms;
+    struct gw_list queue;   /* of queued.node: goes out before the next chunk */
     struct cp_delta *delta; /* a reference; NULL: between updates */
     size_t next_chunk;
     struct sent sent[SENT_REMEMBERED]; /* the last ones, round */
@@ -42,10 +50,29 @@ struct cp_session *cp_session_ref(struct cp_session *session)
     return session;
 }
 
+static struct queued *take_queued(struct cp_session *session)
+{
+    if (gw_list_is_empty(&session->queue))
+        return NULL;
+    struct queued *first = gw_container_of(session->queue.next, struct queued, node);
+    gw_list_remove(&first->node);
+    return first;
+}
+
+static void queued_free(struct queued *message)
+{
+    if (!message)
+        return;
+    gw_buf_done(&message->bytes);
+    free(message);
+}
+
 void cp_session_unref(struct cp_session *session)
 {
     if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
         return;
+    for (struct queued *message; (message = take_queued(session));)
+        queued_free(message);
     cp_delta_unref(session->delta);
     gw_rpc_stream_unref(session->stream);
     pthread_mutex_destroy(&session->lock);
@@ -78,8 +105,6 @@ static void finish_update(struct cp_session *session, const struct cp_delta *del
 /* Under the lock. The chunk to send now, with a reference that keeps its bytes; ptr NULL: none. */
 static gw_str take_chunk(struct cp_session *session, struct cp_delta **ret_keep)
 {
-    if (!session->is_greeted || session->is_ended || session->is_sending)
-        return GW_STR_NONE;
     if (!session->delta) {
         struct cp_image_base base = {session->cluster_id, session->revision, session->hello_ms};
         session->delta = cp_image_delta(session->sessions->image, &base, session->kinds);
@@ -95,19 +120,52 @@ static gw_str take_chunk(struct cp_session *session, struct cp_delta **ret_keep)
         cp_delta_unref(delta);
         session->delta = NULL;
     }
-    session->is_sending = true;
     return chunk;
+}
+
+/* What goes out next, and whose bytes these are; ptr NULL: nothing does. */
+struct outgoing {
+    gw_str bytes;
+    struct cp_delta *delta;
+    struct queued *message;
+};
+
+/* Under the lock. */
+static struct outgoing take_next(struct cp_session *session)
+{
+    struct outgoing next = {.bytes = GW_STR_NONE};
+    if (!session->is_greeted || session->is_ended || session->is_sending)
+        return next;
+    next.message = take_queued(session);
+    next.bytes =
+        next.message ? gw_buf_view(&next.message->bytes) : take_chunk(session, &next.delta);
+    session->is_sending = next.bytes.ptr != NULL;
+    return next;
 }
 
 void cp_session_wake(struct cp_session *session)
 {
-    struct cp_delta *keep = NULL;
     pthread_mutex_lock(&session->lock);
-    gw_str chunk = take_chunk(session, &keep);
+    struct outgoing next = take_next(session);
     pthread_mutex_unlock(&session->lock);
-    if (chunk.ptr)
-        (void)gw_rpc_stream_send_packed(session->stream, chunk); /* false: on_close follows */
-    cp_delta_unref(keep);
+    if (next.bytes.ptr)
+        (void)gw_rpc_stream_send_packed(session->stream, next.bytes); /* false: on_close follows */
+    cp_delta_unref(next.delta);
+    queued_free(next.message);
+}
+
+void cp_session_send(struct cp_session *session, gw_str packed)
+{
+    struct queued *message = gw_calloc(1, sizeof(*message));
+    gw_list_init(&message->node);
+    gw_buf_init(&message->bytes, packed.len);
+    int result = gw_buf_append(&message->bytes, packed);
+    assert(result == 0 && packed.len > 0);
+    (void)result;
+    pthread_mutex_lock(&session->lock);
+    gw_list_push(&session->queue, &message->node);
+    pthread_mutex_unlock(&session->lock);
+    cp_session_wake(session);
 }
 
 static void on_writable(struct gw_rpc_stream *stream)
@@ -246,6 +304,9 @@ static int read_message(struct cp_session *session, const cp_agent_message *mess
     case PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_STATISTICS:
         cp_registry_statistics(session->sessions->registry, &session->link);
         return 0;
+    case PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_DEBUG_REPLY:
+        cp_registry_debug_reply(session->sessions->registry, &session->link, message->debug_reply);
+        return 0;
     default:
         return 0; /* a newer agent says more than this control plane understands */
     }
@@ -282,6 +343,7 @@ static int on_open(void *context, struct gw_rpc_stream *stream, struct gw_error 
     session->sessions = sessions;
     session->stream = stream;
     session->link.session = session;
+    gw_list_init(&session->queue);
     gw_rpc_stream_ref(stream);
     pthread_mutex_init(&session->lock, NULL);
     gw_rpc_stream_set_user(stream, session);

@@ -26,6 +26,9 @@ struct cp_session *cp_session_ref(struct cp_session *session);
 void cp_session_unref(struct cp_session *session);
 /* There may be something to send. */
 void cp_session_wake(struct cp_session *session);
+/* A packed ControlMessage, copied: it goes out as soon as what is being sent has, also between the
+ * chunks of an update. After the end nothing does. */
+void cp_session_send(struct cp_session *session, gw_str packed);
 void cp_session_end(struct cp_session *session, const struct gw_error *why);
 
 #endif

@@ -99,6 +99,7 @@ static inline cp_hello *new_hello(struct gw_arena *arena, const char *id, const 
     hello->revision = revision;
     hello->n_kinds = GW_ARRAY_LEN(kinds);
     hello->kinds = kinds;
+    hello->takes_debug_calls = strcmp(id, "old") != 0;
     return hello;
 }
 

@@ -18,6 +18,8 @@ const struct cp_command cp_commands[] = {
      cp_command_delete, false},
     {"clone", "API NEW --path PATH", "copies a draft; NEW is an id, or GROUP/ID", 2, 2,
      cp_command_clone, false},
+    {"debug", "API [--path PATH] [...]", "makes one request of an API, and shows the answer", 1, 1,
+     cp_command_debug, false},
     {"publish", "API... | --group GROUP", "makes drafts what callers reach in an environment", 0,
      CP_ARGS_MANY, cp_command_publish, false},
     {"unpublish", "API... | --group GROUP", "takes APIs offline in an environment", 0, CP_ARGS_MANY,

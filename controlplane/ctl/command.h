@@ -31,7 +31,8 @@ const char *cp_config_word(unsigned index); /* what config takes; NULL after the
 
 cp_command_fn cp_command_publish, cp_command_unpublish, cp_command_rollback, cp_command_history;
 cp_command_fn cp_command_diff, cp_command_clone, cp_command_promote;
-cp_command_fn cp_command_auth, cp_command_agents, cp_command_completion, cp_command_version;
+cp_command_fn cp_command_debug, cp_command_auth, cp_command_agents, cp_command_completion,
+    cp_command_version;
 
 cp_command_fn cp_command_openapi;
 

@@ -17,7 +17,7 @@ struct reading {
     size_t count, room;
 };
 
-static int read_all(const char *path, struct gw_buf *out, struct gw_error *err)
+int cp_file_read(const char *path, struct gw_buf *out, struct gw_error *err)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     FILE *file = is_stdin ? stdin : fopen(path, "re");
@@ -32,8 +32,8 @@ static int read_all(const char *path, struct gw_buf *out, struct gw_error *err)
         gw_buf_commit(out, n);
     }
     if (result < 0)
-        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s: larger than %d bytes", path,
-                      CP_DOCUMENT_BYTES_MAX);
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s: larger than %zu bytes", path,
+                      out->limit_bytes);
     else if (ferror(file))
         result = gw_fail(err, GW_UNKNOWN, "%s: %s", path, strerror(errno));
     if (!is_stdin)
@@ -46,7 +46,7 @@ int cp_document_text(const char *path, struct gw_arena *arena, gw_str *ret_text,
 {
     struct gw_buf text;
     gw_buf_init(&text, CP_DOCUMENT_BYTES_MAX);
-    int result = read_all(path, &text, err);
+    int result = cp_file_read(path, &text, err);
     if (result == 0)
         *ret_text = gw_arena_dup(arena, gw_buf_view(&text));
     gw_buf_done(&text);
@@ -99,7 +99,7 @@ static int read_text(const struct reading *reading, const char *path, json_t **r
 {
     struct gw_buf text;
     gw_buf_init(&text, CP_DOCUMENT_BYTES_MAX);
-    int result = read_all(path_from(reading, path), &text, err);
+    int result = cp_file_read(path_from(reading, path), &text, err);
     gw_str view = gw_buf_view(&text);
     *ret_text = result < 0 ? NULL : json_stringn(view.ptr ? view.ptr : "", view.len);
     if (result == 0 && !*ret_text)
@@ -184,7 +184,7 @@ int cp_documents_read(const char *path, struct gw_arena *arena, struct cp_docume
     static const struct cp_yaml_limits limits = {.depth = CP_DOCUMENT_DEPTH_MAX};
     struct gw_buf text;
     gw_buf_init(&text, CP_DOCUMENT_BYTES_MAX);
-    int result = read_all(path, &text, err);
+    int result = cp_file_read(path, &text, err);
     struct cp_yaml *yaml = result == 0 ? cp_yaml_open(gw_buf_view(&text), &limits) : NULL;
     while (result == 0) {
         json_t *value;

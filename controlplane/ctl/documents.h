@@ -5,6 +5,7 @@
 #ifndef CP_CTL_DOCUMENTS_H
 #define CP_CTL_DOCUMENTS_H
 
+#include "common/buf.h"
 #include "controlplane/ctl/kinds.h"
 
 #define CP_DOCUMENT_BYTES_MAX (16 * 1024 * 1024) /* one file */
@@ -19,6 +20,9 @@ struct cp_document {
     size_t field_count;
     gw_str origin; /* "orders.yaml:12", for errors */
 };
+
+/* All bytes of the file ("-": stdin), as many as the buffer's limit allows. */
+GW_MUST_CHECK int cp_file_read(const char *path, struct gw_buf *out, struct gw_error *err);
 
 /* Reads all documents of the file ("-": stdin) into the arena. Errors name file, line and field. */
 GW_MUST_CHECK int cp_documents_read(const char *path, struct gw_arena *arena,

@@ -128,7 +128,8 @@ static int read_import(struct cp_session *session, import_request *request, stru
     gw_str text;
     if (options->file_count != 1 || options->arg_count != 1)
         return usage(err, "openapi import needs one document: -f FILE");
-    if (find_group(session, &request->parent, err) < 0 || read_mode(flags->mode, request, err) < 0)
+    if (find_group(session, &request->parent, err) < 0 ||
+        read_mode(session->options->mode, request, err) < 0)
         return -1;
     request->backend = flags->backend ? read_backend(session, gw_str_from(flags->backend)) : NULL;
     if (flags->backend && !request->backend)

@@ -45,19 +45,29 @@ static const struct flag flags[] = {
     {0, "from", "ENVIRONMENT", NULL, "environment to promote from"},
     {0, "tag", "TAG", NULL, "get apis, --group: only APIs that have it; may be repeated"},
     {0, "group", "GROUP", NULL, "all APIs of a group, to publish or unpublish; openapi"},
-    {0, "path", "PATH", NULL, "path of a clone"},
+    {0, "path", "PATH", NULL, "path of a clone; debug: of the request (default /)"},
     {0, "to", "NUMBER", NULL, "release to roll back to"},
     {'w', "wait", "[=TIME]", NULL, "until the agents have applied it (10s when no time is given)"},
     {0, "watch", NULL, NULL, "get, list (also -w): then every change, until Ctrl-C"},
     {0, "resource", "NAME", NULL, "audit-events: only of this resource and those below it"},
     {0, "principal", "NAME", NULL, "audit-events: only of this caller"},
-    {0, "method", "METHOD", NULL, "audit-events: only of this method, e.g. PublishApi"},
+    {0, "method", "METHOD", NULL,
+     "audit-events: only of this method, e.g. PublishApi; debug: GET (default), POST, ..."},
     {0, "code", "CODE", NULL, "audit-events: only refusals of this code, e.g. PERMISSION_DENIED"},
     {0, "refused", NULL, NULL, "audit-events: only refusals"},
     {0, "since", "TIME", NULL, "audit-events: from then on, 2026-11-27T00:00:00Z or 2h (ago)"},
     {0, "until", "TIME", NULL, "audit-events: before then"},
+    {'H', "header", "'NAME: VALUE'", NULL, "debug: a header of the request; may be repeated"},
+    {'q', "query", "NAME=VALUE", NULL, "debug: a parameter of the query; may be repeated"},
+    {'d', "data", "TEXT", NULL, "debug: the body; @FILE: from a file, @-: from stdin"},
+    {0, "domain", "HOST", NULL, "debug: the Host (default: the group's debugging domain)"},
+    {0, "https", NULL, NULL, "debug: as if called over TLS"},
+    {0, "agent", "AGENT", NULL, "debug: through this agent (default: any)"},
+    {0, "app-code-file", "FILE", NULL, "debug --mode consumer: file with the AppCode"},
     {0, "limit", "N", NULL, "lists: at most so many; 0: all (default, but 1000 audit-events)"},
-    {0, "mode", "MODE", NULL, "openapi import: merge (default) keeps APIs, override replaces them"},
+    {0, "mode", "MODE", NULL,
+     "openapi import: merge (default) keeps APIs, override replaces them; debug: developer "
+     "(default: the draft, unchecked) or consumer"},
     {0, "backend", "URL", NULL, "openapi import: http://host:port/path, channels/NAME or mock"},
     {0, "replace-backends", NULL, NULL, "openapi import: --backend for all operations"},
     {0, "skip-parameters", NULL, NULL, "openapi import: without parameters, which pass unchecked"},
@@ -225,6 +235,15 @@ static int add_tag(struct cp_options *options, const char *tag, struct gw_error 
     return 0;
 }
 
+static int add_field(const char **fields, unsigned *count, const char *flag, const char *value,
+                     struct gw_error *err)
+{
+    if (*count == CP_CTL_FIELDS_MAX)
+        return gw_fail_field(err, flag, "more than %d", CP_CTL_FIELDS_MAX);
+    fields[(*count)++] = value;
+    return 0;
+}
+
 static int set_to(struct cp_options *options, const char *value, struct gw_error *err)
 {
     uint64_t number;
@@ -260,6 +279,7 @@ static void set_switch(struct cp_options *o, const char *name)
     } switches[] = {{"recursive", &o->recursive},
                     {"prune", &o->prune},
                     {"watch", &o->watch},
+                    {"https", &o->debug.https},
                     {"refused", &o->filters.refused},
                     {"version", &o->version},
                     {"replace-backends", &o->openapi.replace_backends},
@@ -288,7 +308,7 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
                  {"from", &o->from},
                  {"managed-by", &o->managed_by},
                  {"group", &o->group},
-                 {"mode", &o->openapi.mode},
+                 {"mode", &o->mode},
                  {"backend", &o->openapi.backend},
                  {"spec", &o->openapi.spec},
                  {"resource", &o->filters.resource},
@@ -296,7 +316,11 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
                  {"method", &o->filters.method},
                  {"code", &o->filters.code},
                  {"since", &o->filters.since},
-                 {"until", &o->filters.until}};
+                 {"until", &o->filters.until},
+                 {"data", &o->debug.data},
+                 {"domain", &o->debug.domain},
+                 {"agent", &o->debug.agent},
+                 {"app-code-file", &o->debug.app_code_file}};
     for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0)
             return set_text(texts[i].slot, value);
@@ -311,6 +335,10 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
         return add_file(o, value, err);
     if (strcmp(name, "tag") == 0)
         return add_tag(o, value, err);
+    if (strcmp(name, "header") == 0)
+        return add_field(o->debug.headers, &o->debug.header_count, "--header", value, err);
+    if (strcmp(name, "query") == 0)
+        return add_field(o->debug.query, &o->debug.query_count, "--query", value, err);
     if (strcmp(name, "to") == 0)
         return set_to(o, value, err);
     if (strcmp(name, "limit") == 0)

@@ -19,7 +19,7 @@ struct cp_filters {
 
 /* Of openapi import and export. NULL: not given. */
 struct cp_openapi_flags {
-    const char *mode, *backend, *spec;
+    const char *backend, *spec;
     bool replace_backends, skip_parameters, strict, create_group, basic, extended;
 };
 
@@ -37,6 +37,16 @@ size_t cp_connection_fields(const struct cp_connection_field **ret_fields);
 const char **cp_connection_slot(struct cp_connection *connection,
                                 const struct cp_connection_field *field);
 
+#define CP_CTL_FIELDS_MAX 51 /* one more than a debug call may have: the server says so */
+
+/* Of debug; NULL: not given. */
+struct cp_debug_options {
+    const char *headers[CP_CTL_FIELDS_MAX], *query[CP_CTL_FIELDS_MAX];
+    unsigned header_count, query_count;
+    const char *data, *domain, *agent, *app_code_file;
+    bool https;
+};
+
 struct cp_options {
     struct cp_connection connection; /* of flags, the environment and a context, in that order */
     struct cp_connection given;      /* of flags alone */
@@ -52,10 +62,12 @@ struct cp_options {
     const char *environment; /* --env; NULL: RELEASE, or all */
     const char *description, *etag;
     const char *path;         /* --path; NULL: not given */
+    const char *mode;         /* --mode: of openapi import, or of debug; likewise */
     const char *from, *group; /* --from ENVIRONMENT, --group; likewise */
     int64_t to;               /* --to N; 0: not given */
     struct cp_filters filters;
     struct cp_openapi_flags openapi;
+    struct cp_debug_options debug;
     int64_t limit;   /* --limit N; -1: not given, 0: all */
     gw_msec wait_ms; /* --wait; 0: not given */
     bool dry_run;

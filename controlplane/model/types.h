@@ -49,6 +49,9 @@ typedef Penstock__Admin__V1__HttpHeader cp_http_header;
 
 typedef Penstock__Admin__V1__Release cp_release;
 typedef Penstock__Admin__V1__Publication cp_publication;
+typedef Penstock__Admin__V1__DebugField cp_debug_field;
+typedef Penstock__Admin__V1__DebugApiRequest cp_debug_api_request;
+typedef Penstock__Admin__V1__DebugApiResponse cp_debug_api_response;
 typedef Penstock__Admin__V1__ApiOutcome cp_api_outcome;
 typedef Penstock__Admin__V1__ApiFailure cp_api_failure;
 typedef Penstock__Admin__V1__FieldChange cp_field_change;

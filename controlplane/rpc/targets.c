@@ -21,7 +21,8 @@ static const struct {
     {"release", MEANS_TARGET},      {"source", MEANS_TARGET},       {"target", MEANS_TARGET},
     {"environment", MEANS_NOTHING}, {"description", MEANS_NOTHING}, {"etag", MEANS_NOTHING},
     {"page_token", MEANS_NOTHING},  {"path", MEANS_NOTHING},        {"tags", MEANS_NOTHING},
-    {"secret", MEANS_NOTHING},      {"managed_by", MEANS_NOTHING},  {"groups", MEANS_TARGET},
+    {"secret", MEANS_NOTHING},      {"domain", MEANS_NOTHING},      {"agent", MEANS_NOTHING},
+    {"app_code", MEANS_NOTHING},    {"managed_by", MEANS_NOTHING},  {"groups", MEANS_TARGET},
     {"document", MEANS_NOTHING},
 };
 
@@ -49,7 +50,7 @@ static enum meaning meaning_of_message(const ProtobufCFieldDescriptor *field)
     const ProtobufCMessageDescriptor *type = field->descriptor;
     if (gw_str_has_prefix(gw_str_from(type->name), GW_STR("google.protobuf.")))
         return MEANS_NOTHING;
-    if (strcmp(type->short_name, "HttpHeader") == 0 || strcmp(type->short_name, "Backend") == 0)
+    if (strcmp(type->short_name, "DebugField") == 0 || strcmp(type->short_name, "Backend") == 0)
         return MEANS_NOTHING;
     if (field->label == PROTOBUF_C_LABEL_REPEATED || !name_field(type))
         return MEANS_UNKNOWN;

@@ -7,6 +7,7 @@
 #include "controlplane/model/check_path.h"
 #include "controlplane/service/bulk.h"
 #include "controlplane/service/bundle.h"
+#include "controlplane/service/debug.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/publish.h"
 #include "controlplane/service/resource.h"
@@ -182,6 +183,7 @@ static const struct cp_method methods[] = {
     {"UnpublishApis", CP_ROLE_OPERATOR, cp_unpublish_apis},
     {"RollbackApi", CP_ROLE_OPERATOR, cp_rollback_api},
     {"PromoteApi", CP_ROLE_OPERATOR, cp_promote_api},
+    {"DebugApi", CP_ROLE_OPERATOR, cp_debug_api},
 };
 const struct cp_service cp_api_service = {&penstock__admin__v1__api_service__descriptor, methods,
                                           GW_ARRAY_LEN(methods)};

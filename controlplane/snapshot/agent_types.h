@@ -12,6 +12,8 @@ typedef Penstock__Agent__V1__Update cp_update;
 typedef Penstock__Agent__V1__Hello cp_hello;
 typedef Penstock__Agent__V1__Ack cp_ack;
 typedef Penstock__Agent__V1__Refusal cp_agent_refusal;
+typedef Penstock__Agent__V1__DebugCall cp_debug_call;
+typedef Penstock__Agent__V1__DebugReply cp_debug_reply;
 
 typedef Penstock__Agent__V1__Kind cp_agent_kind;
 typedef Penstock__Agent__V1__ResourceKey cp_agent_key;

@@ -53,11 +53,15 @@ static void reply(const struct dp_debug_calls *calls, struct gw_arena *arena, de
     calls->events->reply(calls->user, gw_message_pack(arena, &message.base));
 }
 
-static void reply_failure(const struct dp_debug_calls *calls, uint64_t id, const char *why)
+#define FAILURE(name) PENSTOCK__AGENT__V1__DEBUG_FAILURE__DEBUG_FAILURE_##name
+
+static void reply_failure(const struct dp_debug_calls *calls, uint64_t id,
+                          Penstock__Agent__V1__DebugFailure kind, const char *why)
 {
     struct gw_arena arena = {0};
     debug_reply body = PENSTOCK__AGENT__V1__DEBUG_REPLY__INIT;
     body.id = id;
+    body.failure_kind = kind;
     body.failure = (char *)(uintptr_t)why;
     reply(calls, &arena, &body);
     gw_arena_done(&arena);
@@ -73,12 +77,6 @@ static void end(struct call *call)
     gw_list_remove(&call->node);
     call->calls->count--;
     free(call);
-}
-
-static void fail(struct call *call, const char *why)
-{
-    reply_failure(call->calls, call->id, why);
-    end(call);
 }
 
 /* ---- the answer */
@@ -158,6 +156,7 @@ static void finish(struct call *call)
     ptrdiff_t n = raw.len > 0 ? parse_head(call, &arena, &head, &framing) : 0;
     body.id = call->id;
     if (n <= 0) {
+        body.failure_kind = FAILURE(NO_ANSWER);
         body.failure = "the agent ended the connection without an answer";
     } else {
         bool is_cut;
@@ -169,8 +168,10 @@ static void finish(struct call *call)
         body.body.len = GW_MIN(body.body.len, (size_t)DP_DEBUG_BODY_BYTES_MAX);
         body.head_us = since_us(call, call->head_ns);
         body.latency_us = since_us(call, gw_clock_monotonic_ns());
-        if (is_cut && !body.truncated)
+        if (is_cut && !body.truncated) {
+            body.failure_kind = FAILURE(CUT);
             body.failure = "the answer was cut off: the backend closed or stalled in the middle";
+        }
     }
     reply(call->calls, &arena, &body);
     gw_arena_done(&arena);
@@ -234,7 +235,10 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
-    fail(timer->data, "no whole answer within the time that the call was given");
+    struct call *call = timer->data;
+    reply_failure(call->calls, call->id, FAILURE(TIMEOUT),
+                  "no whole answer within the time that the call was given");
+    end(call);
 }
 
 /* The pair's other end becomes a worker's. */
@@ -258,7 +262,7 @@ static void begin(struct dp_debug_calls *calls, const debug_call *asked,
     call->begin_ns = gw_clock_monotonic_ns();
     if (connect_to_worker(call, asked, snapshot) < 0) {
         free(call);
-        reply_failure(calls, asked->id, "the agent has no descriptors left");
+        reply_failure(calls, asked->id, FAILURE(BUSY), "the agent has no descriptors left");
         return;
     }
     gw_str request = gw_str_n((const char *)asked->request.data, asked->request.len);
@@ -306,11 +310,12 @@ void dp_debug_calls_take(struct dp_debug_calls *calls, const debug_call *asked)
     struct gw_error err = GW_ERROR_NONE;
     struct dp_snapshot *snapshot = NULL;
     if (calls->count >= DP_DEBUG_CALLS_MAX) {
-        reply_failure(calls, asked->id, "the agent has 4 debug calls under way: try again");
+        reply_failure(calls, asked->id, FAILURE(BUSY),
+                      "the agent has 4 debug calls under way: try again");
         return;
     }
     if (asked->n_resources > 0 && compile(calls, asked, &snapshot, &err) < 0) {
-        reply_failure(calls, asked->id, err.message);
+        reply_failure(calls, asked->id, FAILURE(REFUSED), err.message);
         return;
     }
     begin(calls, asked, snapshot);
