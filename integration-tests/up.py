@@ -27,8 +27,8 @@ def say(text):
 def show(command, stdin=None):
     """Runs a command as a person would type it, with its output."""
     print("$ " + " ".join(command).replace(str(BIN) + "/", ""), flush=True)
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60)
-    print(done.stdout + done.stderr, end="" if (done.stdout + done.stderr).endswith("\n") else "\n", flush=True)
+    done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    print(done.stdout, end="" if done.stdout.endswith("\n") else "\n", flush=True)
     if done.returncode != 0:
         raise SystemExit(f"that failed with exit status {done.returncode}")
     return done.stdout
@@ -125,6 +125,9 @@ class Demo:
         code = show([*self.ctl, "create", "-f", "-"], "{kind: AppCode, name: apps/shop/codes/main}").split("code: ")[1].split()[0]
         say("callers see nothing until it is published")
         self.expect(404)
+        say("its draft can be tried all the same")
+        show([*self.ctl, "debug", "orders/read", "--path", "/orders/7"])
+        say("published, it is what callers reach")
         show([*self.ctl, "publish", "orders/read", "--wait", "--description", "the first one"])
         say("a call without an AppCode is refused")
         self.expect(401)
