@@ -1,6 +1,7 @@
 """OpenAPI documents: what becomes of other people's, what is refused, and that exports are what an outside validator takes."""
 import json
 import pathlib
+import subprocess
 
 import pytest
 
@@ -411,7 +412,18 @@ def test_references_in_circles_are_refused_by_operation(admin, load):
     assert "in a circle" in rows["GET /a"].failure.message and "levels" in rows["GET /d"].failure.message
 
 
-# ---- penstockctl
+# ---- JSON, penstockctl
+
+
+def test_curl_imports_and_exports(controlplane):
+    def curl(path, *flags):
+        base = f"http://127.0.0.1:{controlplane.http_port}/v1/openApi"
+        return json.loads(subprocess.run(["curl", "-sS", "-m", "60", *flags, base + path], capture_output=True, check=True).stdout)
+    request = {"parent": "groups/g", "document": text_of("petstore"), "createGroup": True}
+    done = curl(":import", "-H", "Content-Type: application/json", "-d", json.dumps(request))
+    assert done["created"] == 11 and done["outcomes"][0]["api"] == "groups/g/apis/addAnimal"
+    made = curl(":export?parent=groups/g&version=OPEN_API_VERSION_2_0")
+    assert made["exported"] == 11 and json.loads(made["document"])["swagger"] == "2.0"
 
 
 def test_penstockctl_imports_and_exports(controlplane, tmp_path):

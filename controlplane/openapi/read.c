@@ -7,12 +7,14 @@
 #include "controlplane/openapi/reader.h"
 #include "controlplane/openapi/text.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define ID_MAX 63 /* as the names of APIs have it */
 #define TAG_MAX 128
 #define LABELS_MAX CP_LABELS_MAX
+#define LARGE (256 * 1024) /* bytes of a text */
 
 /* ---- texts ---- */
 
@@ -393,13 +395,21 @@ static void free_root(void *root)
     json_decref(root);
 }
 
+/* The tree of a large text is many small pieces, which the allocator would keep, and each thread's
+ * for itself. */
+static void free_large_root(void *root)
+{
+    json_decref(root);
+    (void)malloc_trim(0); /* nothing to give back is fine */
+}
+
 int cp_openapi_read(struct gw_arena *arena, gw_str text, const struct cp_openapi_options *options,
                     struct cp_openapi *ret, struct gw_error *err)
 {
     json_t *root;
     if (cp_openapi_parse(text, &root, err) < 0)
         return -1;
-    gw_arena_defer(arena, free_root, root);
+    gw_arena_defer(arena, text.len > LARGE ? free_large_root : free_root, root);
     struct cp_openapi_reader reader = {.arena = arena, .root = root, .options = options};
     const json_t *info = json_object_get(root, "info");
     struct cp_openapi all = {
