@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How an operation is reached, and who may call it: servers, schemes, security. */
+#include "controlplane/model/check_backend.h"
 #include "controlplane/openapi/reader.h"
 
 #define SERVER_VARIABLES_MAX 16 /* put into one URL */
@@ -94,6 +95,14 @@ static void set_server(gw_str rest, bool is_https, struct cp_openapi_server *ret
     ret->path = gw_str_n(rest.ptr + len, rest.len - len);
 }
 
+/* What cannot be a backend is passed over: a host that is none, a path with parts left open. */
+static bool is_usable(const struct cp_openapi_server *server)
+{
+    return server->address.len <= CP_BACKEND_ADDRESS_MAX && cp_is_authority(server->address) &&
+           gw_str_find(server->path, '{') < 0 && gw_str_find(server->path, '?') < 0 &&
+           gw_str_find(server->path, '#') < 0;
+}
+
 bool cp_openapi_find_server(const struct cp_openapi_reader *reader, struct cp_openapi_server *ret)
 {
     if (!reader->is_v2) {
@@ -106,7 +115,8 @@ bool cp_openapi_find_server(const struct cp_openapi_reader *reader, struct cp_op
             if (!take_scheme(&url, &is_https))
                 continue;
             set_server(url, is_https, ret);
-            return ret->address.len > 0;
+            if (is_usable(ret))
+                return true;
         }
         return false;
     }
@@ -115,7 +125,7 @@ bool cp_openapi_find_server(const struct cp_openapi_reader *reader, struct cp_op
     ret->is_https = schemes.https;
     ret->address = gw_str_from(host);
     ret->path = gw_str_from(reader->base_path);
-    return *host != '\0';
+    return is_usable(ret);
 }
 
 static int read_protocol(struct cp_openapi_reader *reader, struct gw_error *err)

@@ -54,12 +54,13 @@ static void read_numbers(const json_t *node, struct cp_openapi_schema *schema)
 
 static void read_lengths(const json_t *node, struct cp_openapi_schema *schema)
 {
-    json_int_t min = json_integer_value(json_object_get(node, "minLength"));
-    json_int_t max = json_integer_value(json_object_get(node, "maxLength"));
-    if (min > 0 && min <= INT32_MAX)
-        schema->min_length = GW_MAX(schema->min_length, min);
-    if (max > 0 && max <= INT32_MAX)
-        schema->max_length = schema->max_length ? GW_MIN(schema->max_length, max) : max;
+    double min = json_number_value(json_object_get(node, "minLength"));
+    double max = json_number_value(json_object_get(node, "maxLength"));
+    if (min >= 1 && min <= INT32_MAX)
+        schema->min_length = GW_MAX(schema->min_length, (int64_t)min);
+    if (max >= 1 && max <= INT32_MAX)
+        schema->max_length =
+            schema->max_length ? GW_MIN(schema->max_length, (int64_t)max) : (int64_t)max;
     schema->has_length = schema->min_length > 0 || schema->max_length > 0;
 }
 

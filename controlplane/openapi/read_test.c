@@ -248,6 +248,19 @@ static void test_schemas_that_grow_are_stopped(void **state)
     gw_buf_done(&rest);
 }
 
+static void test_numbers_beyond_64_bits(void **state)
+{
+    (void)state;
+    gives(QUERY("\"type\": \"integer\", \"minimum\": 1, \"maximum\": 18446744073709551615, "
+                "\"default\": 5"),
+          "\"defaultValue\":\"5\"");
+    gives("\"x\": 18446744073709551616, " QUERY(
+              "\"type\": \"string\", \"minLength\": 2, \"maxLength\": 9"),
+          "\"minLength\":2,\"maxLength\":9");
+    gives("\"x\": 18446744073709551616, " HTTP(", \"timeout\": 1500, \"retryCount\": -1"),
+          "\"timeout\":\"1.500s\",\"retryCount\":-1");
+}
+
 static void test_ids(void **state)
 {
     (void)state;
@@ -279,7 +292,12 @@ static void test_servers(void **state)
          "\"address\":\"1.h\""},
         {", \"servers\": [{\"url\": \"https://{a}/\", \"variables\": {\"a\": {\"default\": "
          "\"{a}{a}\"}}}]",
-         "\"address\":\"{a}\""},
+         "\"status\":501"},
+        {", \"servers\": [{\"url\": \"https://{a}.h/\"}, {\"url\": \"http://g:1/{b}\"}]",
+         "\"address\":\"g:1\""},
+        {", \"servers\": [{\"url\": \"https://u@h/\"}, {\"url\": \"http://g:1/b?c\"}, {\"url\": "
+         "\"http://g\"}]",
+         "\"address\":\"g\""},
         {", \"servers\": [{\"url\": \"/x\"}]", "\"status\":501"},
         {", \"servers\": 1", "\"status\":501"},
     };
@@ -314,6 +332,7 @@ int main(void)
         cmocka_unit_test_teardown(test_references_find_names_with_slashes, tear_down),
         cmocka_unit_test_teardown(test_many_steps_are_followed_and_no_more, tear_down),
         cmocka_unit_test_teardown(test_schemas_that_grow_are_stopped, tear_down),
+        cmocka_unit_test_teardown(test_numbers_beyond_64_bits, tear_down),
         cmocka_unit_test_teardown(test_ids, tear_down),
         cmocka_unit_test_teardown(test_servers, tear_down),
         cmocka_unit_test_teardown(test_what_is_odd_is_no_document_of_trouble, tear_down),

@@ -42,6 +42,9 @@ static int parse_json(gw_str text, json_t **ret_root, struct gw_error *err)
     if (check_json_size(text, err) < 0)
         return -1;
     *ret_root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &why);
+    if (!*ret_root && json_error_code(&why) == json_error_numeric_overflow) /* 2^64, as a bound */
+        *ret_root =
+            json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
     if (*ret_root)
         return 0;
     return gw_fail_field(err, FIELD, "not JSON: line %d, column %d: %s", why.line, why.column,
