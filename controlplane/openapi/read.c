@@ -141,7 +141,12 @@ static void read_description(struct cp_openapi_reader *reader)
     char *text = cp_openapi_text(reader, reader->node, "description");
     if (!*text || strlen(text) > CP_API_DESCRIPTION_MAX) {
         char *summary = cp_openapi_text(reader, reader->node, "summary");
-        if (*summary && (!*text || strlen(summary) <= CP_API_DESCRIPTION_MAX))
+        bool is_better = *summary && strlen(summary) <= CP_API_DESCRIPTION_MAX;
+        if (is_better && *text)
+            cp_openapi_note(reader,
+                            "description left out: more than %d bytes; the summary is taken",
+                            CP_API_DESCRIPTION_MAX);
+        if (is_better || !*text)
             text = summary;
     }
     reader->api->description = cp_openapi_cut(reader, text, CP_API_DESCRIPTION_MAX, "description");

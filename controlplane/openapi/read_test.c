@@ -195,6 +195,10 @@ static void test_what_cannot_be_checked_is_noted(void **state)
     notes("\"parameters\": [{\"name\": \"q\", \"in\": \"query\", \"content\": {}}]",
           "\"q\" left out");
     notes("\"requestBody\": {}", "requestBody");
+    gw_str longer = gw_arena_printf(&arena, "\"description\": \"%0256d\"", 1);
+    notes(longer.ptr, "cut after 255 bytes");
+    notes(gw_arena_printf(&arena, "\"summary\": \"s\", %s", longer.ptr).ptr,
+          "the summary is taken");
     notes("\"tags\": [\"1\"]", "tag \"1\" left out");
     notes("\"security\": [{\"nothing\": []}]", "not defined in the document");
     notes(HTTP(", \"enableClientSsl\": true"), "no certificate");
