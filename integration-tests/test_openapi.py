@@ -451,6 +451,10 @@ def test_penstockctl_imports_and_exports(controlplane, tmp_path):
     assert report["created"] == 8 and report["outcomes"][0]["result"] == "OPERATION_RESULT_CREATED"
     backend = controlplane.get("api", "h/orders-list")["backend"]["http"]
     assert (backend["address"], backend["path"], backend["scheme"]) == ("10.0.0.1:8443", "/in/orders", "BACKEND_SCHEME_HTTPS")
+    file.write_bytes(b"#" * (3 * 1024 * 1024 + 1))
+    assert "larger than 3145728 bytes" in ctl("import", "-f", file, "--group", "g", status=1).stderr
+    file.write_bytes(b"openapi: 3.0.0\n\0")
+    assert "zero byte" in ctl("import", "-f", file, "--group", "g", status=1).stderr
     for words in (["import"], ["import", "-f", file], ["export"], ["import", "-f", file, "--group", "g", "--mode", "x"], ["frob"],
                   ["import", "-f", file, "--group", "g", "--backend", "10.0.0.1"], ["export", "--group", "g", "--spec", "4"]):
         ctl(*words, status=2)

@@ -17,7 +17,7 @@ typedef Penstock__Admin__V1__ExportOpenApiResponse export_reply;
 typedef Penstock__Admin__V1__OperationOutcome outcome;
 typedef Penstock__Admin__V1__Backend backend;
 
-#define RESULT(word) PENSTOCK__ADMIN__V1__OPERATION_RESULT__OPERATION_RESULT_##word
+#define DOCUMENT_BYTES_MAX (3 * 1024 * 1024) /* as the control plane takes them */
 
 static int usage(struct gw_error *err, const char *message)
 {
@@ -143,6 +143,9 @@ static int read_import(struct cp_session *session, import_request *request, stru
         request->environment = cp_environment_name(session, NULL);
     if (cp_document_text(options->files[0], &session->arena, &text, err) < 0)
         return -1;
+    if (text.len > DOCUMENT_BYTES_MAX)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "%s: larger than %d bytes", options->files[0],
+                       DOCUMENT_BYTES_MAX);
     if (memchr(text.ptr, '\0', text.len)) /* the text would end there */
         return gw_fail(err, GW_INVALID_ARGUMENT, "%s: a zero byte in it: not an OpenAPI document",
                        options->files[0]);
