@@ -97,6 +97,7 @@ def test_the_extensions_of_the_reference_product(admin, load):
     assert (weather.backend.http.address, weather.backend.http.path, weather.backend.http.retry_count) == ("#host#", "/v1/{where}", -1)
     assert [(p.name, p.location, p.origin, p.value) for p in weather.backend_parameters] == [
         ("where", 1, 1, "city"), ("X-Source", 3, 2, "gateway"), ("caller", 2, 3, "$context.sourceIp")]
+    assert [(p.name, p.pass_through, p.validate) for p in weather.request_parameters] == [("city", True, False), ("days", False, True)]
     maps = admin.GetApi(name=rows["ANY /maps/{rest+}"].api)
     assert (maps.backend.http.channel, maps.frontend.match_mode, maps.frontend.method) == ("channels/maps", 2, 8)
     assert maps.backend.http.timeout.seconds == 30 and maps.request_parameters[0].name == "rest"

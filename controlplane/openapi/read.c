@@ -209,6 +209,26 @@ static int read_labels(struct cp_openapi_reader *reader, struct gw_error *err)
     return 0;
 }
 
+/* Words of the reference product that are not read here. */
+static void note_unknown(struct cp_openapi_reader *reader)
+{
+    static const char *const known[] = {
+        "request-type", "match-mode",      "cors",     "is-send-fg-body-base64",
+        "backend",      "ratelimit",       "response", "access-control",
+        "plugins",      "backend-policies"};
+    static const char prefix[] = "x-apigateway-";
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)reader->node, key, value)
+    {
+        bool is_known = strncmp(key, prefix, strlen(prefix)) != 0;
+        for (size_t i = 0; i < GW_ARRAY_LEN(known) && !is_known; i++)
+            is_known = strcmp(key + strlen(prefix), known[i]) == 0;
+        if (!is_known)
+            cp_openapi_note(reader, "%.64s: not known", key);
+    }
+}
+
 /* ---- one operation ---- */
 
 /* The document has one path of several that differ in the names of parameters. */
@@ -266,6 +286,7 @@ static int read_operation(struct cp_openapi_reader *reader, struct gw_error *err
     read_description(reader);
     read_tags(reader);
     cp_openapi_read_bindings(reader);
+    note_unknown(reader);
     api->version = cp_openapi_text(reader, reader->own, "version");
     api->cors = json_is_true(json_object_get(reader->node, "x-apigateway-cors"));
     if (*response && strcmp(response, "default") != 0)

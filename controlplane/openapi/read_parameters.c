@@ -181,7 +181,8 @@ static int read_one(struct cp_openapi_reader *reader, const struct listed *liste
         return 0;
     }
     p->required = json_is_true(json_object_get(listed->node, "required"));
-    p->pass_through = json_is_true(json_object_get(listed->node, "x-apigateway-pass-through"));
+    const char *pass = cp_openapi_text(reader, listed->node, "x-apigateway-pass-through");
+    p->pass_through = strcmp(pass, "always") == 0 || strcmp(pass, "true") == 0;
     p->description = cp_openapi_cut(
         reader, cp_openapi_text(reader, listed->node, "description"), CP_API_DESCRIPTION_MAX,
         gw_arena_printf(reader->arena, "description of \"%.64s\"", p->name).ptr);

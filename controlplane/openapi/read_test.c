@@ -194,6 +194,7 @@ static void test_what_cannot_be_checked_is_noted(void **state)
           "\"q\" left out");
     notes("\"parameters\": [{\"name\": \"q\", \"in\": \"query\", \"content\": {}}]",
           "\"q\" left out");
+    notes("\"x-apigateway-authorizer\": \"a\"", "x-apigateway-authorizer: not known");
     notes("\"requestBody\": {}", "requestBody");
     gw_str longer = gw_arena_printf(&arena, "\"description\": \"%0256d\"", 1);
     notes(longer.ptr, "cut after 255 bytes");

@@ -89,7 +89,7 @@ static json_t *parameter_of(const struct cp_openapi_writer *writer, const cp_req
     cp_openapi_put(out, "description", p->description);
     put_schema(schema, p);
     if (p->pass_through)
-        json_object_set_new(out, "x-apigateway-pass-through", json_true());
+        cp_openapi_put(out, "x-apigateway-pass-through", "always");
     if (p->validate != has_checks(p))
         json_object_set_new(out, CP_OPENAPI_OWN, json_pack("{s:b}", "validate", p->validate));
     return out;
