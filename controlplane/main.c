@@ -8,6 +8,7 @@
 #include "controlplane/http/json_server.h"
 #include "controlplane/http/ops.h"
 #include "controlplane/metrics.h"
+#include "controlplane/model/check_app.h"
 #include "controlplane/rpc/health.h"
 #include "controlplane/rpc/reflection.h"
 #include "controlplane/service/accounts.h"
@@ -352,6 +353,8 @@ static int make(struct program *program, struct gw_error *err)
     };
     struct cp_directory directory = cp_directory_of(&program->services);
     cp_auth_set_directory(program->auth, &directory);
+    memcpy(program->services.quotas, settings->quotas, sizeof program->services.quotas);
+    program->services.quotas[CP_QUOTA_APP_CODES] = CP_APP_CODES_MAX;
     program->sessions = (struct cp_sessions){.registry = program->registry,
                                              .image = program->image,
                                              .admit = admit_agent,

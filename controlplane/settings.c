@@ -23,6 +23,7 @@
     {                                                                                              \
         f, GW_SETTING_DURATION, offsetof(struct cp_settings, field), fallback, min, max, doc       \
     }
+#define QUOTA_MAX 10000000
 #define TEXT_OF(number) TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
@@ -101,6 +102,21 @@ static const struct gw_setting rows[] = {
     NUMBER(
         "watch-bytes-max", watch_bytes_max, TEXT_OF(CP_FEED_BYTES_MAX), 65536, 1073741824,
         "Bytes of past changes that are kept for watches: who is further behind has to list again"),
+    NUMBER("groups-max", quotas[CP_QUOTA_GROUPS], "1500", 0, QUOTA_MAX,
+           "API groups. Here and below 0: any number"),
+    NUMBER("apis-max", quotas[CP_QUOTA_APIS], "0", 0, QUOTA_MAX, "APIs of the gateway"),
+    NUMBER("group-apis-max", quotas[CP_QUOTA_GROUP_APIS], "1000", 0, QUOTA_MAX, "APIs of a group"),
+    NUMBER("apps-max", quotas[CP_QUOTA_APPS], "50", 0, QUOTA_MAX, "Apps"),
+    NUMBER("app-apis-max", quotas[CP_QUOTA_AUTHORIZATIONS], "1000", 0, QUOTA_MAX,
+           "Authorizations of an app"),
+    NUMBER("environments-max", quotas[CP_QUOTA_ENVIRONMENTS], "10", 0, QUOTA_MAX, "Environments"),
+    NUMBER("domains-max", quotas[CP_QUOTA_DOMAINS], "5", 1, 20, "Domains of a group"),
+    NUMBER("channels-max", quotas[CP_QUOTA_CHANNELS], "200", 0, QUOTA_MAX, "Load balance channels"),
+    NUMBER("throttles-max", quotas[CP_QUOTA_THROTTLES], "300", 0, QUOTA_MAX, "Throttling policies"),
+    NUMBER("access-controls-max", quotas[CP_QUOTA_ACCESS_CONTROLS], "100", 0, QUOTA_MAX,
+           "Access control policies"),
+    NUMBER("plugins-max", quotas[CP_QUOTA_PLUGINS], "500", 0, QUOTA_MAX,
+           "Policies of all other kinds"),
     TEXT("debug-domain-suffix", debug_domain_suffix, CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
          "What the debugging domains of new groups end in"),
 

@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "controlplane/service/quotas.h"
 
 #define CP_STORE_DEFAULT "sqlite:penstock.db"
 
@@ -32,6 +33,7 @@ struct cp_settings {
     int64_t agents_max, channel_members_max;
     int64_t variables_max;   /* of a group in an environment */
     int64_t watch_bytes_max; /* of past changes that are kept for watches */
+    int64_t quotas[CP_QUOTA_COUNT];
     const char *debug_domain_suffix;
     gw_msec ticket_key_rotation_ms;
     gw_msec audit_retention_ms;

@@ -68,7 +68,8 @@ def etcd(start, tmp_path):
 
 @pytest.fixture
 def controlplane(start, tmp_path):
-    return start(ControlPlane(tmp_path))
+    """Scenarios make apps by the hundred."""
+    return start(ControlPlane(tmp_path, extra=("--apps-max", "0")))
 
 
 @pytest.fixture

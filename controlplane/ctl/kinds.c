@@ -12,6 +12,7 @@
 #include "penstock/admin/v1/domain.pb-c.h"
 #include "penstock/admin/v1/environment.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
+#include "penstock/admin/v1/quota.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
 #include "penstock/admin/v1/settings.pb-c.h"
 #include "penstock/admin/v1/variable.pb-c.h"
@@ -170,6 +171,19 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
       {"DEBUG", "debug_audience"},
       {"ESCAPED SLASH", "escaped_slash"},
       {"UPDATED", "update_time"}}},
+    {"Quota",
+     "Quotas",
+     "quota",
+     "quotas",
+     "quotas/{quota}",
+     SERVICE(quota),
+     MESSAGE(quota),
+     {{"NAME", "name"},
+      {"LIMIT", "limit"},
+      {"USED", "used"},
+      {"PER", "per"},
+      {"CODE", "apig_code"},
+      {"OPTION", "option"}}},
     {"AuditEvent",
      "AuditEvents",
      "audit-event",

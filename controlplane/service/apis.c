@@ -34,6 +34,8 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
     const cp_api *api = (const cp_api *)message;
     if (before)
         cp_unrefer_backend(change, CP_KIND_API, api->name, (const cp_api *)before);
+    else if (cp_quota_take(call, change, CP_QUOTA_APIS, CP_KIND_API, "", err) < 0)
+        return -1;
     return cp_refer_backend(call, change, CP_KIND_API, api->name, api, err);
 }
 
@@ -48,7 +50,7 @@ static int present(const struct cp_call *call, ProtobufCMessage *message, struct
 
 static const char *const output_only[] = {"publications", NULL};
 #define RULES                                                                                      \
-    .kind = CP_KIND_API, .field = "api", .list_field = "apis",                                     \
+    .kind = CP_KIND_API, .quota = CP_QUOTA_GROUP_APIS, .field = "api", .list_field = "apis",       \
     .list_reply = CP_TYPE(list_apis_response), .exists_apig = "APIG.3202",                         \
     .output_only = output_only, .check = check, .fill = fill, .prepare = prepare,                  \
     .remove = cp_remove_api

@@ -218,6 +218,7 @@ static void test_what_is_rare_is_found(void **state)
 {
     struct fixture *f = *state;
     char token[512], name[64];
+    f->services.quotas[CP_QUOTA_GROUP_APIS] = 0;
     for (unsigned i = 0; i < CP_PAGE_READS_MAX * CP_PAGE_SIZE_MAX; i++) {
         cp_api api = CP_INIT(API);
         (void)snprintf(name, sizeof name, "groups/DEFAULT/apis/n%05u", i);

@@ -119,6 +119,7 @@ static int drop_all_authorizations(const struct cp_call *call, const char *app,
 static const char *const output_only[] = {"key", NULL};
 const struct cp_resource_rules cp_app_rules = {
     .kind = CP_KIND_APP,
+    .quota = CP_QUOTA_APPS,
     .field = "app",
     .list_field = "apps",
     .list_reply = CP_TYPE(list_apps_response),

@@ -90,6 +90,7 @@ void cp_drop_authorization(struct cp_change *change, const cp_authorization *aut
 
 const struct cp_resource_rules cp_authorization_rules = {
     .kind = CP_KIND_AUTHORIZATION,
+    .quota = CP_QUOTA_AUTHORIZATIONS,
     .field = "authorization",
     .list_field = "authorizations",
     .list_reply = CP_TYPE(list_authorizations_response),

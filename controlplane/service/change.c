@@ -3,11 +3,18 @@
 
 #include "common/message.h"
 #include "controlplane/service/audit.h"
+#include "controlplane/service/limits.h"
+
+#include <stdatomic.h>
+#include <time.h>
 
 #define GUARDS CP_KEY_ROOT "guards/"
 #define INDEX CP_KEY_ROOT "index/"
 #define REFERENCES INDEX "refs/"
+#define LIMITS CP_KEY_ROOT "limits/"
+#define LIMIT_KEYS 1024
 #define FIRST_ROOM 16
+#define PAUSE_MAX_MS 256 /* before a try; from 2 on, four times as long each time */
 
 /* ---- keys beside the resources' */
 
@@ -37,15 +44,6 @@ static gw_str reference_key(struct gw_arena *arena, gw_str from, gw_str to)
 static gw_str index_key(struct gw_arena *arena, const char *index, gw_str value)
 {
     return gw_arena_printf(arena, INDEX "%s/%.*s", index, GW_STR_ARG(value));
-}
-
-/* What stands for all children of a kind under a parent: the parent's guard, or the kind's own. */
-static gw_str family_key(struct gw_arena *arena, enum cp_kind_id kind, const char *parent)
-{
-    enum cp_kind_id parent_kind;
-    if (*parent && cp_kind_parent(kind, &parent_kind))
-        return guard_key(arena, cp_key_of(arena, parent_kind, parent));
-    return gw_arena_printf(arena, GUARDS "%s", cp_kind_get(kind)->word);
 }
 
 /* ---- parts */
@@ -385,22 +383,43 @@ void cp_change_release(struct cp_change *change, const char *index, gw_str value
     cp_change_delete(change, index_key(change->arena, index, value));
 }
 
+/* Put by creates near a limit, compared by all of them. A fixed number of keys stands for whatever
+ * is limited, so that nothing is left of what is deleted; two in one place only get in each other's
+ * way near their limits. */
+int cp_limit_begin(const struct cp_call *call, struct cp_change *change, gw_str what,
+                   struct cp_limit *ret, struct gw_error *err)
+{
+    ret->key =
+        gw_arena_printf(change->arena, LIMITS "%03x", (unsigned)(gw_str_hash(what) % LIMIT_KEYS));
+    return read_revision(call, ret->key, &ret->revision, err);
+}
+
+int cp_limit_end(struct cp_change *change, const struct cp_limit *limit, int64_t count, int64_t max)
+{
+    if (count >= max)
+        return -1;
+    cp_change_expect(change, limit->key, limit->revision);
+    if (count + CP_LIMIT_MARGIN >= max)
+        cp_change_put(change, limit->key, GW_STR_NONE);
+    return 0;
+}
+
 int cp_change_limit(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
                     const char *parent, int64_t max, struct gw_error *err)
 {
-    int64_t revision, count;
-    gw_str family = family_key(change->arena, kind, parent);
+    int64_t count;
+    struct cp_limit limit;
+    gw_str what = gw_arena_printf(change->arena, "%s%s%s", cp_kind_get(kind)->word,
+                                  *parent ? "/" : "", parent);
     gw_str prefix = cp_key_children(change->arena, kind, gw_str_from(parent));
-    if (read_revision(call, family, &revision, err) < 0 ||
+    if (cp_limit_begin(call, change, what, &limit, err) < 0 ||
         cp_store_count(call->services->store, prefix, &count, err) < 0)
         return -1;
-    if (count >= max)
-        return gw_fail(err, GW_RESOURCE_EXHAUSTED, "%s has %lld of %lld %s",
-                       *parent ? parent : "the gateway", (long long)count, (long long)max,
-                       cp_kind_get(kind)->word);
-    cp_change_expect(change, family, revision);
-    cp_change_put(change, family, GW_STR_NONE);
-    return 0;
+    if (cp_limit_end(change, &limit, count, max) == 0)
+        return 0;
+    return gw_fail(err, GW_RESOURCE_EXHAUSTED, "%s has %lld of %lld %s",
+                   *parent ? parent : "the gateway", (long long)count, (long long)max,
+                   cp_kind_get(kind)->word);
 }
 
 /* ---- running */
@@ -476,6 +495,16 @@ static int try_once(const struct cp_call *call, bool validate_only, cp_attempt *
     return result.committed;
 }
 
+/* Of those who lost a race all but one would lose the next one, too, if they came together. */
+static void pause_before(int try)
+{
+    static _Atomic unsigned turn;
+    unsigned max_us = 1000 * GW_MIN(2U << (2 * (try - 1)), (unsigned)PAUSE_MAX_MS);
+    unsigned mixed = atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) * 2654435761U;
+    struct timespec pause = {.tv_nsec = (long)(mixed % max_us) * 1000};
+    nanosleep(&pause, NULL);
+}
+
 int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt, void *arg,
              struct cp_position *ret_at, struct gw_error *err)
 {
@@ -483,6 +512,8 @@ int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt
     struct cp_position *at = ret_at ? ret_at : &nowhere;
     *at = (struct cp_position){0};
     for (int i = 0; i < CP_WRITE_TRIES; i++) {
+        if (i > 0)
+            pause_before(i);
         cp_audit_start(call);
         int done = try_once(call, validate_only, attempt, arg, at, err);
         cp_audit_stop(call);

@@ -12,7 +12,7 @@
 #include "controlplane/model/names.h"
 #include "controlplane/service/read.h"
 
-#define CP_WRITE_TRIES 8 /* then ABORTED */
+#define CP_WRITE_TRIES 10 /* then ABORTED */
 #define CP_REFERRERS_NAMED_MAX 3
 #define CP_CHANGE_COMPARES_MAX 6000              /* before those are left out that others imply */
 #define CP_TOO_LARGE "TOO_LARGE"                 /* reason: it does not fit into a transaction */
@@ -90,11 +90,6 @@ struct cp_claim {
 GW_MUST_CHECK int cp_change_claim_about(const struct cp_call *call, struct cp_change *change,
                                         const struct cp_claim *claim, struct gw_error *err);
 void cp_change_release(struct cp_change *change, const char *index, gw_str value);
-/* RESOURCE_EXHAUSTED when the parent ("": none) has `max` children of the kind; of two who come at
- * the same time one will see the other. */
-GW_MUST_CHECK int cp_change_limit(const struct cp_call *call, struct cp_change *change,
-                                  enum cp_kind_id kind, const char *parent, int64_t max,
-                                  struct gw_error *err);
 
 /* ---- running it */
 

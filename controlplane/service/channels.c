@@ -26,13 +26,16 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
     (void)change;
     (void)before;
     unsigned max = call->services->channel_members_max;
-    if (((const cp_channel *)message)->n_members > max)
-        return gw_fail_field(err, "members", "must be at most %u", max);
+    if (((const cp_channel *)message)->n_members > max) {
+        (void)gw_fail_field(err, "members", "must be at most %u", max);
+        return cp_quota_refused(CP_QUOTA_MEMBERS, err);
+    }
     return 0;
 }
 
 const struct cp_resource_rules cp_channel_rules = {
     .kind = CP_KIND_CHANNEL,
+    .quota = CP_QUOTA_CHANNELS,
     .field = "channel",
     .list_field = "channels",
     .list_reply = CP_TYPE(list_channels_response),

@@ -4,12 +4,11 @@
 #define CP_SERVICE_CONTEXT_H
 
 #include "controlplane/rpc/method.h"
+#include "controlplane/service/quotas.h"
 #include "controlplane/store/seal.h"
 #include "controlplane/store/store.h"
 
 #define CP_RELEASES_KEPT_DEFAULT 10
-#define CP_ENVIRONMENTS_MAX 10
-#define CP_DOMAINS_MAX 5 /* of a group */
 #define CP_CHANNEL_MEMBERS_MAX_DEFAULT 10
 #define CP_VARIABLES_MAX_DEFAULT 50
 #define CP_DEBUG_DOMAIN_SUFFIX_DEFAULT "debug.penstock.internal"
@@ -28,6 +27,7 @@ struct cp_services {
     unsigned variables_max;     /* of a group in an environment */
     gw_msec audit_retention_ms; /* of audit events */
     int64_t audit_events_max;
+    int64_t quotas[CP_QUOTA_COUNT];  /* but for variables and members of channels; 0: any number */
     const char *debug_domain_suffix; /* of the groups' debugging domains; borrowed */
 };
 

@@ -139,6 +139,7 @@ static int attempt_round(const struct cp_call *call, struct cp_change *change, v
 static const char *const group_output_only[] = {"debug_domain", NULL};
 const struct cp_resource_rules cp_group_rules = {
     .kind = CP_KIND_GROUP,
+    .quota = CP_QUOTA_GROUPS,
     .field = "group",
     .list_field = "groups",
     .list_reply = CP_TYPE(list_api_groups_response),

@@ -48,6 +48,12 @@ static const char *in_use_apig(Penstock__Admin__V1__Policy__KindCase kind)
     return kind == CP_ONEOF(POLICY, THROTTLE) ? "APIG.3451" : "";
 }
 
+static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,
+                   const ProtobufCMessage *before, struct gw_error *err)
+{
+    return before ? 0 : cp_quota_take_policy(call, change, message, err);
+}
+
 static int prepare_delete(const struct cp_call *call, struct cp_change *change,
                           const ProtobufCMessage *before, struct gw_error *err)
 {
@@ -78,6 +84,7 @@ const struct cp_resource_rules cp_policy_rules = {
     .list_reply = CP_TYPE(list_policies_response),
     .check = check,
     .fill = fill,
+    .prepare = prepare,
     .prepare_delete = prepare_delete,
 };
 CP_RESOURCE_HANDLERS(policy, policies, cp_policy_rules)

@@ -20,6 +20,7 @@ struct cp_resource_rules {
     const ProtobufCMessageDescriptor *list_reply;
     const char *const *output_only; /* besides create_time, update_time and etag; ends with NULL */
     int64_t max;                    /* under one parent; 0: any number */
+    enum cp_quota_id quota;         /* likewise, by an option; NONE: none */
     bool is_replaced; /* it has no Update: a bundle drops the old one and creates the new one */
     const char *exists_apig; /* the catalogue's code of a create of what is there; or NULL */
     const char *in_use_apig; /* the catalogue's code of a delete that references refuse; or NULL */
@@ -93,7 +94,6 @@ GW_MUST_CHECK int cp_resource_remove(const struct cp_call *call, struct cp_chang
                                      const struct cp_resource_rules *rules, const char *name,
                                      const char *etag, struct gw_error *err);
 
-/* CP_RESOURCE_HANDLER(create, channel, channel_rules): a cp_handler create_channel. */
 #define CP_RESOURCE_HANDLER(verb, noun, rules)                                                     \
     static int verb##_##noun(const struct cp_call *call, const ProtobufCMessage *request,          \
                              ProtobufCMessage **ret_reply, struct gw_error *err)                   \

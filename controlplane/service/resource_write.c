@@ -3,6 +3,7 @@
 #include "common/message.h"
 #include "controlplane/model/check.h"
 #include "controlplane/service/fields.h"
+#include "controlplane/service/limits.h"
 #include "controlplane/service/resource.h"
 
 /* One write, over all its tries. */
@@ -150,6 +151,9 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
         return rules->exists_apig ? gw_error_apig(err, rules->exists_apig) : -1;
     }
     if (rules->max && cp_change_limit(call, change, rules->kind, job->parent, rules->max, err) < 0)
+        return -1;
+    if (rules->quota &&
+        cp_quota_take(call, change, rules->quota, rules->kind, job->parent, err) < 0)
         return -1;
     job->result = gw_message_copy(call->arena, job->sent);
     if (rules->prepare && rules->prepare(call, change, job->result, NULL, err) < 0)

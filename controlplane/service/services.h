@@ -22,6 +22,7 @@ extern const struct cp_service cp_bundle_service;
 extern const struct cp_service cp_audit_service;
 extern const struct cp_service cp_openapi_service;
 extern const struct cp_service cp_settings_service;
+extern const struct cp_service cp_quota_service;
 
 /* Adds them all, and those of the protos of which nothing works yet: their methods answer
  * UNIMPLEMENTED. */

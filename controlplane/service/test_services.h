@@ -131,6 +131,9 @@ static inline int set_up(void **state)
         .debug_domain_suffix = CP_DEBUG_DOMAIN_SUFFIX_DEFAULT,
         .seal = cp_seal_new_random(),
     };
+    for (enum cp_quota_id id = CP_QUOTA_NONE + 1; id < CP_QUOTA_COUNT; id++)
+        f->services.quotas[id] = cp_quota_get(id)->fallback;
+    f->services.quotas[CP_QUOTA_APPS] = 0; /* tests make many */
     f->principal = (struct cp_principal){.name = "tester", .role = CP_ROLE_ADMINISTRATOR};
     if (cp_store_open_sqlite(":memory:", &f->services.store, &f->err) < 0 ||
         cp_services_seed(&f->services, &f->err) < 0)

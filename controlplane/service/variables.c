@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Environment variables of groups, and VariableService. */
 #include "controlplane/service/variables.h"
+#include "controlplane/service/limits.h"
 
 #include "controlplane/model/variables.h"
 #include "controlplane/service/bundle.h"
@@ -47,23 +48,25 @@ static void fill(struct gw_arena *arena, ProtobufCMessage *message)
     cp_fill_variable(arena, (cp_variable *)message);
 }
 
-/* The group's guard stands for all of its variables: of two who come at the same time one sees the
- * other. */
 static int check_limit(const struct cp_call *call, struct cp_change *change,
                        const cp_variable *variable, struct gw_error *err)
 {
     int64_t count, max = call->services->variables_max;
+    struct cp_limit limit;
     gw_str group = gw_arena_dup(call->arena, cp_name_parent(gw_str_from(variable->name)));
     gw_str all = cp_key_children(call->arena, CP_KIND_VARIABLE, group);
     gw_str prefix = gw_arena_printf(call->arena, "%.*s%s.", GW_STR_ARG(all),
                                     cp_name_last(variable->environment));
-    if (cp_change_guard(call, change, CP_KIND_GROUP, group.ptr, err) < 0 ||
+    gw_str what = gw_arena_printf(call->arena, "variables/%.*s/%s", GW_STR_ARG(group),
+                                  cp_name_last(variable->environment));
+    if (cp_limit_begin(call, change, what, &limit, err) < 0 ||
         cp_store_count(call->services->store, prefix, &count, err) < 0)
         return -1;
-    if (count < max)
+    if (cp_limit_end(change, &limit, count, max) == 0)
         return 0;
-    return gw_fail(err, GW_RESOURCE_EXHAUSTED, "%s has %lld of %lld variables in %s", group.ptr,
-                   (long long)count, (long long)max, variable->environment);
+    (void)gw_fail(err, GW_RESOURCE_EXHAUSTED, "%s has %lld of %lld variables in %s", group.ptr,
+                  (long long)count, (long long)max, variable->environment);
+    return cp_quota_refused(CP_QUOTA_VARIABLES, err);
 }
 
 static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,

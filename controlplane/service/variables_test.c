@@ -246,7 +246,7 @@ static void test_they_go_with_their_environment(void **state)
 static void test_ten_environments(void **state)
 {
     struct fixture *f = *state;
-    for (int i = 1; i < CP_ENVIRONMENTS_MAX; i++)
+    for (int i = 1; i < cp_quota_get(CP_QUOTA_ENVIRONMENTS)->fallback; i++)
         create_environment(f, format("e-%d", i));
     refused(f, GW_RESOURCE_EXHAUSTED, &cp_environment_service, "CreateEnvironment",
             "{\"environmentId\": \"more\"}");

@@ -15,7 +15,7 @@ class Ours:
     def __init__(self, folder, backend, work, certificate, stubs):
         self.home = folder / f"penstock-{work.name}"
         self.home.mkdir()
-        self.controlplane = ControlPlane(self.home).start()
+        self.controlplane = ControlPlane(self.home, extra=("--group-apis-max", "0")).start()
         log = () if work.log else ("--access-log", "off")
         self.agent = Agent(self.home, self.controlplane, extra=("--workers", "1", "--connections-max", "20000",
                                                                 "--idle-timeout", "300s", *log))

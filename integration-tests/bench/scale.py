@@ -81,7 +81,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         etcd = Etcd(folder)
-        controlplane = ControlPlane(folder, etcd.store)
+        controlplane = ControlPlane(folder, etcd.store, extra=("--group-apis-max", "0", "--groups-max", "0"))
         agent = Agent(folder, controlplane, extra=("--access-log", "off"))
         try:
             for process in (etcd, controlplane, agent):
