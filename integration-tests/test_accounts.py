@@ -74,6 +74,8 @@ def test_a_user_has_what_its_grants_give(callers, root):
     root.UpdateUser(user={"name": who.principal}, update_mask={"paths": ["grants"]})
     assert not ann.WhoAmI().rights and ann.refused("ListApiGroups").code == "PERMISSION_DENIED"
     assert key.secret not in callers.plane.log.read_text()
+    events = str(root.ListAuditEvents())
+    assert "CreateAccessKey" in events and key.secret not in events and "accounts/acme/users/ann" in events
 
 
 def test_who_is_nobody(callers, root):

@@ -150,6 +150,21 @@ bool cp_is_administrator(const struct cp_principal *principal)
     return principal->role == CP_ROLE_ADMINISTRATOR;
 }
 
+const char *cp_next_limit(const struct cp_principal *principal, const struct cp_action *action,
+                          size_t *at)
+{
+    size_t left = (*at)++;
+    for (size_t i = 0; i < principal->grant_count; i++) {
+        const struct cp_grant *grant = &principal->grants[i];
+        if (!has_action(grant, action))
+            continue;
+        if (left < grant->limits.count)
+            return grant->limits.at[left];
+        left -= grant->limits.count;
+    }
+    return NULL;
+}
+
 void cp_principal_add(struct cp_principal *principal, struct cp_grant *grants,
                       const struct cp_grant *grant)
 {

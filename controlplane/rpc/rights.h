@@ -84,6 +84,10 @@ GW_MUST_CHECK int cp_check_rights(const struct cp_principal *principal,
 /* Some grant has the action, be it within limits. */
 bool cp_may_somewhere(const struct cp_principal *principal, const struct cp_action *action);
 
+/* The limits under which it may, one after the other: *at starts as 0; NULL after the last. */
+const char *cp_next_limit(const struct cp_principal *principal, const struct cp_action *action,
+                          size_t *at);
+
 /* Appends the grant; one of a built-in role without limits raises the role instead. The grants
  * array is the principal's own, with room. */
 void cp_principal_add(struct cp_principal *principal, struct cp_grant *grants,

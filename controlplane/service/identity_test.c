@@ -68,6 +68,66 @@ static const char *list_as(struct fixture *f, const struct cp_service *service, 
     return answer;
 }
 
+/* The names on all pages, and " |" for each page; whatever keys a token shows must be its own. */
+static const char *pages(struct fixture *f, const char *method, const struct cp_service *service,
+                         const char *parent, int size)
+{
+    static char text[2048];
+    char token[512] = "", request[1024];
+    text[0] = '\0';
+    for (int guard = 0; guard < 50; guard++) {
+        bool is_kept;
+        (void)snprintf(request, sizeof(request), "{%s\"pageSize\":%d,\"pageToken\":\"%s\"}", parent,
+                       size, token);
+        const char *answer = list_as(f, service, method, request, &is_kept);
+        for (const char *at = answer; (at = strstr(at, "\"name\":\"")); at++) {
+            char name[128];
+            assert_int_equal(sscanf(at, "\"name\":\"%100[^\"]", name), 1);
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", name);
+        }
+        const char *next = strstr(answer, "nextPageToken");
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "|");
+        if (!next)
+            return text;
+        assert_int_equal(sscanf(next, "nextPageToken\":\"%500[^\"]", token), 1);
+    }
+    fail_msg("no end: %s", text);
+    return text;
+}
+
+static void lists_go_from_one_limit_to_the_next(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const groups[] = {"aaa", "shop", "shop1", "shop2", "shop3", "zzz"};
+    static const char all[] = "\"parent\":\"groups/-\",";
+    char request[512];
+    for (size_t i = 0; i < GW_ARRAY_LEN(groups); i++) {
+        (void)snprintf(request, sizeof(request), "{\"groupId\":\"%s\"}", groups[i]);
+        ok(f, &cp_group_service, "CreateApiGroup", request);
+        for (int k = 0; k < 3; k++) {
+            (void)snprintf(request, sizeof(request),
+                           "{\"parent\":\"groups/%s\",\"variableId\":\"RELEASE.v%d__\","
+                           "\"variable\":{\"value\":\"x\"}}",
+                           groups[i], k);
+            ok(f, &cp_variable_service, "CreateVariable", request);
+        }
+    }
+#define V(group, k) "groups/" group "/variables/RELEASE.v" k "__ "
+    assert_string_equal(pages(f, "ListVariables", &cp_variable_service, all, 2),
+                        V("shop", "0") V("shop", "1") "|" V("shop", "2")
+                            V("shop3", "0") "|" V("shop3", "1") V("shop3", "2") "|");
+    assert_string_equal(pages(f, "ListVariables", &cp_variable_service, all, 3),
+                        V("shop", "0") V("shop", "1") V("shop", "2") "|" V("shop3", "0")
+                            V("shop3", "1") V("shop3", "2") "|");
+    assert_string_equal(pages(f, "ListVariables", &cp_variable_service, all, 10),
+                        V("shop", "0") V("shop", "1") V("shop", "2") V("shop3", "0") V("shop3", "1")
+                            V("shop3", "2") "|");
+    assert_string_equal(pages(f, "ListApiGroups", &cp_group_service, "", 10),
+                        "groups/shop groups/shop3 |");
+    /* Of kinds that no limit is of there is nothing. */
+    assert_string_equal(pages(f, "ListChannels", &cp_channel_service, "", 1), "|");
+}
+
 static void lists_show_what_may_be_seen(void **state)
 {
     struct fixture *f = *state;
@@ -102,6 +162,7 @@ int main(void)
         TEST(who_am_i),
         TEST(every_request_is_known),
         TEST(lists_show_what_may_be_seen),
+        TEST(lists_go_from_one_limit_to_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

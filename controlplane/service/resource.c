@@ -121,6 +121,7 @@ struct listing {
     unsigned long long list_hash;
     size_t page_size;
     bool is_sifted; /* not all that is read is shown */
+    unsigned reads;
 };
 
 /* "groups/-": below all groups. Only parents of one level can be meant like that. */
@@ -250,30 +251,96 @@ static int add_items(const struct cp_call *call, const struct cp_resource_rules 
     return 0;
 }
 
-/* *ret_next: where the list goes on; NULL after the last one. */
-static int read_items(const struct cp_call *call, const struct cp_resource_rules *rules,
-                      const ProtobufCMessage *request, struct listing *listing, struct shown *shown,
-                      char **ret_next, struct gw_error *err)
+static bool is_full(const struct listing *listing, const struct shown *shown)
 {
-    *ret_next = NULL;
-    for (unsigned reads = 1;; reads++) {
+    return shown->count == listing->page_size || shown->bytes >= CP_PAGE_BYTES_MAX;
+}
+
+/* One prefix, from after_key on. *ret_last: the last key that was looked at, if any was;
+ * *ret_stops: there is more of it, and the list ends here. */
+static int read_prefix(const struct cp_call *call, const struct cp_resource_rules *rules,
+                       const ProtobufCMessage *request, struct listing *listing,
+                       struct shown *shown, gw_str *ret_last, bool *ret_stops, struct gw_error *err)
+{
+    for (;;) {
         struct cp_page page;
         size_t taken;
         if (read_page(call, listing, &page, err) < 0 ||
             add_items(call, rules, request, &page, listing->page_size, shown, &taken, err) < 0)
             return -1;
-        if (taken == page.count && !page.more)
-            return 0;
-        gw_str last = page.kvs[taken - 1].key;
-        if (!listing->is_sifted || reads == CP_PAGE_READS_MAX || taken < page.count ||
-            shown->count == listing->page_size || shown->bytes >= CP_PAGE_BYTES_MAX) {
-            struct page_token token = {listing->list_hash, page.at.revision, last};
-            *ret_next = write_token(call->arena, &token);
-            return 0;
-        }
-        listing->range.after_key = last;
+        listing->reads++;
         listing->range.at_revision = page.at.revision;
+        *ret_last = taken > 0 ? page.kvs[taken - 1].key : *ret_last;
+        bool is_all = taken == page.count && !page.more;
+        *ret_stops = !is_all && (!listing->is_sifted || listing->reads >= CP_PAGE_READS_MAX ||
+                                 taken < page.count || is_full(listing, shown));
+        if (is_all || *ret_stops)
+            return 0;
+        listing->range.after_key = *ret_last;
     }
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return gw_str_cmp(*(const gw_str *)a, *(const gw_str *)b);
+}
+
+/* The keys that the caller may see some of, in order: not a foreign key is read on the way. */
+static gw_str *visible_prefixes(const struct cp_call *call, const struct cp_resource_rules *rules,
+                                size_t *ret_count)
+{
+    const char *limit;
+    enum cp_kind_id root = rules->kind;
+    size_t count = 0, at = 0;
+    while (cp_kind_parent(root, &root))
+        ;
+    while (cp_next_limit(call->view->principal, &call->view->action, &at))
+        count++;
+    gw_str *prefixes = GW_ARENA_ARRAY(call->arena, gw_str, count);
+    *ret_count = at = 0;
+    while ((limit = cp_next_limit(call->view->principal, &call->view->action, &at)))
+        if (cp_name_is(root, limit))
+            prefixes[(*ret_count)++] =
+                root == rules->kind ? cp_key_of(call->arena, root, limit)
+                                    : cp_key_children(call->arena, rules->kind, gw_str_from(limit));
+    if (*ret_count > 1)
+        qsort(prefixes, *ret_count, sizeof(*prefixes), by_bytes);
+    return prefixes;
+}
+
+/* *ret_next: where the list goes on; NULL after the last one. */
+static int read_items(const struct cp_call *call, const struct cp_resource_rules *rules,
+                      const ProtobufCMessage *request, struct listing *listing, struct shown *shown,
+                      char **ret_next, struct gw_error *err)
+{
+    size_t count = 1;
+    gw_str *prefixes = &listing->range.prefix, after = listing->range.after_key;
+    gw_str last = GW_STR_NONE, done = GW_STR_NONE;
+    bool stops = false;
+    *ret_next = NULL;
+    if (call->view)
+        prefixes = visible_prefixes(call, rules, &count);
+    for (size_t i = 0; i < count && !stops; i++) {
+        gw_str prefix = prefixes[i];
+        bool is_begun = gw_str_has_prefix(after, prefix);
+        if ((done.ptr && gw_str_has_prefix(prefix, done)) ||
+            (after.ptr && !is_begun && gw_str_cmp(prefix, after) < 0))
+            continue; /* read already */
+        stops = done.ptr && (is_full(listing, shown) || listing->reads >= CP_PAGE_READS_MAX);
+        if (stops)
+            break;
+        listing->range.prefix = prefix;
+        listing->range.after_key = is_begun ? after : GW_STR_NONE;
+        if (read_prefix(call, rules, request, listing, shown, &last, &stops, err) < 0)
+            return -1;
+        done = prefix;
+    }
+    if (!stops)
+        return 0;
+    struct page_token token = {listing->list_hash, listing->range.at_revision,
+                               last.ptr && gw_str_cmp(last, done) > 0 ? last : done};
+    *ret_next = write_token(call->arena, &token);
+    return 0;
 }
 
 int cp_resource_list(const struct cp_call *call, const struct cp_resource_rules *rules,
