@@ -82,6 +82,8 @@ def test_a_plan_shows_what_would_be_done(bundles, plane):
     assert same["action"] == "APPLY_ACTION_UNCHANGED"
     assert new["action"] == "APPLY_ACTION_CREATED"
     assert {"path": "frontend.path", "newValue": '"/new"'} in new["changes"]
+    group, = bundles("Apply", validateOnly=True, resources=[{"group": {"name": "groups/new"}}])["resources"]
+    assert [one["path"] for one in group["changes"]] == ["display_name"]  # and no random name
     assert bad["refusal"]["violations"][0]["field"] == "frontend.path"
     assert (plan["created"], plan["updated"], plan["unchanged"], plan["refused"]) == (1, 1, 1, 1)
     assert plane.get("group", "shop")["description"] == "first" and len(plane.list("apis")) == 1
@@ -111,7 +113,7 @@ def test_what_is_published_is_not_pruned(bundles, plane):
     bundles("Apply", resources=resources, managedBy="ci")
     plane.ctl("publish", "shop/live")
     refused = bundles("Apply", resources=[SHOP[7]], managedBy="ci", prune=True)
-    assert (refused.code, refused.apig) == ("FAILED_PRECONDITION", "APIG.3416")
+    assert (refused.code, refused.apig) == ("FAILED_PRECONDITION", "APIG.3416"), refused
     assert plane.get("channel", "pool")["port"] == 80
 
 

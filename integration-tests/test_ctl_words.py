@@ -151,6 +151,17 @@ def test_without_a_control_plane_there_are_no_names(alone):
 
 
 def test_each_command_has_its_help(alone):
+    assert alone("help")[1] == alone("--help")[1] and alone("help", "apply")[1] == alone("apply", "--help")[1]
     for command in alone("__complete", "")[1].split():
         status, said, _ = alone(command, "--help")
         assert status == 0 and said.startswith(f"usage: penstockctl {command}") and "--server" in said
+
+
+def test_a_dry_run_of_the_client_is_for_files(alone, tmp_path):
+    (tmp_path / "app.yaml").write_text("{kind: App, name: apps/shop}")
+    for command in ("apply", "create", "delete"):
+        assert alone(command, "-f", tmp_path / "app.yaml", "--dry-run=client", PENSTOCK_SERVER="127.0.0.1:1")[:2] == (
+            0, "apps/shop read (dry run, nothing was asked)\n")
+    for words in (("publish", "g/a"), ("delete", "app", "shop"), ("get", "apps")):
+        assert alone(*words, "--dry-run=client")[0] == 2
+    assert alone("apply", "-f", tmp_path / "app.yaml", "--dry-run=nobody")[0] == 2

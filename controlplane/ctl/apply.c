@@ -11,6 +11,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define MANY 100 /* resources: so many take a while */
 
 /* ---- the request */
 
@@ -66,6 +69,19 @@ static int read_documents(struct cp_session *session, struct cp_bundle_files *fi
     return 0;
 }
 
+/* On a terminal, where it may take a while. */
+static void say_busy(const struct cp_session *session, size_t count)
+{
+    if (count > MANY && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K%s: %zu resources ...", session->options->command, count);
+}
+
+static void say_done(size_t count)
+{
+    if (count > MANY && isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
 static int call_apply(struct cp_session *session, const struct cp_bundle_files *files, bool is_plan,
                       apply_reply **ret_reply, struct gw_error *err)
 {
@@ -78,9 +94,12 @@ static int call_apply(struct cp_session *session, const struct cp_bundle_files *
     request.managed_by = (char *)(uintptr_t)(session->options->managed_by);
     request.prune = session->options->prune;
     request.validate_only = is_plan;
-    return cp_call(session, service,
-                   protobuf_c_service_descriptor_get_method_by_name(service, "Apply"),
-                   &request.base, (ProtobufCMessage **)ret_reply, err);
+    say_busy(session, files->count);
+    int result = cp_call(session, service,
+                         protobuf_c_service_descriptor_get_method_by_name(service, "Apply"),
+                         &request.base, (ProtobufCMessage **)ret_reply, err);
+    say_done(files->count);
+    return result;
 }
 
 /* ---- refusals, in the words of the files */

@@ -38,6 +38,15 @@ static int fail(const struct gw_error *err)
     return cp_exit_status(err);
 }
 
+static bool reads_files(const struct cp_options *options)
+{
+    static const char *const commands[] = {"apply", "create", "delete"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(commands) && options->file_count > 0; i++)
+        if (strcmp(options->command, commands[i]) == 0)
+            return options->arg_count == 0;
+    return false;
+}
+
 static int check_arguments(const struct cp_options *options, const struct cp_command *command,
                            struct gw_error *err)
 {
@@ -46,6 +55,9 @@ static int check_arguments(const struct cp_options *options, const struct cp_com
     else if (options->arg_count < command->min_args || options->arg_count > command->max_args)
         (void)gw_fail(err, GW_INVALID_ARGUMENT, "usage: penstockctl %s %s", command->name,
                       command->arguments);
+    else if (options->is_offline && !reads_files(options))
+        (void)gw_fail(err, GW_INVALID_ARGUMENT,
+                      "--dry-run=client only reads files: it is for apply, create and delete -f");
     return err->code == GW_OK ? 0 : cp_usage(err);
 }
 
@@ -65,22 +77,33 @@ static int run(const struct cp_options *options, const struct cp_command *comman
     return status;
 }
 
+static int help_of(const char *word)
+{
+    const struct cp_command *command = word ? cp_command_find(word) : NULL;
+    if (!command) {
+        print_help();
+        return 0;
+    }
+    printf("usage: penstockctl %s %s\n\n%s.\n", command->name, command->arguments, command->doc);
+    cp_options_print();
+    return 0;
+}
+
 static int run_line(const struct cp_options *options)
 {
     struct gw_error err = GW_ERROR_NONE;
+    const char *word = options->command;
     if (options->version)
         return cp_command_version(NULL, &err);
-    const struct cp_command *command = options->command ? cp_command_find(options->command) : NULL;
-    if (options->help && command) {
-        printf("usage: penstockctl %s %s\n\n%s.\n", command->name, command->arguments,
-               command->doc);
-        cp_options_print();
-        return 0;
-    }
-    if (options->help || !options->command) {
+    if (options->help)
+        return help_of(word);
+    if (!word) {
         print_help();
-        return options->help ? 0 : 2;
+        return 2;
     }
+    if (strcmp(word, "help") == 0)
+        return help_of(options->arg_count > 0 ? options->args[0] : NULL);
+    const struct cp_command *command = cp_command_find(word);
     return check_arguments(options, command, &err) < 0 ? fail(&err) : run(options, command);
 }
 

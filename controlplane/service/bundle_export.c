@@ -225,10 +225,16 @@ static int add_group(struct export *export, const char *name, struct gw_error *e
     return 0;
 }
 
+static bool is_of_people(enum cp_kind_id kind)
+{
+    return kind == CP_KIND_ACCOUNT || kind == CP_KIND_USER;
+}
+
 static int gather(struct export *export, const export_request *request, struct gw_error *err)
 {
     for (size_t i = 0; i < cp_bundle_kind_count && request->n_groups == 0; i++)
-        if (add_children(export, &cp_bundle_kinds[i], "", err) < 0)
+        if ((request->accounts || !is_of_people(cp_bundle_kinds[i].rules->kind)) &&
+            add_children(export, &cp_bundle_kinds[i], "", err) < 0)
             return -1;
     for (size_t i = 0; i < request->n_groups; i++)
         if (add_group(export, request->groups[i], err) < 0)

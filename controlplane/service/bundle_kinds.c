@@ -3,6 +3,7 @@
 #include "controlplane/service/bundle.h"
 
 #include "common/message.h"
+#include "controlplane/service/accounts.h"
 #include "controlplane/service/apps.h"
 #include "controlplane/service/fields.h"
 #include "controlplane/service/policies.h"
@@ -21,6 +22,8 @@ const struct cp_bundle_kind cp_bundle_kinds[] = {
     {&cp_authorization_rules, &cp_app_service},
     {&cp_policy_rules, &cp_policy_service},
     {&cp_policy_binding_rules, &cp_policy_service},
+    {&cp_account_rules, &cp_account_service},
+    {&cp_user_rules, &cp_account_service},
 };
 const size_t cp_bundle_kind_count = GW_ARRAY_LEN(cp_bundle_kinds);
 

@@ -53,6 +53,7 @@ static int visit_page(struct search *search, const struct cp_bundle_kind *kind,
     struct cp_call reading = *search->call;
     struct cp_page page;
     reading.arena = &arena;
+    reading.audit = NULL; /* it would keep what goes with the arena */
     if (cp_store_list(reading.services->store, range, &arena, &page, err) < 0)
         return -1;
     for (size_t i = 0; i < page.count; i++) {

@@ -20,15 +20,18 @@ static char *text(const char *borrowed)
 
 /* ---- differences */
 
-static bool is_told(const char *path)
+/* What is made for a new resource differs with each plan. */
+static bool is_told(const char *path, const struct cp_bundle_item *item)
 {
-    return strcmp(path, "name") != 0 && !cp_is_output_only(path, NULL);
+    return strcmp(path, "name") != 0 &&
+           !cp_is_output_only(path, item->put.before ? NULL : item->kind->rules->output_only);
 }
 
 /* False: there is no room for them. */
-static bool add_changes(struct gw_arena *arena, const struct cp_put *put, size_t *bytes_left,
-                        applied *to)
+static bool add_changes(struct gw_arena *arena, const struct cp_bundle_item *item,
+                        size_t *bytes_left, applied *to)
 {
+    const struct cp_put *put = &item->put;
     struct cp_difference *all;
     const ProtobufCMessage *before =
         put->before ? put->before : gw_message_new(arena, put->after->descriptor);
@@ -36,7 +39,7 @@ static bool add_changes(struct gw_arena *arena, const struct cp_put *put, size_t
     to->changes = GW_ARENA_ARRAY(arena, cp_field_change *, count + 1);
     for (size_t i = 0; i < count; i++) {
         size_t bytes = strlen(all[i].path) + all[i].before.len + all[i].after.len;
-        if (!is_told(all[i].path))
+        if (!is_told(all[i].path, item))
             continue;
         if (bytes > *bytes_left) {
             to->n_changes = 0;
@@ -145,7 +148,7 @@ static void show_item(const struct cp_call *call, const struct cp_bundle_item *i
     }
     to->action = item->put.before ? CP_ENUM(APPLY_ACTION, UPDATED) : CP_ENUM(APPLY_ACTION, CREATED);
     *(item->put.before ? &reply->updated : &reply->created) += 1;
-    if (!add_changes(call->arena, &item->put, bytes_left, to))
+    if (!add_changes(call->arena, item, bytes_left, to))
         reply->changes_left_out = true;
     if (revision == 0)
         return;

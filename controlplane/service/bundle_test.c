@@ -268,6 +268,19 @@ static void test_each_resource_takes_the_right_to_it(void **state)
     refused(f, GW_PERMISSION_DENIED, BUNDLE, "Apply", bundle(GROUP, ""));
 }
 
+static void test_people_come_with_their_rights(void **state)
+{
+    struct fixture *f = *state;
+    const char *people = "{\"user\":{\"name\":\"accounts/one/users/ann\",\"grants\":[{\"role\":"
+                         "\"viewer\"}]}},{\"account\":{\"name\":\"accounts/one\"}}";
+    f->principal.role = CP_ROLE_OPERATOR;
+    apply_refused(f, GW_PERMISSION_DENIED, people, "");
+    f->principal.role = CP_ROLE_ADMINISTRATOR;
+    ASSERT_HAS(apply(f, people, ""), "\"created\":2");
+    ASSERT_HAS_NOT(ok(f, BUNDLE, "Export", "{}"), "accounts/one");
+    ASSERT_HAS(ok(f, BUNDLE, "Export", "{\"accounts\":true}"), "accounts/one/users/ann");
+}
+
 static void test_certificates_take_an_administrator(void **state)
 {
     struct fixture *f = *state;
@@ -417,6 +430,7 @@ int main(void)
         TEST(test_a_binding_that_says_something_else_is_replaced),
         TEST(test_an_app_code_is_shown_once),
         TEST(test_each_resource_takes_the_right_to_it),
+        TEST(test_people_come_with_their_rights),
         TEST(test_certificates_take_an_administrator),
         TEST(test_what_a_request_may_not_say),
         TEST(test_as_many_as_a_transaction_holds),
