@@ -43,6 +43,7 @@ static int parse(gw_str text, const char *path, json_t **ret_config, struct gw_e
         json_array_size(contexts) <= CP_CONTEXTS_MAX)
         return 0;
     json_decref(*ret_config);
+    *ret_config = NULL;
     return gw_fail(err, GW_INVALID_ARGUMENT,
                    "%.200s is no file of contexts: it needs \"contexts\", a list of at most %d",
                    path, CP_CONTEXTS_MAX);
@@ -106,8 +107,11 @@ int cp_contexts_fill(struct cp_options *options, struct gw_error *err)
         return -1;
     if (!name)
         name = json_string_value(json_object_get(options->config, "current"));
-    if (!name)
+    if (!name) {
+        json_decref(options->config);
+        options->config = NULL;
         return 0;
+    }
     const json_t *context = cp_contexts_find(options->config, name);
     if (!context)
         return gw_fail_field(err, "--context",
