@@ -138,6 +138,29 @@ def test_bundles_at_the_same_time_leave_one_of_them_whole(plane, reflected):
     assert len(marks) == 1 and seen == {dict}
 
 
+def test_two_control_planes_write_bundles_over_one_etcd(start, tmp_path, etcd, reflected):
+    """Both create and change the same three resources: each answer is a whole bundle or a refusal, and one of them is left."""
+    planes = [start(ControlPlane(tmp_path, etcd.store, f"cp{number}")) for number in range(2)]
+    answers = []
+
+    def write(plane, mark):
+        client = reflected(plane)
+        for turn in range(8):
+            answers.append(client(SERVICE, "Apply", {"resources": [
+                {kind: {"name": name, "description": f"{mark} {turn}"}} for kind, name in
+                (("app", "apps/web"), ("environment", "environments/TEST"), ("group", "groups/shop"))]}))
+    writers = [threading.Thread(target=write, args=(planes[number % 2], number)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    good = [answer for answer in answers if isinstance(answer, dict)]
+    assert all(answer.code == "ABORTED" for answer in answers if not isinstance(answer, dict))
+    assert len(good) >= 8 and len({answer["revision"] for answer in good}) == len(good)
+    for plane in planes:
+        assert len({plane.get(kind, name)["etag"] for kind, name in (("group", "shop"), ("app", "web"), ("env", "TEST"))}) == 1
+
+
 # ---- Export
 
 
