@@ -53,7 +53,8 @@ static void check_same(struct gw_arena *arena, const cp_api *api, const struct c
 {
     const char *id = strrchr(api->name, '/') + 1;
     const struct cp_openapi_operation *op = find(again, id);
-    expect(op && op->api, op ? op->err->message : "not there", id);
+    expect(op != NULL, "not there", id);
+    expect(op->api != NULL, "refused", op->err ? op->err->message : id);
     op->api->name = api->name;
     cp_fill_api(arena, op->api);
     expect(gw_str_eq(gw_message_pack(arena, &op->api->base), gw_message_pack(arena, &api->base)),
