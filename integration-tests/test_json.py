@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from lib.node import node
+from lib.process import has_ipv6
 from lib.servers import ControlPlane
 from lib.wait import until
 
@@ -283,6 +284,22 @@ def test_certificates_change_while_it_runs(guarded, certificates, tmp_path):
         except ssl.SSLError:
             return False
     until(is_served, "the new certificate")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_write_is_an_audit_event(start, tmp_path, host):
+    if host == "[::1]" and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    plane = ControlPlane(tmp_path)
+    plane.command[plane.command.index("--http-listen") + 1] = f"{host}:{plane.http_port}"
+    curl = Curl(start(plane))
+    curl.base = f"http://{host}:{plane.http_port}"
+    curl("POST", "/v1/apps?appId=a", {"description": "x"})
+    curl.refused("POST", "/v1/apps?appId=a", status=409)
+    refused, made = curl("GET", "/v1/auditEvents?pageSize=2")["auditEvents"]
+    assert made["method"] == "penstock.admin.v1.AppService/CreateApp" and made["resource"] == "apps/a"
+    assert made["principal"] == "local" and made["sourceAddress"] == host.strip("[]")
+    assert refused["code"] == 6
 
 
 def test_its_description_is_openapi(curl, tmp_path, stubs):

@@ -152,7 +152,7 @@ static void send_answer(struct cp_json_exchange *exchange)
 {
     if (exchange->stage != CP_JSON_STREAM)
         exchange->stage = CP_JSON_ANSWER;
-    cp_json_exchange_patience(exchange, CP_JSON_SEND_S);
+    cp_json_exchange_patience(exchange, exchange->server->options.send_s);
     lws_callback_on_writable(exchange->wsi);
 }
 
@@ -347,7 +347,7 @@ int cp_json_exchange_begin(struct cp_json_exchange *exchange, gw_str path)
     refused = refused || find_route(exchange) || check_media_type(exchange);
     bool is_coming = exchange->body_bytes > 0 && !(refused && exchange->expects_continue);
     if (is_coming) {
-        cp_json_exchange_patience(exchange, CP_JSON_BODY_S);
+        cp_json_exchange_patience(exchange, exchange->server->options.body_s);
         return exchange->expects_continue ? send_continue(wsi) : 0;
     }
     if (!refused)
@@ -426,8 +426,8 @@ int cp_json_exchange_expire(struct cp_json_exchange *exchange)
         return -1;
     }
     exchange->closes = true;
-    (void)gw_fail(&exchange->err, GW_DEADLINE_EXCEEDED, "the body took more than %d s",
-                  CP_JSON_BODY_S);
+    (void)gw_fail(&exchange->err, GW_DEADLINE_EXCEEDED, "the body took more than %u s",
+                  exchange->server->options.body_s);
     (void)cp_json_refuse(exchange, 408, CP_JSON_REFUSED_SLOW);
     set_error(exchange, 408);
     send_answer(exchange);

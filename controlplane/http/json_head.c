@@ -64,27 +64,33 @@ static bool is_loopback(const struct sockaddr_storage *address)
     return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
 }
 
-/* As gRPC writes it, but for the brackets, which it writes as %5B and %5D. */
+/* As gRPC writes it, in whose form others read it. */
+static const char *peer_text(struct gw_arena *arena, const struct sockaddr_storage *address)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    bool is_v6 = address->ss_family == AF_INET6;
+    if (is_v6 && !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
+        return gw_arena_printf(arena, "ipv6:%%5B%s%%5D:%u", text, ntohs(v6->sin6_port)).ptr;
+    }
+    const void *bytes = is_v6 ? (const void *)&v6->sin6_addr.s6_addr[12] : &v4->sin_addr;
+    inet_ntop(AF_INET, bytes, text, sizeof(text));
+    return gw_arena_printf(arena, "ipv4:%s:%u", text, ntohs(is_v6 ? v6->sin6_port : v4->sin_port))
+        .ptr;
+}
+
 static void read_peer(struct cp_json_exchange *exchange, struct lws *wsi)
 {
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
-    char text[INET6_ADDRSTRLEN] = "";
     exchange->caller.peer = "unknown";
-    if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&address, &len))
+    if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&address, &len) ||
+        (address.ss_family != AF_INET && address.ss_family != AF_INET6))
         return;
     exchange->caller.is_loopback = is_loopback(&address);
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&address;
-        inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
-        exchange->caller.peer =
-            gw_arena_printf(&exchange->arena, "ipv4:%s:%u", text, ntohs(v4->sin_port)).ptr;
-        return;
-    }
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&address;
-    inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
-    exchange->caller.peer =
-        gw_arena_printf(&exchange->arena, "ipv6:[%s]:%u", text, ntohs(v6->sin6_port)).ptr;
+    exchange->caller.peer = peer_text(&exchange->arena, &address);
 }
 
 static int read_caller(struct cp_json_exchange *exchange, struct lws *wsi)

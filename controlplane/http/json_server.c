@@ -127,8 +127,8 @@ static int bind_port(struct cp_json_server *server, const struct cp_http_address
     struct lws_context_creation_info info = {
         .protocols = protocols,
         .fd_limit_per_thread = CP_JSON_CONNECTIONS_MAX + 3, /* the listener, its wake-up pipe */
-        .keepalive_timeout = CP_JSON_IDLE_S,
-        .timeout_secs = CP_JSON_IDLE_S,
+        .keepalive_timeout = (int)server->options.idle_s,
+        .timeout_secs = server->options.idle_s,
         .max_http_header_data = CP_JSON_HEAD_MAX_BYTES,
         .user = server,
     };
@@ -154,6 +154,12 @@ static struct cp_json_server *new_server(const struct cp_json_options *options,
 {
     struct cp_json_server *server = gw_calloc(1, sizeof(*server));
     server->options = *options;
+    if (!options->idle_s)
+        server->options.idle_s = CP_JSON_IDLE_S;
+    if (!options->body_s)
+        server->options.body_s = CP_JSON_BODY_S;
+    if (!options->send_s)
+        server->options.send_s = CP_JSON_SEND_S;
     server->routes = routes;
     gw_list_init(&server->answered);
     pthread_condattr_t monotonic;

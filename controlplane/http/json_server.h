@@ -45,7 +45,8 @@ struct cp_json_options {
     /* Nobody has to say who they are: then only what calls itself loopback is answered, so that no
      * page of a browser gets here by a name of its own. */
     bool only_loopback_hosts;
-    gw_str openapi; /* what /openapi.json answers, to everybody; borrowed */
+    unsigned idle_s, body_s, send_s; /* 0: as above */
+    gw_str openapi;                  /* what /openapi.json answers, to everybody; borrowed */
 };
 
 struct cp_json_server;
