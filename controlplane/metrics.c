@@ -75,6 +75,8 @@ static const struct row rows[] = {
     ROW("http_requests_total", GW_COUNTER, json.requests, 1, "Requests of it."),
     ROW("http_bodies_bytes", GW_GAUGE, json.bytes_held, 1,
         "Bytes of their bodies that are held now."),
+    ROW("http_answers_bytes", GW_GAUGE, json.answer_bytes, 1,
+        "Bytes of their answers that wait to be read."),
     ROW("watches_open", GW_GAUGE, feed.readers, 1, "Watches of people and programs."),
     ROW("watches_bytes", GW_GAUGE, feed.bytes, 1, "Bytes of changes that are kept for them."),
     ROW("watches_sent_total", GW_COUNTER, feed.sent, 1, "Answers to them."),

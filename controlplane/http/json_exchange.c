@@ -47,6 +47,7 @@ static void free_exchange(struct cp_json_exchange *exchange)
 {
     struct cp_json_server *server = exchange->server;
     drop_body(exchange);
+    atomic_fetch_sub(&server->answer_bytes, exchange->answer_bytes);
     gw_buf_done(&exchange->answer);
     gw_buf_done(&exchange->pending);
     gw_arena_done(&exchange->arena);
@@ -172,6 +173,22 @@ static int call(struct cp_json_exchange *exchange, struct gw_arena *arena, struc
     return 0;
 }
 
+/* Answers that nobody reads are held in memory: not more than so much of them. */
+static void count_answer(struct cp_json_exchange *exchange)
+{
+    struct cp_json_server *server = exchange->server;
+    int64_t bytes = (int64_t)gw_buf_len(&exchange->answer);
+    if (atomic_fetch_add(&server->answer_bytes, bytes) + bytes <= CP_JSON_ANSWERS_MAX_BYTES) {
+        exchange->answer_bytes = bytes;
+        return;
+    }
+    atomic_fetch_sub(&server->answer_bytes, bytes);
+    gw_buf_done(&exchange->answer);
+    (void)gw_fail(&exchange->err, GW_UNAVAILABLE, "too many bytes of answers wait to be read");
+    (void)cp_json_refuse(exchange, 503, CP_JSON_REFUSED_BUSY);
+    set_error(exchange, exchange->refusal_status);
+}
+
 static void run(struct gw_rpc_job *job)
 {
     struct cp_json_exchange *exchange = gw_container_of(job, struct cp_json_exchange, job);
@@ -182,6 +199,7 @@ static void run(struct gw_rpc_job *job)
         set_error(exchange, (unsigned)gw_code_to_http(exchange->err.code));
     else
         set_answer(exchange, 200, gw_buf_view(&body));
+    count_answer(exchange);
     pthread_mutex_lock(&server->lock);
     gw_list_push(&server->answered, &exchange->link);
     pthread_mutex_unlock(&server->lock);

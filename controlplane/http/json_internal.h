@@ -23,7 +23,7 @@ struct cp_json_server {
     struct gw_rpc_pool pool;
     pthread_t thread;
     atomic_bool is_stopping, is_draining;
-    _Atomic int64_t connections, requests, bytes_held, refused[CP_JSON_REFUSAL_COUNT];
+    _Atomic int64_t connections, requests, bytes_held, answer_bytes, refused[CP_JSON_REFUSAL_COUNT];
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
@@ -64,6 +64,7 @@ struct cp_json_exchange {
     unsigned allowed; /* bits of enum cp_json_verb, for 405 */
     struct gw_error err;
     struct gw_buf answer;
+    int64_t answer_bytes; /* of it that count for all */
 
     /* Of a stream. */
     void *stream;             /* NULL: not open */

@@ -256,6 +256,7 @@ void cp_json_server_stats(struct cp_json_server *server, struct cp_json_stats *r
     ret_stats->connections = atomic_load(&server->connections);
     ret_stats->requests = atomic_load(&server->requests);
     ret_stats->bytes_held = atomic_load(&server->bytes_held);
+    ret_stats->answer_bytes = atomic_load(&server->answer_bytes);
     for (size_t i = 0; i < CP_JSON_REFUSAL_COUNT; i++)
         ret_stats->refused[i] = atomic_load(&server->refused[i]);
 }

@@ -9,9 +9,10 @@
 
 #define CP_JSON_CONNECTIONS_MAX 1000 /* open at once; more wait in the kernel */
 #define CP_JSON_HEAD_MAX_BYTES (16 * 1024)
-#define CP_JSON_BODY_MAX_BYTES (4 * 1024 * 1024)    /* of a request: 413 */
-#define CP_JSON_BODIES_MAX_BYTES (64 * 1024 * 1024) /* of all that are held: 503 */
-#define CP_JSON_CALLS_MAX 256                       /* queued or running: 503 */
+#define CP_JSON_BODY_MAX_BYTES (4 * 1024 * 1024)      /* of a request: 413 */
+#define CP_JSON_BODIES_MAX_BYTES (64 * 1024 * 1024)   /* of all that are held: 503 */
+#define CP_JSON_ANSWERS_MAX_BYTES (128 * 1024 * 1024) /* of all that wait to be read: 503 */
+#define CP_JSON_CALLS_MAX 256                         /* queued or running: 503 */
 #define CP_JSON_THREADS 16
 #define CP_JSON_IDLE_S 30      /* a connection without a request */
 #define CP_JSON_BODY_S 30      /* for a whole body: 408 */
@@ -63,7 +64,7 @@ void cp_json_server_drain(struct cp_json_server *server);
 void cp_json_server_stop(struct cp_json_server *server, gw_msec grace_ms);
 
 struct cp_json_stats {
-    int64_t connections, requests, bytes_held;
+    int64_t connections, requests, bytes_held, answer_bytes;
     int64_t refused[CP_JSON_REFUSAL_COUNT];
 };
 /* Any thread. */

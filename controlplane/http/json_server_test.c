@@ -353,6 +353,31 @@ static void test_an_answer_that_is_not_read(void **state)
     cp_json_server_stop(server, 1000);
 }
 
+static void test_answers_of_all_together_are_limited(void **state)
+{
+    (void)state;
+    int fds[CP_JSON_ANSWERS_MAX_BYTES / LONG_BYTES + 4];
+    start((struct cp_json_options){0});
+    for (size_t i = 0; i < GW_ARRAY_LEN(fds); i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /v1/groups/long HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    while (refused(CP_JSON_REFUSED_BUSY) == 0)
+        usleep(1000);
+    struct cp_json_stats stats;
+    cp_json_server_stats(server, &stats);
+    assert_in_range(stats.answer_bytes, 1, CP_JSON_ANSWERS_MAX_BYTES);
+    int late = dial();
+    say(late, GET); /* as long as there is room for a short one */
+    hear(late, "HTTP/1.1 ");
+    close(late);
+    for (size_t i = 0; i < GW_ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    while (stats.answer_bytes > 0)
+        cp_json_server_stats(server, &stats);
+    cp_json_server_stop(server, 1000);
+}
+
 static void test_a_long_answer_comes_whole(void **state)
 {
     (void)state;
@@ -450,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_a_body_that_does_not_come),
         cmocka_unit_test(test_a_head_that_does_not_come),
         cmocka_unit_test(test_an_answer_that_is_not_read),
+        cmocka_unit_test(test_answers_of_all_together_are_limited),
         cmocka_unit_test(test_a_long_answer_comes_whole),
         cmocka_unit_test(test_callers_leave_while_their_calls_run),
         cmocka_unit_test(test_the_end_waits_for_calls),
