@@ -42,6 +42,8 @@
     X(APP_UNAUTHORIZED, 403, "APIG.0304", "The app is not authorized to access the API.",          \
       "app_access.unauthorized")                                                                   \
     X(APP_FROZEN, 403, "APIG.0502", "The app has been frozen.", "app_access.frozen")               \
+    X(APP_ADDRESS, 403, "APIG.0405", "The app is not accessed from a trusted IP address.",         \
+      "app_access.address")                                                                        \
     X(THROTTLED, 429, "APIG.0308", "The throttling threshold has been reached.",                   \
       "throttle.exceeded")                                                                         \
     X(RECURSION, 500, "APIG.0612", "An API cannot call itself.", "upstream.recursion")             \

@@ -9,22 +9,25 @@
 
 #include <cmocka.h>
 
+/* What was parsed last. */
+static struct cp_options options;
+
 /* Parses words up to NULL. */
-static int parse(struct cp_options *options, struct gw_error *err, char **words)
+static int parse(struct gw_error *err, char **words)
 {
     int count = 0;
     while (words[count])
         count++;
     *err = GW_ERROR_NONE;
-    return cp_options_parse(options, count, words, err);
+    cp_options_done(&options);
+    return cp_options_parse(&options, count, words, err);
 }
 
-#define PARSE(...) parse(&options, &err, (char *[]){"penstockctl", __VA_ARGS__, NULL})
+#define PARSE(...) parse(&err, (char *[]){"penstockctl", __VA_ARGS__, NULL})
 
 static void flags_may_stand_anywhere(void **state)
 {
     (void)state;
-    struct cp_options options;
     struct gw_error err;
     assert_int_equal(PARSE("-o", "json", "get", "--server=h:1", "apis", "g", "-f", "a", "-fb"), 0);
     assert_string_equal(options.command, "get");
@@ -38,7 +41,6 @@ static void flags_may_stand_anywhere(void **state)
 static void wait_has_a_default(void **state)
 {
     (void)state;
-    struct cp_options options;
     struct gw_error err;
     assert_int_equal(PARSE("publish", "a/b"), 0);
     assert_int_equal(options.wait_ms, 0);
@@ -51,7 +53,6 @@ static void wait_has_a_default(void **state)
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
-    struct cp_options options;
     struct gw_error err;
     assert_int_equal(PARSE("get", "--no-such"), -1);
     assert_non_null(strstr(err.message, "--no-such"));
@@ -66,7 +67,6 @@ static void what_is_wrong_is_named(void **state)
 static void the_environment_comes_second(void **state)
 {
     (void)state;
-    struct cp_options options;
     struct gw_error err;
     setenv("PENSTOCK_SERVER", "env:1", 1);
     setenv("PENSTOCK_TOKEN", "t1", 1);
@@ -85,7 +85,6 @@ static void a_token_is_read_from_its_file(void **state)
 {
     (void)state;
     char path[] = "/tmp/penstock-token-XXXXXX";
-    struct cp_options options;
     struct gw_error err;
     int fd = mkstemp(path);
     assert_int_equal(write(fd, "secret\n", 7), 7);
@@ -122,5 +121,7 @@ int main(void)
         cmocka_unit_test(a_token_is_read_from_its_file),
         cmocka_unit_test(durations_have_units),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    cp_options_done(&options);
+    return failed;
 }

@@ -2,6 +2,7 @@
 #include "controlplane/model/check_app.h"
 
 #include "controlplane/model/check.h"
+#include "controlplane/model/check_policy.h"
 #include "controlplane/model/names.h"
 
 #include <openssl/sha.h>
@@ -18,6 +19,8 @@ int cp_check_app(const cp_app *app, struct gw_error *err)
     *err = GW_ERROR_NONE;
     cp_check_display_name(app->display_name, app->name, DISPLAY_NAME_MIN, DISPLAY_NAME_MAX, err);
     cp_check_bytes(app->description, DESCRIPTION_BYTES_MAX, "description", err);
+    if (app->ip_access)
+        cp_check_ip_access(app->ip_access, err);
     if (app->account[0])
         cp_refuse_for_now(err, "account");
     return err->violation_count > 0 ? -1 : 0;

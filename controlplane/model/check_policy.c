@@ -78,7 +78,7 @@ bool cp_is_address_entry(gw_str entry)
     return parse_address(rest, &address);
 }
 
-static void check_ip_access(const cp_ip_access *access, struct gw_error *err)
+void cp_check_ip_access(const cp_ip_access *access, struct gw_error *err)
 {
     char field[GW_ERROR_FIELD_MAX];
     if (access->effect != CP_ENUM(ACCESS_EFFECT, PERMIT) &&
@@ -277,7 +277,7 @@ int cp_check_policy(const cp_policy *policy, struct gw_error *err)
     case CP_ONEOF(POLICY, _NOT_SET):
         return gw_fail_field(err, "kind", "required: ip_access, throttle or response_headers");
     case CP_ONEOF(POLICY, IP_ACCESS):
-        check_ip_access(policy->ip_access, err);
+        cp_check_ip_access(policy->ip_access, err);
         break;
     case CP_ONEOF(POLICY, THROTTLE):
         check_throttle(policy->throttle, err);

@@ -20,6 +20,8 @@ GW_MUST_CHECK int cp_check_policy_binding(const cp_policy_binding *binding, stru
 /* "throttle", as the field of Policy is called; "" when there is none. Also part of store keys. */
 const char *cp_policy_kind_name(Penstock__Admin__V1__Policy__KindCase kind);
 
+/* Violations of "ip_access.effect" and "ip_access.addresses", of a policy or of an app. */
+void cp_check_ip_access(const cp_ip_access *access, struct gw_error *err);
 /* "192.0.2.1", "192.0.2.0/24", "192.0.2.1-192.0.2.9", or the same in IPv6. */
 bool cp_is_address_entry(gw_str entry);
 

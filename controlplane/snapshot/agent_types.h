@@ -29,6 +29,7 @@ typedef Penstock__Agent__V1__Channel cp_agent_channel;
 typedef Penstock__Agent__V1__Member cp_agent_member;
 typedef Penstock__Agent__V1__Policy cp_agent_policy;
 typedef Penstock__Agent__V1__App cp_agent_app;
+typedef Penstock__Agent__V1__IpAccess cp_agent_ip_access;
 typedef Penstock__Agent__V1__DomainTls cp_agent_domain_tls;
 typedef Penstock__Agent__V1__Certificate cp_agent_certificate;
 typedef Penstock__Agent__V1__TicketKeys cp_agent_ticket_keys;

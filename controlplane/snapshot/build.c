@@ -175,6 +175,7 @@ static int build_app(const struct cp_state *state, gw_str name, struct gw_arena 
     app->name = stored->name;
     app->display_name = stored->display_name;
     app->frozen = stored->frozen;
+    app->ip_access = cp_build_ip_access(arena, stored->ip_access);
     if (add_codes(state, name, arena, app, err) || add_authorizations(state, name, arena, app, err))
         return -1;
     *ret_app = app;

@@ -27,6 +27,8 @@ int cp_build_settings(const struct cp_state *state, struct gw_arena *arena,
                       cp_agent_settings **ret_settings, struct gw_error *err);
 /* What the domain says of TLS; nothing of one without certificates. */
 void cp_build_domain_tls(struct gw_arena *arena, const cp_domain *domain, cp_agent_group *group);
+/* NULL for NULL. */
+cp_agent_ip_access *cp_build_ip_access(struct gw_arena *arena, const cp_ip_access *stored);
 int cp_build_policy(const struct cp_state *state, gw_str name, struct gw_arena *arena,
                     cp_agent_policy **ret_policy, struct gw_error *err);
 

@@ -3,15 +3,16 @@
 #include "controlplane/model/types.h"
 #include "controlplane/snapshot/build.h"
 
-typedef Penstock__Agent__V1__IpAccess agent_ip_access;
 typedef Penstock__Agent__V1__Throttle agent_throttle;
 typedef Penstock__Agent__V1__ThrottleException agent_throttle_exception;
 typedef Penstock__Agent__V1__ResponseHeaders agent_response_headers;
 typedef Penstock__Agent__V1__HeaderAction agent_header_action;
 
-static agent_ip_access *build_ip_access(struct gw_arena *arena, const cp_ip_access *stored)
+cp_agent_ip_access *cp_build_ip_access(struct gw_arena *arena, const cp_ip_access *stored)
 {
-    agent_ip_access *access = CP_AGENT_NEW(arena, agent_ip_access, ip_access);
+    if (!stored)
+        return NULL;
+    cp_agent_ip_access *access = CP_AGENT_NEW(arena, cp_agent_ip_access, ip_access);
     access->permit = stored->effect == CP_ENUM(ACCESS_EFFECT, PERMIT);
     access->n_addresses = stored->n_addresses;
     access->addresses = stored->addresses;
@@ -91,7 +92,7 @@ int cp_build_policy(const struct cp_state *state, gw_str name, struct gw_arena *
     switch (stored->kind_case) {
     case CP_ONEOF(POLICY, IP_ACCESS):
         policy->kind_case = PENSTOCK__AGENT__V1__POLICY__KIND_IP_ACCESS;
-        policy->ip_access = build_ip_access(arena, stored->ip_access);
+        policy->ip_access = cp_build_ip_access(arena, stored->ip_access);
         return 1;
     case CP_ONEOF(POLICY, THROTTLE):
         policy->kind_case = PENSTOCK__AGENT__V1__POLICY__KIND_THROTTLE;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an authenticated app may do: nothing while it is frozen, and only call the routes that it is
- * authorized for. */
+/* What an authenticated app may do: nothing while it is frozen, only call the routes that it is
+ * authorized for, and only from where it may (catalogue 6.7). */
 #include "dataplane/exchange.h"
 #include "dataplane/filters/filters.h"
+#include "dataplane/snapshot/address_list.h"
 
 #include "penstock/agent/v1/agent.pb-c.h"
 
@@ -10,6 +11,15 @@ static bool applies(const ProtobufCMessage *message)
 {
     const Penstock__Agent__V1__Route *route = (const Penstock__Agent__V1__Route *)message;
     return route->auth && route->auth->app;
+}
+
+static bool is_from_elsewhere(const struct dp_exchange *x)
+{
+    const struct dp_request *request = &x->request;
+    if (!x->app->addresses)
+        return false;
+    return !dp_address_is_known(&request->source) || request->source_is_doubtful ||
+           !dp_address_list_admits(x->app->addresses, &request->source);
 }
 
 static enum dp_verdict on_request(struct dp_exchange *x, const void *conf, void *scratch)
@@ -23,6 +33,8 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf, void 
         return dp_exchange_refuse(x, DP_REFUSE_APP_FROZEN);
     if (!dp_app_may_call(x->app, x->route))
         return dp_exchange_refuse(x, DP_REFUSE_APP_UNAUTHORIZED);
+    if (gw_unlikely(is_from_elsewhere(x)))
+        return dp_exchange_refuse(x, DP_REFUSE_APP_ADDRESS);
     return DP_NEXT;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/filters/fake_exchange.h"
+#include "dataplane/snapshot/address_list.h"
 
 static bool may_call;
 
@@ -46,11 +47,46 @@ static void who_may_call(void **state)
     }
 }
 
+static enum dp_refusal from(const char *address, bool permit, bool is_doubtful)
+{
+    struct fixture f;
+    struct gw_error err = GW_ERROR_NONE;
+    fixture_init(&f, &dp_filter_app_access);
+    char entry[] = "192.0.2.0/24", *entries[] = {entry};
+    Penstock__Agent__V1__IpAccess access = PENSTOCK__AGENT__V1__IP_ACCESS__INIT;
+    access.permit = permit;
+    access.addresses = entries;
+    access.n_addresses = 1;
+    struct dp_app app = {0};
+    assert_int_equal(dp_address_list_compile(&access, &f.x.arena, &app.addresses, &err), 0);
+    may_call = true;
+    f.x.app = &app;
+    f.x.request.source_is_doubtful = is_doubtful;
+    f.x.request.source = (struct dp_address){0};
+    if (*address)
+        assert_int_equal(dp_address_parse(gw_str_from(address), &f.x.request.source), 0);
+    enum dp_refusal answer = fixture_request(&f);
+    fixture_done(&f);
+    return answer;
+}
+
+static void where_it_may_call_from(void **state)
+{
+    (void)state;
+    assert_int_equal(from("192.0.2.7", true, false), DP_REFUSAL_NONE);
+    assert_int_equal(from("192.0.3.7", true, false), DP_REFUSE_APP_ADDRESS);
+    assert_int_equal(from("192.0.2.7", false, false), DP_REFUSE_APP_ADDRESS);
+    assert_int_equal(from("2001:db8::1", false, false), DP_REFUSAL_NONE);
+    assert_int_equal(from("192.0.2.7", true, true), DP_REFUSE_APP_ADDRESS); /* who knows */
+    assert_int_equal(from("", false, false), DP_REFUSE_APP_ADDRESS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(applies_to_routes_for_apps),
         cmocka_unit_test(who_may_call),
+        cmocka_unit_test(where_it_may_call_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,6 +183,7 @@ static void debug_headers_name_every_limit(void **state)
     struct fixture f;
     init(&f, minute(10, 5, 2));
     f.x.request.debug = true;
+    f.x.request.debug_audience = DP_DEBUG_APPS;
     assert_int_equal(call(&f, &shop), DP_REFUSAL_NONE);
     assert_string_equal(fixture_header(&f, "X-Apig-RateLimit-api"),
                         "remain:9,limit:10,time:1 minute");

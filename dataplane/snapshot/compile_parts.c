@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Groups, channels, policies and apps; the checks that routes need as well. */
 #include "dataplane/chain.h"
+#include "dataplane/snapshot/address_list.h"
 #include "dataplane/snapshot/unit.h"
 #include "dataplane/upstream/endpoint.h"
 
@@ -275,6 +276,11 @@ struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Age
         .display_name = gw_arena_dup(arena, gw_str_from(app->display_name)),
         .frozen = app->frozen,
     };
+    if (app->ip_access &&
+        dp_address_list_compile(app->ip_access, arena, &unit->app.addresses, err) < 0) {
+        dp_unit_unref(&unit->unit);
+        return NULL;
+    }
     uint8_t(*digests)[DP_APP_CODE_DIGEST_BYTES] =
         gw_arena_alloc(arena, app->n_app_code_digests * sizeof digests[0]);
     for (size_t i = 0; i < app->n_app_code_digests; i++)

@@ -15,8 +15,8 @@
 #define DP_HOST_DEFAULT GW_STR(":default")
 
 struct dp_snapshot;
-struct dp_endpoint; /* upstream/endpoint.h: host and port, resolved; process lifetime by reference
-                     */
+struct dp_address_list;
+struct dp_endpoint;    /* upstream/endpoint.h: host and port, resolved; by reference */
 struct dp_route_stats; /* observe/route_stats.h: counters by route name, process lifetime */
 
 /* A caller's credential. */
@@ -25,6 +25,7 @@ struct dp_app {
     gw_str id;   /* "shop": in logs and counters */
     gw_str display_name;
     bool frozen;
+    const struct dp_address_list *addresses; /* it may call from; NULL: from anywhere */
 };
 
 struct dp_member {
@@ -46,8 +47,7 @@ enum dp_backend_kind { DP_BACKEND_HTTP, DP_BACKEND_MOCK };
 
 struct dp_backend {
     enum dp_backend_kind kind;
-    const struct dp_channel *channel; /* HTTP; NULL: it does not exist (500 APIG.0609 is never seen:
-                                         compile refuses) */
+    const struct dp_channel *channel; /* HTTP; never NULL then: compile refuses */
     bool tls;
     bool http2;            /* with prior knowledge, or over TLS by ALPN */
     gw_str host_header;    /* empty: the caller's */

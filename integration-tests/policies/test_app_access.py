@@ -43,6 +43,23 @@ def test_a_frozen_app_is_refused(gateway):
     assert (answer.status, answer.code) == (403, "APIG.0502")
 
 
+def test_an_app_is_let_in_from_its_addresses_whatever_api(gateway):
+    open_api(gateway)
+    gateway.controlplane.apply({"kind": "Authorization", "name": "apps/shop/authorizations/one", "api": "groups/g/apis/a"})
+    for effect, addresses, status in (("PERMIT", ["10.0.0.0/8", "127.0.0.1-127.0.0.9"], 200), ("PERMIT", ["10.0.0.0/8"], 403),
+                                      ("DENY", ["127.0.0.0/8"], 403), ("DENY", ["::1"], 200)):
+        gateway.controlplane.apply({"kind": "App", "name": "apps/shop",
+                                    "ipAccess": {"effect": f"ACCESS_EFFECT_{effect}", "addresses": addresses}})
+        gateway.settle()
+        answer = call(gateway)
+        assert (answer.status, answer.code if status == 403 else None) == (status, "APIG.0405" if status == 403 else None)
+    gateway.controlplane.apply({"kind": "App", "name": "apps/shop", "ipAccess": None})
+    gateway.settle()
+    assert call(gateway).status == 200
+    refused = gateway.controlplane.ctl("apply", "-f", "-", check=False, stdin="{kind: App, name: apps/shop, ipAccess: {addresses: [x]}}\n")
+    assert "ip_access.effect" in refused.stderr and "ip_access.addresses[0]" in refused.stderr
+
+
 def test_a_deleted_app_is_unknown(gateway):
     open_api(gateway)
     gateway.controlplane.ctl("delete", "app", "shop")
