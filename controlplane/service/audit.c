@@ -256,6 +256,18 @@ static char *take_text(struct draft *draft, gw_str text, bool is_there)
     return (char *)(uintptr_t)text.ptr;
 }
 
+/* No resource has a longer name; what is refused may bring one of megabytes. */
+static char *take_name(struct draft *draft, const char *name)
+{
+    size_t len = strlen(name);
+    if (len <= CP_NAME_MAX)
+        return (char *)(uintptr_t)name;
+    draft->event.truncated = true;
+    for (len = CP_NAME_MAX; len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80;)
+        len--; /* within a character */
+    return (char *)(uintptr_t)gw_arena_dup(draft->arena, gw_str_n(name, len)).ptr;
+}
+
 /* The JSON of a stored value. What is packed in more bytes than the text may have is not tried. */
 static char *value_text(struct draft *draft, const struct cp_kind *kind, gw_str value)
 {
@@ -291,7 +303,7 @@ static void begin_draft(const struct cp_call *call, struct draft *draft)
     penstock__admin__v1__audit_event__init(&draft->event);
     draft->event.event_time = cp_now(call->arena);
     draft->event.method = (char *)(uintptr_t)audit->method;
-    draft->event.resource = (char *)(uintptr_t)(*audit->resource ? audit->resource : audit->parent);
+    draft->event.resource = take_name(draft, *audit->resource ? audit->resource : audit->parent);
     draft->event.principal = (char *)(uintptr_t)call->principal->name;
     draft->event.source_address = (char *)(uintptr_t)audit->source;
     draft->event.request = take_text(draft, audit->request, true);

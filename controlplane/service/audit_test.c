@@ -170,6 +170,26 @@ static void test_long_texts_are_left_out(void **state)
     ASSERT_HAS_NOT(events, "\"request\"");
 }
 
+/* A caller without rights would else fill the store. */
+static void test_long_names_are_cut(void **state)
+{
+    static const char *const methods[][2] = {{"DeleteApi", "name"}, {"CreateApi", "parent"}};
+    struct fixture *f = *state;
+    char name[20001], request[20100], wanted[CP_NAME_MAX + 32];
+    for (size_t i = 0; i < sizeof name - 1; i += 2)
+        memcpy(name + i, "\xc3\xa9", 2); /* the limit is within one */
+    name[sizeof name - 1] = '\0';
+    (void)snprintf(wanted, sizeof wanted, "\"resource\":\"a%.*s\"", (CP_NAME_MAX - 1) / 2 * 2,
+                   name);
+    for (size_t i = 0; i < GW_ARRAY_LEN(methods); i++) {
+        (void)snprintf(request, sizeof request, "{\"%s\": \"a%s\"}", methods[i][1], name);
+        refused(f, GW_INVALID_ARGUMENT, &cp_api_service, methods[i][0], request);
+        const char *events = EVENTS("{\"page_size\": 1}");
+        ASSERT_HAS(events, wanted);
+        ASSERT_HAS(events, "\"truncated\":true");
+    }
+}
+
 /* ---- with the write, and whatever happens to it */
 
 static void edit_behind(struct fixture *other)
@@ -420,6 +440,7 @@ int main(void)
         AUDITED(test_a_refusal_is_an_event),
         AUDITED(test_no_secret_is_in_an_event),
         AUDITED(test_long_texts_are_left_out),
+        AUDITED(test_long_names_are_cut),
         AUDITED(test_a_lost_race_tells_what_was_there_then),
         AUDITED(test_a_store_that_is_away_takes_neither),
         AUDITED(test_a_refusal_stands_when_its_event_is_lost),
