@@ -130,6 +130,40 @@ static int check_roles(const struct cp_call *call, const cp_user *user, struct g
     return 0;
 }
 
+/* Whoever may write users without grants knows the secrets of their keys, and chose their claims:
+ * they do not get rights with the user. From here on a key that comes in makes the write fail. */
+static int refuse_planted(const struct cp_call *call, struct cp_change *change, const cp_user *user,
+                          const cp_user *before, struct gw_error *err)
+{
+    struct cp_page page;
+    struct cp_range range = {
+        .prefix = cp_key_children(call->arena, CP_KIND_ACCESS_KEY, gw_str_from(user->name)),
+        .keys_only = true};
+    if (cp_change_guard(call, change, CP_KIND_USER, user->name, err) < 0 ||
+        cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
+        return -1;
+    gw_str names = GW_STR("");
+    for (size_t i = 0; i < page.count; i++) {
+        gw_str key;
+        if (cp_key_parse(call->arena, page.kvs[i].key, &key))
+            names = gw_arena_printf(call->arena, "%.*s%s%s", GW_STR_ARG(names),
+                                    names.len > 0 ? ", " : "", cp_name_last(key.ptr));
+    }
+    if (page.count > 0)
+        return gw_fail(err, GW_FAILED_PRECONDITION,
+                       "%s has access keys from before it has grants, and whoever made them would "
+                       "get the rights: delete %.*s first, and make others after the grants",
+                       user->name, GW_STR_ARG(names));
+    for (size_t i = 0; i < user->n_claims; i++)
+        if (has_claim(before, user->claims[i]))
+            return gw_fail(err, GW_FAILED_PRECONDITION,
+                           "%s has claims from before it has grants, and whoever wrote them would "
+                           "get the rights: take out \"%.100s\" first, and write it again after "
+                           "the grants",
+                           user->name, user->claims[i]);
+    return 0;
+}
+
 static int prepare_user(const struct cp_call *call, struct cp_change *change,
                         ProtobufCMessage *message, const ProtobufCMessage *before,
                         struct gw_error *err)
@@ -139,6 +173,9 @@ static int prepare_user(const struct cp_call *call, struct cp_change *change,
     if (has_rights && cp_require_administrator(call, "a user with grants", err) < 0)
         return -1;
     if (check_roles(call, user, err) < 0)
+        return -1;
+    if (was && was->n_grants == 0 && user->n_grants > 0 &&
+        refuse_planted(call, change, user, was, err) < 0)
         return -1;
     return write_claims(call, change, user, was, err);
 }

@@ -222,6 +222,50 @@ static void a_key_does_not_slip_in_before_rights(void **state)
     wrong(f, GW_PERMISSION_DENIED, "CreateAccessKey", "{\"parent\":\"accounts/acme/users/ben\"}");
 }
 
+#define GRANT_BEN                                                                                  \
+    "{\"user\":{\"name\":\"accounts/acme/users/ben\",\"grants\":[{\"role\":\"viewer\"}]},"         \
+    "\"updateMask\":\"grants\"}"
+#define MAKE_KEY_OF_BEN "{\"parent\":\"accounts/acme/users/ben\",\"accessKeyId\":\"AK22222222\"}"
+
+/* Else who made a key of a user without rights would have those that it is given later. */
+static void what_was_planted_gets_no_rights(void **state)
+{
+    struct fixture *f = *state;
+    make_ann(f);
+    account(f, "CreateUser",
+            "{\"parent\":\"accounts/acme\",\"userId\":\"ben\",\"user\":{\"claims\":[\"sub=b\"]}}");
+    account(f, "CreateAccessKey", MAKE_KEY_OF_BEN);
+    const char *before = stored();
+    wrong(f, GW_FAILED_PRECONDITION, "UpdateUser", GRANT_BEN);
+    ASSERT_HAS(f->err.message, "delete AK22222222 first, and make others after the grants");
+    assert_string_equal(stored(), before);
+    account(f, "DeleteAccessKey", "{\"name\":\"accounts/acme/users/ben/keys/AK22222222\"}");
+    wrong(f, GW_FAILED_PRECONDITION, "UpdateUser", GRANT_BEN);
+    ASSERT_HAS(f->err.message, "take out \"sub=b\" first, and write it again after the grants");
+    account(f, "UpdateUser",
+            "{\"user\":{\"name\":\"accounts/acme/users/ben\"},\"updateMask\":\"claims\"}");
+    account(f, "UpdateUser", GRANT_BEN);
+    account(f, "CreateAccessKey", MAKE_KEY_OF_BEN);
+    /* Who has grants may get others. */
+    account(f, "UpdateUser",
+            "{\"user\":{\"name\":\"accounts/acme/users/ben\",\"claims\":[\"sub=b\"],\"grants\":["
+            "{\"role\":\"operator\"}]}}");
+}
+
+static void plant(struct fixture *other)
+{
+    account(other, "CreateAccessKey", MAKE_KEY_OF_BEN);
+}
+
+static void a_key_does_not_slip_in_while_rights_are_given(void **state)
+{
+    struct fixture *f = *state;
+    make_ann(f);
+    account(f, "CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"ben\"}");
+    backstage.before_txn = plant;
+    wrong(f, GW_FAILED_PRECONDITION, "UpdateUser", GRANT_BEN);
+}
+
 /* ---- users as callers */
 
 /* "accounts/acme/users/ann operator groups/shop", "nobody", or the error. */
@@ -370,6 +414,8 @@ int main(void)
         TEST(a_deleted_user_leaves_nothing),
         TEST(who_has_limits_gives_no_rights),
         TEST(a_key_does_not_slip_in_before_rights),
+        TEST(what_was_planted_gets_no_rights),
+        TEST(a_key_does_not_slip_in_while_rights_are_given),
         TEST(users_are_found_by_key_and_by_claim),
         TEST(each_of_the_three_can_be_disabled),
         TEST(the_store_away_is_no_refusal),
