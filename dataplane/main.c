@@ -77,10 +77,15 @@ static void on_role(void *context, enum dp_sync_role role)
         ev_async_send(agent->loop.ev, &agent->yielded);
 }
 
-/* Where the connections of callers are fewest does not matter: they are few. */
+/* Where the connections of callers are fewest does not matter: they are few. Of a drain the worker
+ * may have seen the end. */
 static void on_guest(void *context, int fd, bool https, struct dp_snapshot *snapshot)
 {
     const struct agent *agent = context;
+    if (agent->status.draining) {
+        close(fd);
+        return;
+    }
     dp_worker_post_guest(agent->workers[0], &(struct dp_guest){fd, https, snapshot});
 }
 

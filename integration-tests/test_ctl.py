@@ -114,7 +114,7 @@ def test_all_files_are_read_before_anything_is_written(ctl, tmp_path):
     ("name: apps/a\n", "a document needs a kind"),
     ("a: [1\n", "line 2"),
     ("# nothing\n---\n", "there is no resource in what apply reads"),
-    ('kind: App\nname: apps/a\ndescription: "a\\0b"\n', "zero byte"),
+    ('kind: App\nname: apps/a\ndescription: "a\\0b"\n', "NUL"),
     ("kind: App\nname: apps/a\nlabels: " + "[" * 50 + "]" * 50, "more than 32 levels"),
     ("{kind: Agent, name: agents/x}", "has no Create"),
 ])

@@ -124,7 +124,7 @@ def test_bookmarks_come_by_themselves(watch, admin):
 @pytest.fixture
 def forgetful(start, tmp_path, stubs):
     """The management API of a control plane that keeps few changes."""
-    plane = start(ControlPlane(tmp_path, extra=("--watch-bytes-max", "65536")))
+    plane = start(ControlPlane(tmp_path, extra=("--watch-bytes-max", "65536", "--apps-max", "0")))
     opened = Admin(stubs, grpc.insecure_channel(plane.address))
     opened.plane = plane
     yield opened

@@ -14,7 +14,24 @@ struct waiter {
     cp_debug_reply *reply;            /* NULL: not yet */
 };
 
-/* With the lock held: the one that was named, or of those that can the one that is furthest. */
+static unsigned waiting_for(const struct cp_registry *registry, const struct cp_agent_link *link)
+{
+    unsigned count = 0;
+    gw_list_each(&registry->debug_waiters, node) count +=
+        gw_container_of(node, struct waiter, node)->link == link;
+    return count;
+}
+
+/* The one that has applied more; of equals the one that has less to do. */
+static bool is_better(const struct cp_registry *registry, const struct cp_known_agent *a,
+                      const struct cp_known_agent *b)
+{
+    if (a->message.applied_revision != b->message.applied_revision)
+        return a->message.applied_revision > b->message.applied_revision;
+    return waiting_for(registry, a->link) < waiting_for(registry, b->link);
+}
+
+/* With the lock held: the one that was named, or of those that can the best. */
 static const struct cp_known_agent *find(struct cp_registry *registry, const char *name,
                                          struct gw_error *err)
 {
@@ -27,7 +44,7 @@ static const struct cp_known_agent *find(struct cp_registry *registry, const cha
         is_known = true;
         if (!agent->link || !agent->takes_debug_calls)
             continue;
-        if (!found || agent->message.applied_revision > found->message.applied_revision)
+        if (!found || is_better(registry, agent, found))
             found = agent;
     }
     if (found)
@@ -73,8 +90,7 @@ static void send(struct cp_session *session, struct gw_arena *arena, cp_debug_ca
     cp_control_message message = PENSTOCK__AGENT__V1__CONTROL_MESSAGE__INIT;
     message.kind_case = PENSTOCK__AGENT__V1__CONTROL_MESSAGE__KIND_DEBUG_CALL;
     message.debug_call = call;
-    cp_session_send(session, gw_message_pack(arena, &message.base));
-    cp_session_unref(session);
+    cp_session_send(session, call->id, gw_message_pack(arena, &message.base));
 }
 
 /* With the lock held. */
@@ -117,6 +133,8 @@ int cp_registry_debug(struct cp_registry *registry, struct gw_arena *arena, cons
     registry->debug_count--;
     int result = waiter.reply ? 0 : tell_why(registry, &waiter, *ret_agent, err);
     pthread_mutex_unlock(&registry->lock);
+    cp_session_unsend(session, call->id); /* it may be a POST, and nobody waits for it any more */
+    cp_session_unref(session);
     *ret_reply = waiter.reply;
     return result;
 }

@@ -14,6 +14,7 @@
 /* A message that waits to be sent. */
 struct queued {
     struct gw_list node;
+    uint64_t id;
     struct gw_buf bytes;
 };
 
@@ -154,10 +155,11 @@ void cp_session_wake(struct cp_session *session)
     queued_free(next.message);
 }
 
-void cp_session_send(struct cp_session *session, gw_str packed)
+void cp_session_send(struct cp_session *session, uint64_t id, gw_str packed)
 {
     struct queued *message = gw_calloc(1, sizeof(*message));
     gw_list_init(&message->node);
+    message->id = id;
     gw_buf_init(&message->bytes, packed.len);
     int result = gw_buf_append(&message->bytes, packed);
     assert(result == 0 && packed.len > 0);
@@ -166,6 +168,22 @@ void cp_session_send(struct cp_session *session, gw_str packed)
     gw_list_push(&session->queue, &message->node);
     pthread_mutex_unlock(&session->lock);
     cp_session_wake(session);
+}
+
+void cp_session_unsend(struct cp_session *session, uint64_t id)
+{
+    struct queued *found = NULL;
+    pthread_mutex_lock(&session->lock);
+    gw_list_each(&session->queue, node)
+    {
+        struct queued *message = gw_container_of(node, struct queued, node);
+        if (message->id == id)
+            found = message;
+    }
+    if (found)
+        gw_list_remove(&found->node);
+    pthread_mutex_unlock(&session->lock);
+    queued_free(found);
 }
 
 static void on_writable(struct gw_rpc_stream *stream)

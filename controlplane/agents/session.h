@@ -28,7 +28,9 @@ void cp_session_unref(struct cp_session *session);
 void cp_session_wake(struct cp_session *session);
 /* A packed ControlMessage, copied: it goes out as soon as what is being sent has, also between the
  * chunks of an update. After the end nothing does. */
-void cp_session_send(struct cp_session *session, gw_str packed);
+void cp_session_send(struct cp_session *session, uint64_t id, gw_str packed);
+/* If it has not gone out yet, it does not. */
+void cp_session_unsend(struct cp_session *session, uint64_t id);
 void cp_session_end(struct cp_session *session, const struct gw_error *why);
 
 #endif

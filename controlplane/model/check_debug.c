@@ -13,16 +13,18 @@
 
 /* ---- what may be asked ---- */
 
-/* They would say who calls, or which API. */
+/* They would say who calls, which API, or from where. */
 static bool is_reserved(gw_str name)
 {
-    static const char *const prefixes[] = {"x-apig-", "x-sdk-"};
+    static const char *const prefixes[] = {"x-apig-", "x-sdk-", "x-forwarded-"};
     for (size_t i = 0; i < GW_ARRAY_LEN(prefixes); i++) {
         gw_str prefix = gw_str_from(prefixes[i]);
         if (name.len >= prefix.len && gw_str_eq_nocase(gw_str_n(name.ptr, prefix.len), prefix))
             return true;
     }
-    return gw_str_eq_nocase(name, GW_STR("x-stage"));
+    return gw_str_eq_nocase(name, GW_STR("x-stage")) ||
+           gw_str_eq_nocase(name, GW_STR("forwarded")) ||
+           gw_str_eq_nocase(name, GW_STR("x-real-ip"));
 }
 
 static bool has_form(gw_str name, const char *marks)
@@ -45,7 +47,8 @@ static void check_field(const cp_debug_field *given, const char *list, size_t in
         (void)gw_fail_field(err, field, "1 to %d of letters, digits and %s, a letter first",
                             CP_DEBUG_NAME_MAX, is_query ? "\"-\" or \"_\"" : "\"-\"");
     else if (is_reserved(name))
-        (void)gw_fail_field(err, field, "X-Apig-*, X-Sdk-* and X-Stage are the gateway's own");
+        (void)gw_fail_field(err, field,
+                            "says who calls, which API or from where: the gateway's own");
     else if (!is_query && (cp_is_framing_header(name) || gw_str_eq_nocase(name, GW_STR("host"))))
         (void)gw_fail_field(err, field, "is set by the debug tool");
     (void)snprintf(field, sizeof(field), "%s[%zu].value", list, index);

@@ -378,6 +378,17 @@ int cp_change_claim_about(const struct cp_call *call, struct cp_change *change,
     return 0;
 }
 
+int cp_claimed_by(const struct cp_call *call, const char *index, gw_str value,
+                  const char **ret_owner, struct gw_error *err)
+{
+    struct cp_found found;
+    gw_str key = index_key(call->arena, index, value);
+    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+        return -1;
+    *ret_owner = found.found ? gw_arena_dup(call->arena, found.kv.value).ptr : NULL;
+    return 0;
+}
+
 void cp_change_release(struct cp_change *change, const char *index, gw_str value)
 {
     cp_change_delete(change, index_key(change->arena, index, value));

@@ -90,6 +90,9 @@ struct cp_claim {
 GW_MUST_CHECK int cp_change_claim_about(const struct cp_call *call, struct cp_change *change,
                                         const struct cp_claim *claim, struct gw_error *err);
 void cp_change_release(struct cp_change *change, const char *index, gw_str value);
+/* Who has it, in the call's arena; NULL: nobody. */
+GW_MUST_CHECK int cp_claimed_by(const struct cp_call *call, const char *index, gw_str value,
+                                const char **ret_owner, struct gw_error *err);
 
 /* ---- running it */
 

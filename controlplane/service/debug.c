@@ -9,6 +9,7 @@
 #include "controlplane/model/check_backend.h"
 #include "controlplane/model/check_debug.h"
 #include "controlplane/model/variables.h"
+#include "controlplane/service/domains.h"
 #include "controlplane/service/history.h"
 #include "controlplane/snapshot/build.h"
 
@@ -193,13 +194,44 @@ static int take_published(struct job *job, struct gw_error *err)
 
 /* ---- the call ---- */
 
+/* The host leads to that group, by its own name or by the longest wildcard. */
+static int leads_to(struct job *job, gw_str host, gw_str group, bool *ret_leads,
+                    struct gw_error *err)
+{
+    const char *owner = NULL;
+    gw_str rest = host, value = host;
+    do {
+        if (cp_claimed_by(job->call, CP_DOMAINS_INDEX, value, &owner, err) < 0)
+            return -1;
+        (void)gw_str_split(&rest, '.');
+        value = gw_arena_printf(job->call->arena, "*.%.*s", GW_STR_ARG(rest));
+    } while (!owner && rest.len > 0);
+    gw_str found = gw_str_from(owner ? owner : "");
+    gw_str own = gw_arena_printf(job->call->arena, "%.*s/", GW_STR_ARG(group));
+    *ret_leads = gw_str_eq(found, group) || gw_str_has_prefix(found, own);
+    return 0;
+}
+
+/* Of a draft it may be any, since nothing but the draft is there. What callers reach lies behind
+ * other groups' domains, too, and who debugs may have no rights there. */
+static int take_host(struct job *job, gw_str group, struct gw_error *err)
+{
+    bool leads = true;
+    job->target.host = job->asked->domain;
+    if (job->asked->mode == CP_ENUM(DEBUG_MODE, CONSUMER) &&
+        leads_to(job, gw_str_from(job->asked->domain), group, &leads, err) < 0)
+        return -1;
+    if (leads)
+        return 0;
+    return gw_fail_field(err, "domain", "does not lead to %.*s", GW_STR_ARG(group));
+}
+
 static int choose_host(struct job *job, struct gw_error *err)
 {
     struct cp_stored stored;
-    job->target.host = job->asked->domain;
-    if (*job->asked->domain)
-        return 0;
     gw_str group = cp_name_parent(gw_str_from(job->asked->name));
+    if (*job->asked->domain)
+        return take_host(job, group, err);
     if (cp_get(job->call, CP_KIND_GROUP, cp_build_text(job->call->arena, group), &stored, err) < 0)
         return -1;
     const cp_api_group *found = (const cp_api_group *)stored.message;

@@ -174,6 +174,27 @@ static void fail_as(cp_debug_reply *reply, Penstock__Agent__V1__DebugFailure kin
     reply->failure = (char *)(uintptr_t)why;
 }
 
+static void what_callers_reach_is_called_in_the_own_group_only(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "a", "GET", "/a");
+    publish(f, API);
+    (void)ok(f, &cp_group_service, "CreateApiGroup", "{\"groupId\": \"other\"}");
+    (void)ok(f, &cp_domain_service, "CreateDomain",
+             "{\"parent\": \"groups/DEFAULT\", \"domainId\": \"*.example.com\"}");
+    (void)ok(f, &cp_domain_service, "CreateDomain",
+             "{\"parent\": \"groups/other\", \"domainId\": \"b.example.com\"}");
+    (void)debug(f, DEBUG(CONSUMER ", \"domain\": \"a.example.com\""));
+    (void)debug(f, DEBUG(CONSUMER ", \"domain\": \"x.y.example.com\""));
+    static const char *const others[] = {"b.example.com", "example.com", "example.org"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(others); i++) {
+        refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "DebugApi",
+                format(DEBUG(CONSUMER ", \"domain\": \"%s\""), others[i]));
+        assert_true(violates(f, "domain"));
+    }
+    (void)debug(f, DEBUG(", \"domain\": \"b.example.com\"")); /* a draft is alone there */
+}
+
 static void say_refused(cp_debug_reply *reply)
 {
     fail_as(reply, FAILURE(REFUSED), "path: too long");
@@ -257,6 +278,7 @@ int main(void)
         WITH_AGENT(a_draft_goes_out_alone_and_open),
         WITH_AGENT(what_is_published_is_called_as_it_is),
         WITH_AGENT(what_cannot_be_debugged_is_said),
+        WITH_AGENT(what_callers_reach_is_called_in_the_own_group_only),
         WITH_AGENT(what_agents_say_becomes_an_error_or_an_answer),
         WITH_AGENT(who_is_asked_may_be_named_and_may_not_be_there),
         WITH_AGENT(an_agent_that_leaves_is_waited_for_no_more),

@@ -37,7 +37,9 @@ struct dp_client {
     struct gw_error ended; /* why the stream ended; code OK and has_ended: by the server's will */
     bool has_ended;
     bool is_paused;
-    struct gw_arena pending;              /* chunks of the update that is coming in */
+    bool is_receiving; /* in the stream's own code, which must not be entered again, or freed */
+    struct gw_error unsent;  /* meanwhile: why a message could not be queued; code OK: all could */
+    struct gw_arena pending; /* chunks of the update that is coming in */
     Penstock__Agent__V1__Update **chunks; /* owned array */
     size_t chunk_count, chunk_room, chunk_bytes;
 };
@@ -204,6 +206,15 @@ static int tell_end(const struct dp_client *client, struct gw_error *err)
     return -1;
 }
 
+static int take_unsent(struct dp_client *client, struct gw_error *err)
+{
+    if (client->unsent.code == GW_OK)
+        return 0;
+    *err = client->unsent;
+    client->unsent = GW_ERROR_NONE;
+    return -1;
+}
+
 static int receive(struct dp_client *client, struct gw_error *err)
 {
     char bytes[READ_BYTES];
@@ -211,7 +222,10 @@ static int receive(struct dp_client *client, struct gw_error *err)
         ssize_t n = dp_transport_read(&client->transport, bytes, sizeof(bytes), err);
         if (n <= 0)
             return (int)n;
-        if (dp_grpc_stream_receive(client->stream, gw_str_n(bytes, (size_t)n), err) < 0)
+        client->is_receiving = true;
+        int result = dp_grpc_stream_receive(client->stream, gw_str_n(bytes, (size_t)n), err);
+        client->is_receiving = false;
+        if (result < 0 || take_unsent(client, err) < 0)
             return -1;
         if (client->has_ended)
             return tell_end(client, err);
@@ -382,7 +396,10 @@ void dp_client_send(struct dp_client *client, gw_str message)
 {
     struct gw_error err = GW_ERROR_NONE;
     assert(client->stream);
-    if (send_message(client, message, &err) < 0)
+    int result = send_message(client, message, &err);
+    if (client->is_receiving) /* whoever receives goes on to send */
+        client->unsent = result < 0 ? err : client->unsent;
+    else if (result < 0)
         disconnect(client, &err);
     else
         run(client);

@@ -30,6 +30,7 @@ struct fixture {
     int64_t revision; /* what is served */
     unsigned updates, connects, disconnects, stop_after_updates, stop_after_disconnects;
     size_t chunks; /* of the last update */
+    unsigned debug_calls;
     char why[GW_ERROR_MESSAGE_MAX];
     char endpoint[64]; /* of the last connect */
     gw_msec retry_ms[64];
@@ -205,8 +206,24 @@ static void on_disconnected(void *user, const char *endpoint, const struct gw_er
         ev_break(f->loop, EVBREAK_ALL);
 }
 
+/* Answered at once, from within what receives: as one that is refused. */
+static void on_debug_call(void *user, const Penstock__Agent__V1__DebugCall *call)
+{
+    struct fixture *f = user;
+    struct gw_arena arena = {0};
+    Penstock__Agent__V1__AgentMessage message = PENSTOCK__AGENT__V1__AGENT_MESSAGE__INIT;
+    Penstock__Agent__V1__DebugReply reply = PENSTOCK__AGENT__V1__DEBUG_REPLY__INIT;
+    reply.id = call->id;
+    message.kind_case = PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_DEBUG_REPLY;
+    message.debug_reply = &reply;
+    f->debug_calls++;
+    dp_client_send(f->client, gw_message_pack(&arena, &message.base));
+    gw_arena_done(&arena);
+}
+
 static const struct dp_client_events events = {.on_hello = on_hello,
                                                .on_update = on_update,
+                                               .on_debug_call = on_debug_call,
                                                .on_connected = on_connected,
                                                .on_disconnected = on_disconnected};
 
@@ -355,6 +372,66 @@ static void what_a_newer_control_plane_says_is_passed_over(void **state)
     assert_int_equal(f->chunks, 1);
 }
 
+#define DEBUG_CALLS 5
+#define DEBUG_CALL_BYTES 60000 /* several reads of the client's hold all of them */
+
+static void say_debug_call(struct server *server, uint64_t id)
+{
+    Penstock__Agent__V1__ControlMessage message = PENSTOCK__AGENT__V1__CONTROL_MESSAGE__INIT;
+    Penstock__Agent__V1__DebugCall call = PENSTOCK__AGENT__V1__DEBUG_CALL__INIT;
+    call.id = id;
+    call.request =
+        (ProtobufCBinaryData){DEBUG_CALL_BYTES, gw_arena_zalloc(&server->arena, DEBUG_CALL_BYTES)};
+    message.kind_case = PENSTOCK__AGENT__V1__CONTROL_MESSAGE__KIND_DEBUG_CALL;
+    message.debug_call = &call;
+    fake_say(&server->fake, gw_message_pack(&server->arena, &message.base));
+}
+
+static void say_debug_calls(struct server *server)
+{
+    (void)server_greet(server);
+    for (uint64_t id = 1; id <= DEBUG_CALLS; id++)
+        say_debug_call(server, id);
+    flush_server(server); /* as far as the client's window goes; reading its updates sends on */
+    for (uint64_t id = 1; id <= DEBUG_CALLS; id++) {
+        Penstock__Agent__V1__AgentMessage *message = server_next(server);
+        assert_non_null(message);
+        assert_int_equal(message->kind_case, PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_DEBUG_REPLY);
+        assert_int_equal(message->debug_reply->id, id);
+    }
+    server_update(server, 0, 5, true);
+    server_wait_end(server);
+    server_close(server);
+}
+
+static void what_is_answered_at_once_is_answered_once(void **state)
+{
+    struct fixture *f = *state;
+    server_start(&f->servers[0], say_debug_calls);
+    run(f, 1, 0);
+    assert_int_equal(f->debug_calls, DEBUG_CALLS);
+    assert_int_equal(f->disconnects, 0);
+}
+
+static void say_debug_calls_and_leave(struct server *server)
+{
+    (void)server_greet(server);
+    for (uint64_t id = 1; id <= DEBUG_CALLS; id++)
+        say_debug_call(server, id);
+    flush_server(server);
+    server_close(server);
+}
+
+static void who_leaves_behind_a_call_is_left(void **state)
+{
+    struct fixture *f = *state;
+    server_start(&f->servers[0], say_debug_calls_and_leave);
+    server_start(&f->servers[1], greet_and_update);
+    run(f, 1, 0);
+    assert_int_equal(f->disconnects, 1);
+    assert_true(f->debug_calls <= DEBUG_CALLS);
+}
+
 static void say_garbage(struct server *server)
 {
     (void)server_greet(server);
@@ -493,6 +570,8 @@ int main(void)
         TEST(chunks_of_a_cut_update_are_forgotten),
         TEST(an_update_that_does_not_fit_leads_to_a_new_hello),
         TEST(what_a_newer_control_plane_says_is_passed_over),
+        TEST(what_is_answered_at_once_is_answered_once),
+        TEST(who_leaves_behind_a_call_is_left),
         TEST(garbage_ends_the_connection_and_another_is_tried),
         TEST(a_server_of_something_else_is_left),
         TEST(a_draining_control_plane_is_left_for_the_next),
