@@ -1,4 +1,5 @@
 """Programs on Node.js, with what package.json names."""
+import fcntl
 import json
 import os
 import subprocess
@@ -12,8 +13,10 @@ NODE = ROOT / "integration-tests/node"
 def install():
     """What the lock file says, once."""
     lock, installed = NODE / "package-lock.json", NODE / "node_modules/.package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=NODE, check=True)
+    with open(lock, encoding="utf8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # scenarios run side by side
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=NODE, check=True)
 
 
 def node(script, *words, ca=None):

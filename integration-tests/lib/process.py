@@ -16,7 +16,15 @@ BIN = pathlib.Path(os.environ.get("PENSTOCK_BIN", ROOT / "build/release/bin"))
 PATIENCE = 4 if os.environ.get("PENSTOCK_PRESET") in ("asan", "tsan") else 1
 
 
-_ports = random.sample(range(15000, 32000), 17000)  # each is given out once
+def _own_ports():
+    """Those that this process gives out, each once: processes of scenarios that run side by side have their own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(15000 + number, 32000, count)
+    return random.sample(ports, len(ports))
+
+
+_ports = _own_ports()
 
 
 def free_port(wanted=0):
