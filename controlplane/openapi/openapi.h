@@ -13,11 +13,22 @@
 
 #define CP_OPENAPI_OPERATIONS_MAX 300
 #define CP_OPENAPI_REFS_MAX 32      /* steps of $ref, one behind the other */
+#define CP_OPENAPI_REF_MAX 1024     /* bytes of one $ref */
 #define CP_OPENAPI_SCHEMAS_MAX 1000 /* looked at for one operation */
+#define CP_OPENAPI_LISTED_MAX 256   /* parameters listed by a path and one operation of it */
+#define CP_OPENAPI_IN_MAX 32        /* bytes of where such a parameter is: "query" */
+#define CP_OPENAPI_NAME_MAX 256     /* bytes of its name */
+#define CP_OPENAPI_SERVERS_MAX 64   /* that one operation can be reached by */
+#define CP_OPENAPI_URL_MAX 2048     /* bytes of a server's URL; longer ones are passed over */
 #define CP_OPENAPI_POLICIES_MAX 100 /* that a document defines */
 #define CP_OPENAPI_BINDINGS_MAX 16  /* of one operation */
 #define CP_OPENAPI_NOTES_MAX 32     /* of one operation */
 #define CP_OPENAPI_NOTE_MAX 256     /* bytes */
+
+/* What one document may cost. By $ref and aliases many operations share what stands there once, and
+ * each reads it for itself. */
+#define CP_OPENAPI_STEPS_MAX 2000000           /* members and items looked at, $ref followed */
+#define CP_OPENAPI_HELD_MAX (32 * 1024 * 1024) /* bytes of the arena */
 
 /* ---- reading */
 

@@ -13,6 +13,7 @@
 
 #define ID_MAX 63 /* as the names of APIs have it */
 #define TAG_MAX 128
+#define SAID_MAX 1024 /* bytes of an operationId that are looked at */
 #define LABELS_MAX CP_LABELS_MAX
 #define LARGE (256 * 1024) /* bytes of a text */
 
@@ -62,10 +63,24 @@ static char *print_real(struct gw_arena *arena, double value)
     return gw_arena_strdup(arena, text);
 }
 
-char *cp_openapi_scalar(const struct cp_openapi_reader *reader, const json_t *value)
+/* A document that costs too much is refused, so that nobody sees the texts it did not get. */
+static char *copy_head(const struct cp_openapi_reader *reader, gw_str text, size_t max_bytes)
+{
+    size_t len = GW_MIN(text.len, max_bytes);
+    while (len < text.len && (len == max_bytes || ((unsigned char)text.ptr[len] & 0xc0) == 0x80))
+        len++;
+    if (!cp_openapi_spend_bytes(reader, len))
+        len = 0;
+    return (char *)(uintptr_t)gw_arena_dup(reader->arena, gw_str_n(text.ptr, len)).ptr;
+}
+
+char *cp_openapi_scalar_head(const struct cp_openapi_reader *reader, const json_t *value,
+                             size_t max_bytes)
 {
     if (json_is_string(value))
-        return gw_arena_strdup(reader->arena, json_string_value(value));
+        return copy_head(reader, gw_str_n(json_string_value(value), json_string_length(value)),
+                         max_bytes);
+    (void)cp_openapi_spend(reader, 1);
     if (json_is_integer(value))
         return (char *)(uintptr_t)gw_arena_printf(reader->arena, "%lld",
                                                   (long long)json_integer_value(value))
@@ -77,11 +92,22 @@ char *cp_openapi_scalar(const struct cp_openapi_reader *reader, const json_t *va
     return NULL;
 }
 
+char *cp_openapi_scalar(const struct cp_openapi_reader *reader, const json_t *value)
+{
+    return cp_openapi_scalar_head(reader, value, SIZE_MAX);
+}
+
+char *cp_openapi_head(const struct cp_openapi_reader *reader, const json_t *object,
+                      const char *member, size_t max_bytes)
+{
+    char *text = cp_openapi_scalar_head(reader, json_object_get(object, member), max_bytes);
+    return text ? text : gw_arena_strdup(reader->arena, "");
+}
+
 char *cp_openapi_text(const struct cp_openapi_reader *reader, const json_t *object,
                       const char *member)
 {
-    char *text = cp_openapi_scalar(reader, json_object_get(object, member));
-    return text ? text : gw_arena_strdup(reader->arena, "");
+    return cp_openapi_head(reader, object, member, SIZE_MAX);
 }
 
 char *cp_openapi_cut(struct cp_openapi_reader *reader, char *text, size_t max_bytes,
@@ -122,7 +148,7 @@ char *cp_openapi_id(struct gw_arena *arena, const char *text)
 static void read_names(struct cp_openapi_reader *reader)
 {
     struct cp_openapi_operation *operation = reader->operation;
-    const char *said = cp_openapi_text(reader, reader->node, "operationId");
+    const char *said = cp_openapi_head(reader, reader->node, "operationId", SAID_MAX);
     char *own = cp_openapi_text(reader, reader->own, "id");
     char *display = cp_openapi_text(reader, reader->own, "displayName");
     gw_str made = gw_arena_printf(reader->arena, "%s%s", operation->method, operation->path);
@@ -138,9 +164,9 @@ static void read_names(struct cp_openapi_reader *reader)
 
 static void read_description(struct cp_openapi_reader *reader)
 {
-    char *text = cp_openapi_text(reader, reader->node, "description");
+    char *text = cp_openapi_head(reader, reader->node, "description", CP_API_DESCRIPTION_MAX);
     if (!*text || strlen(text) > CP_API_DESCRIPTION_MAX) {
-        char *summary = cp_openapi_text(reader, reader->node, "summary");
+        char *summary = cp_openapi_head(reader, reader->node, "summary", CP_API_DESCRIPTION_MAX);
         bool is_better = *summary && strlen(summary) <= CP_API_DESCRIPTION_MAX;
         if (is_better && *text)
             cp_openapi_note(reader,
@@ -179,7 +205,7 @@ static void read_tags(struct cp_openapi_reader *reader)
     api->tags = GW_ARENA_ARRAY(reader->arena, char *, CP_API_TAGS_MAX);
     json_array_foreach(json_object_get(reader->node, "tags"), i, item)
     {
-        char *tag = cp_openapi_scalar(reader, item);
+        char *tag = cp_openapi_scalar_head(reader, item, TAG_MAX);
         if (!tag || !make_tag(tag))
             cp_openapi_note(reader, "tag \"%.64s\" left out", tag ? tag : "?");
         else if (api->n_tags == CP_API_TAGS_MAX)
@@ -219,6 +245,8 @@ static void note_unknown(struct cp_openapi_reader *reader)
     static const char prefix[] = "x-apigateway-";
     const char *key;
     json_t *value;
+    if (!cp_openapi_spend(reader, json_object_size(reader->node)))
+        return;
     json_object_foreach((json_t *)(uintptr_t)reader->node, key, value)
     {
         bool is_known = strncmp(key, prefix, strlen(prefix)) != 0;
@@ -234,7 +262,7 @@ static void note_unknown(struct cp_openapi_reader *reader)
 /* The document has one path of several that differ in the names of parameters. */
 const char *cp_openapi_own_path(const struct cp_openapi_reader *reader)
 {
-    const char *own = cp_openapi_text(reader, reader->own, "path");
+    const char *own = cp_openapi_head(reader, reader->own, "path", CP_PATH_MAX);
     struct gw_error bad = GW_ERROR_NONE;
     if (!*own || cp_path_check(own, false, "path", &bad) < 0 ||
         cp_path_check(reader->operation->path, false, "path", &bad) < 0 ||
@@ -361,6 +389,8 @@ static int read_path(struct cp_openapi_reader *reader, struct cp_openapi *all, c
         return 0;
     }
     reader->item = item;
+    if (!cp_openapi_spend(reader, json_object_size(item)))
+        return cp_openapi_check_cost(reader, err);
     json_object_foreach((json_t *)(uintptr_t)item, key, node)
     {
         const char *method = method_of(key);
@@ -370,6 +400,8 @@ static int read_path(struct cp_openapi_reader *reader, struct cp_openapi *all, c
             return -1;
         all->operations[all->count].path = path;
         add_operation(reader, all, method, node, NULL);
+        if (cp_openapi_check_cost(reader, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -436,7 +468,9 @@ int cp_openapi_read(struct gw_arena *arena, gw_str text, const struct cp_openapi
     if (cp_openapi_parse(text, &root, err) < 0)
         return -1;
     gw_arena_defer(arena, text.len > LARGE ? free_large_root : free_root, root);
-    struct cp_openapi_reader reader = {.arena = arena, .root = root, .options = options};
+    struct cp_openapi_cost cost = {.held_before = arena->total_bytes};
+    struct cp_openapi_reader reader = {
+        .arena = arena, .cost = &cost, .root = root, .options = options};
     const json_t *info = json_object_get(root, "info");
     struct cp_openapi all = {
         .title = cp_openapi_text(&reader, info, "title"),

@@ -22,9 +22,9 @@ static const json_t *nearest(const struct cp_openapi_reader *reader, const char 
 /* "https://{host}/v1" with what its variables are by default. */
 static gw_str url_of(const struct cp_openapi_reader *reader, const json_t *server)
 {
-    gw_str url = gw_str_from(cp_openapi_text(reader, server, "url"));
+    gw_str url = gw_str_from(cp_openapi_head(reader, server, "url", CP_OPENAPI_URL_MAX));
     const json_t *variables = json_object_get(server, "variables");
-    for (unsigned i = 0; i < SERVER_VARIABLES_MAX; i++) {
+    for (unsigned i = 0; i < SERVER_VARIABLES_MAX && url.len <= CP_OPENAPI_URL_MAX; i++) {
         ptrdiff_t open = gw_str_find(url, '{'), close = gw_str_find(url, '}');
         if (open < 0 || close < open)
             break;
@@ -32,13 +32,13 @@ static gw_str url_of(const struct cp_openapi_reader *reader, const json_t *serve
         gw_str name = gw_str_n(url.ptr + open + 1, (size_t)(close - open) - 1);
         gw_str after = gw_str_n(url.ptr + close + 1, url.len - (size_t)close - 1);
         const json_t *variable = json_object_getn(variables, name.ptr, name.len);
-        const char *value = cp_openapi_text(reader, variable, "default");
+        const char *value = cp_openapi_head(reader, variable, "default", CP_OPENAPI_URL_MAX);
         if (gw_str_find(gw_str_from(value), '{') >= 0)
             break;
         url = gw_arena_printf(reader->arena, "%.*s%s%.*s", GW_STR_ARG(before), value,
                               GW_STR_ARG(after));
     }
-    return url;
+    return url.len <= CP_OPENAPI_URL_MAX ? url : GW_STR("");
 }
 
 /* False: it is no absolute URL of HTTP. */
@@ -137,6 +137,9 @@ static int read_protocol(struct cp_openapi_reader *reader, struct gw_error *err)
                  {"HTTPS", CP_ENUM(PROTOCOL, HTTPS)},
                  {"BOTH", CP_ENUM(PROTOCOL, BOTH)}};
     const char *own = cp_openapi_text(reader, reader->own, "protocol");
+    const char *list = reader->is_v2 ? "schemes" : "servers";
+    if (json_array_size(nearest(reader, list)) > CP_OPENAPI_SERVERS_MAX)
+        return gw_fail_field(err, list, "more than %d", CP_OPENAPI_SERVERS_MAX);
     struct schemes schemes = schemes_of(reader);
     cp_frontend *frontend = reader->api->frontend;
     for (size_t i = 0; i < GW_ARRAY_LEN(words) && *own; i++)
@@ -219,6 +222,8 @@ static int read_security(struct cp_openapi_reader *reader, struct gw_error *err)
     reader->api->authentication = auth;
     json_array_foreach(security, i, item)
     {
+        if (!cp_openapi_spend(reader, 1))
+            return cp_openapi_check_cost(reader, err);
         if (read_requirement(reader, item, &is_set, err) < 0)
             return -1;
     }

@@ -208,8 +208,9 @@ static void read_parameter(struct cp_openapi_reader *reader, const json_t *node)
         cp_openapi_text(reader, node, "in"), locations, 3);
     p->origin = (Penstock__Admin__V1__ParameterOrigin)find_word(
         cp_openapi_text(reader, node, "origin"), origins, 3);
-    p->description = cp_openapi_cut(reader, cp_openapi_text(reader, node, "description"),
-                                    CP_API_DESCRIPTION_MAX, "description of a backend parameter");
+    p->description =
+        cp_openapi_cut(reader, cp_openapi_head(reader, node, "description", CP_API_DESCRIPTION_MAX),
+                       CP_API_DESCRIPTION_MAX, "description of a backend parameter");
     reader->api->backend_parameters[reader->api->n_backend_parameters++] = p;
 }
 
@@ -225,7 +226,12 @@ static void read_parameters(struct cp_openapi_reader *reader, const json_t *node
     }
     reader->api->backend_parameters =
         GW_ARENA_ARRAY(reader->arena, cp_backend_parameter *, json_array_size(list));
-    json_array_foreach(list, i, item) read_parameter(reader, item);
+    json_array_foreach(list, i, item)
+    {
+        if (!cp_openapi_spend(reader, 1))
+            break;
+        read_parameter(reader, item);
+    }
 }
 
 static int read_extension(struct cp_openapi_reader *reader, const json_t *node,

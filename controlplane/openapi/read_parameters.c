@@ -7,8 +7,6 @@
 
 #include <float.h>
 
-#define LISTED_MAX 256 /* of a path item and its operation, together */
-
 /* As the document lists it: its own name, and the one it gets. */
 struct listed {
     const json_t *node;
@@ -17,8 +15,9 @@ struct listed {
 };
 
 struct list {
-    struct listed items[LISTED_MAX];
+    struct listed items[CP_OPENAPI_LISTED_MAX];
     size_t count;
+    size_t seen; /* with those that others have replaced since */
 };
 
 /* ---- which ones */
@@ -34,21 +33,38 @@ static void put(struct list *list, struct listed item)
     list->items[list->count++] = item;
 }
 
+/* Long names are refused before anything is copied of them: many can lead to one. */
+static int read_name(const struct cp_openapi_reader *reader, const json_t *node, size_t index,
+                     struct listed *ret, struct gw_error *err)
+{
+    const json_t *in = json_object_get(node, "in"), *name = json_object_get(node, "name");
+    if (json_string_length(in) > CP_OPENAPI_IN_MAX)
+        return gw_fail_field(err, "parameters", "[%zu]: \"in\" is longer than %d bytes", index,
+                             CP_OPENAPI_IN_MAX);
+    if (json_string_length(name) > CP_OPENAPI_NAME_MAX)
+        return gw_fail_field(err, "parameters", "[%zu]: a name of more than %d bytes", index,
+                             CP_OPENAPI_NAME_MAX);
+    *ret = (struct listed){node, json_string_value(in), cp_openapi_text(reader, node, "name")};
+    if (!ret->in || !*ret->name)
+        return gw_fail_field(err, "parameters", "[%zu] has no name, or no \"in\"", index);
+    return 0;
+}
+
 static int gather(struct cp_openapi_reader *reader, const json_t *from, struct list *list,
                   struct gw_error *err)
 {
-    const json_t *item, *node;
+    const json_t *all = json_object_get(from, "parameters"), *item, *node;
     size_t i;
-    json_array_foreach(json_object_get(from, "parameters"), i, item)
+    list->seen += json_array_size(all);
+    if (list->seen > CP_OPENAPI_LISTED_MAX)
+        return gw_fail_field(err, "parameters", "more than %d are listed, for the path and here",
+                             CP_OPENAPI_LISTED_MAX);
+    json_array_foreach(all, i, item)
     {
-        if (list->count == LISTED_MAX)
-            return gw_fail_field(err, "parameters", "more than %d", LISTED_MAX);
-        if (cp_openapi_follow(reader, item, &node, err) < 0)
+        struct listed listed = {NULL, "", NULL};
+        if (cp_openapi_follow(reader, item, &node, err) < 0 ||
+            read_name(reader, node, i, &listed, err) < 0)
             return -1;
-        struct listed listed = {node, json_string_value(json_object_get(node, "in")),
-                                cp_openapi_text(reader, node, "name")};
-        if (!listed.in || !*listed.name)
-            return gw_fail_field(err, "parameters", "[%zu] has no name, or no \"in\"", i);
         put(list, listed);
     }
     return 0;
@@ -71,9 +87,12 @@ static void read_values(const struct cp_openapi_reader *reader, const json_t *va
                         cp_request_parameter *p)
 {
     size_t i, count = GW_MIN(json_array_size(values), (size_t)CP_PARAMETER_ENUMERATIONS_MAX + 1);
+    if (!cp_openapi_spend(reader, count * count / 64)) /* each is compared to the others */
+        return;
     p->enumerations = GW_ARENA_ARRAY(reader->arena, char *, count + 1);
     for (i = 0; i < count; i++) {
-        char *text = cp_openapi_scalar(reader, json_array_get(values, i));
+        char *text =
+            cp_openapi_scalar_head(reader, json_array_get(values, i), CP_PARAMETER_VALUE_MAX);
         if (text)
             p->enumerations[p->n_enumerations++] = text;
     }
@@ -181,13 +200,15 @@ static int read_one(struct cp_openapi_reader *reader, const struct listed *liste
         return 0;
     }
     p->required = json_is_true(json_object_get(listed->node, "required"));
-    const char *pass = cp_openapi_text(reader, listed->node, "x-apigateway-pass-through");
+    const char *pass = cp_openapi_head(reader, listed->node, "x-apigateway-pass-through", 16);
     p->pass_through = strcmp(pass, "always") == 0 || strcmp(pass, "true") == 0;
     p->description = cp_openapi_cut(
-        reader, cp_openapi_text(reader, listed->node, "description"), CP_API_DESCRIPTION_MAX,
+        reader, cp_openapi_head(reader, listed->node, "description", CP_API_DESCRIPTION_MAX),
+        CP_API_DESCRIPTION_MAX,
         gw_arena_printf(reader->arena, "description of \"%.64s\"", p->name).ptr);
-    if (schema.fallback && cp_openapi_scalar(reader, schema.fallback))
-        p->default_value = cp_openapi_scalar(reader, schema.fallback);
+    char *fallback = cp_openapi_scalar_head(reader, schema.fallback, CP_PARAMETER_VALUE_MAX);
+    if (fallback)
+        p->default_value = fallback;
     read_values(reader, schema.values, p);
     read_bounds(&schema, p);
     p->validate = is_validated(listed->node, p);
@@ -254,7 +275,7 @@ static int read_listed(struct cp_openapi_reader *reader, struct listed *listed,
 
 int cp_openapi_read_parameters(struct cp_openapi_reader *reader, struct gw_error *err)
 {
-    struct list list = {.count = 0};
+    struct list list = {.count = 0, .seen = 0};
     if (gather(reader, reader->item, &list, err) < 0 ||
         gather(reader, reader->node, &list, err) < 0)
         return -1;

@@ -151,6 +151,8 @@ int cp_openapi_read_policies(struct cp_openapi_reader *reader, struct cp_openapi
                 return gw_fail_field(err, "document", "more than %d policies",
                                      CP_OPENAPI_POLICIES_MAX);
             add_policy(reader, all, name, node, i == 0);
+            if (cp_openapi_check_cost(reader, err) < 0)
+                return -1;
         }
     }
     return 0;

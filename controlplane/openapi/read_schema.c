@@ -65,12 +65,14 @@ static void read_lengths(const json_t *node, struct cp_openapi_schema *schema)
 }
 
 /* 3.1 has lists: the first that is not null. */
-static const char *type_of(const json_t *node)
+static const char *type_of(const struct cp_openapi_reader *reader, const json_t *node)
 {
     const json_t *type = json_object_get(node, "type"), *item;
     size_t i;
     if (json_is_string(type))
         return json_string_value(type);
+    if (!cp_openapi_spend(reader, json_array_size(type)))
+        return "";
     json_array_foreach(type, i, item)
     {
         const char *word = json_string_value(item);
@@ -108,6 +110,8 @@ static int visit_alternatives(struct cp_openapi_reader *reader, const json_t *no
 {
     const json_t *list = json_object_get(node, word), *item, *one = NULL;
     size_t i, count = 0;
+    if (!cp_openapi_spend(reader, json_array_size(list)))
+        return cp_openapi_check_cost(reader, err);
     json_array_foreach(list, i, item)
     {
         if (is_null_type(item))
@@ -146,7 +150,7 @@ static int visit(struct cp_openapi_reader *reader, const json_t *node,
         visit_alternatives(reader, node, "anyOf", schema, level, err) < 0 ||
         visit_alternatives(reader, node, "oneOf", schema, level, err) < 0)
         return -1;
-    const char *type = type_of(node);
+    const char *type = type_of(reader, node);
     if (*type)
         schema->type = type;
     if (json_is_array(json_object_get(node, "enum")))

@@ -11,9 +11,17 @@
     "x-penstock" /* of an operation: what OpenAPI and the catalogue cannot say                     \
                   */
 
+/* Spent so far of what a document may cost. */
+struct cp_openapi_cost {
+    size_t steps;
+    size_t held_before; /* bytes of the arena, of the rest of the call */
+    bool is_too_much;   /* once and for all */
+};
+
 struct cp_openapi_reader {
-    struct gw_arena *arena; /* borrowed */
-    const json_t *root;     /* borrowed */
+    struct gw_arena *arena;       /* borrowed */
+    struct cp_openapi_cost *cost; /* borrowed */
+    const json_t *root;           /* borrowed */
     const struct cp_openapi_options *options;
     bool is_v2;
     const char *base_path; /* of 2.0; "" */
@@ -23,6 +31,17 @@ struct cp_openapi_reader {
     cp_api *api;
     unsigned schemas; /* looked at so far */
 };
+
+/* ---- cost.c */
+
+/* False: the document costs too much, and need not be read any further. Whoever walks over a list
+ * asks before; texts and $ref ask by themselves. */
+bool cp_openapi_spend(const struct cp_openapi_reader *reader, size_t steps);
+/* The same before that many bytes of a text are copied. */
+bool cp_openapi_spend_bytes(const struct cp_openapi_reader *reader, size_t bytes);
+/* INVALID_ARGUMENT naming the limit: of the document, not of one operation. */
+GW_MUST_CHECK int cp_openapi_check_cost(const struct cp_openapi_reader *reader,
+                                        struct gw_error *err);
 
 /* ---- refs.c */
 
@@ -40,9 +59,15 @@ char *cp_openapi_text(const struct cp_openapi_reader *reader, const json_t *obje
                       const char *member);
 /* The scalar as text; NULL: it is none. */
 char *cp_openapi_scalar(const struct cp_openapi_reader *reader, const json_t *value);
+/* Of longer ones only so much that they are still longer, in whole characters: who has a limit does
+ * not copy what is beyond it. */
+char *cp_openapi_head(const struct cp_openapi_reader *reader, const json_t *object,
+                      const char *member, size_t max_bytes);
+char *cp_openapi_scalar_head(const struct cp_openapi_reader *reader, const json_t *value,
+                             size_t max_bytes);
 /* The operation's path, as x-penstock has it when the document's has other names in it. */
 const char *cp_openapi_own_path(const struct cp_openapi_reader *reader);
-/* Cut to whole characters, with a note naming `what`. */
+/* Cut to whole characters, with a note naming `what`. Of a head with the same limit. */
 char *cp_openapi_cut(struct cp_openapi_reader *reader, char *text, size_t max_bytes,
                      const char *what);
 

@@ -9,10 +9,10 @@ static int hex_value(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/* One step of a JSON pointer in a URI fragment: "%7B", "~1" and "~0" are what they stand for. */
-static char *decode(struct gw_arena *arena, gw_str token)
+/* One step of a JSON pointer in a URI fragment: "%7B", "~1" and "~0" are what they stand for. What
+ * is decoded is never longer. */
+static void decode(gw_str token, char out[CP_OPENAPI_REF_MAX + 1])
 {
-    char *out = gw_arena_bytes(arena, token.len + 1);
     size_t len = 0;
     for (size_t i = 0; i < token.len; i++) {
         int high = token.ptr[i] == '%' && i + 2 < token.len ? hex_value(token.ptr[i + 1]) : -1;
@@ -28,7 +28,6 @@ static char *decode(struct gw_arena *arena, gw_str token)
         out[end++] = c;
     }
     out[end] = '\0';
-    return out;
 }
 
 /* NULL: it leads to nothing. */
@@ -39,8 +38,10 @@ static const json_t *find(const struct cp_openapi_reader *reader, gw_str pointer
         return at;
     gw_str rest = gw_str_n(pointer.ptr + 1, pointer.len - 1);
     while (at && rest.ptr) {
-        const char *token = decode(reader->arena, gw_str_split(&rest, '/'));
+        char token[CP_OPENAPI_REF_MAX + 1];
         uint64_t index;
+        (void)cp_openapi_spend(reader, 1); /* the next $ref asks */
+        decode(gw_str_split(&rest, '/'), token);
         if (json_is_array(at))
             at = gw_str_to_u64(gw_str_from(token), SIZE_MAX >> 1, &index) == 0
                      ? json_array_get(at, (size_t)index)
@@ -60,11 +61,16 @@ int cp_openapi_follow(const struct cp_openapi_reader *reader, const json_t *valu
                       const json_t **ret_value, struct gw_error *err)
 {
     for (unsigned steps = 0;; steps++) {
-        const char *ref = json_string_value(json_object_get(value, "$ref"));
+        const json_t *said = json_object_get(value, "$ref");
+        const char *ref = json_string_value(said);
+        if (!cp_openapi_spend(reader, 1))
+            return cp_openapi_check_cost(reader, err);
         if (!ref) {
             *ret_value = value;
             return 0;
         }
+        if (json_string_length(said) > CP_OPENAPI_REF_MAX)
+            return fail_ref(err, ref, "... is longer than 1024 bytes");
         if (steps == CP_OPENAPI_REFS_MAX)
             return fail_ref(err, ref, "leads in a circle, or further than 32 steps");
         if (ref[0] != '#' || (ref[1] != '/' && ref[1] != '\0'))

@@ -23,6 +23,7 @@ struct cp_yaml {
     /* of the document that is being read */
     struct gw_map anchors; /* name -> struct anchor, owned */
     size_t values;
+    size_t merged;    /* bytes of keys */
     unsigned deepest; /* level reached below the value that is being read */
 };
 
@@ -35,7 +36,7 @@ static void forget_anchors(struct cp_yaml *yaml)
     }
     gw_map_done(&yaml->anchors);
     gw_map_init(&yaml->anchors);
-    yaml->values = 0;
+    yaml->values = yaml->merged = 0;
     yaml->deepest = 0;
 }
 
@@ -215,6 +216,22 @@ static int read_member(struct cp_yaml *yaml, unsigned depth, json_t *object, str
     return 0;
 }
 
+/* Values are shared, keys are not: a long one could be merged by every mapping of a text. */
+static int merge_one(struct cp_yaml *yaml, json_t *object, json_t *from, size_t line,
+                     struct gw_error *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(from, key, value) yaml->merged += strlen(key) + 1;
+    if (yaml->merged > CP_YAML_MERGED_MAX)
+        return gw_fail(err, GW_INVALID_ARGUMENT,
+                       "line %zu: \"" MERGE "\" has more than %d bytes "
+                       "of keys to copy",
+                       line, CP_YAML_MERGED_MAX);
+    json_object_update_missing(object, from);
+    return 0;
+}
+
 /* What stands in the mapping itself wins over what is merged in, and of several the first. */
 static int merge(struct cp_yaml *yaml, json_t *object, size_t line, struct gw_error *err)
 {
@@ -225,15 +242,16 @@ static int merge(struct cp_yaml *yaml, json_t *object, size_t line, struct gw_er
     json_incref(from);
     json_object_del(object, MERGE);
     bool is_good = json_is_object(from) || json_is_array(from);
-    if (json_is_object(from))
-        json_object_update_missing(object, from);
+    int result = json_is_object(from) ? merge_one(yaml, object, from, line, err) : 0;
     json_array_foreach(from, i, item)
     {
         is_good &= json_is_object(item);
-        if (json_is_object(item))
-            json_object_update_missing(object, item);
+        if (json_is_object(item) && result == 0)
+            result = merge_one(yaml, object, item, line, err);
     }
     json_decref(from);
+    if (result < 0)
+        return -1;
     if (!is_good)
         return gw_fail(err, GW_INVALID_ARGUMENT,
                        "line %zu: \"" MERGE "\" takes a mapping, or a list of them", line);

@@ -16,6 +16,8 @@ struct cp_yaml_limits {
     size_t values;  /* in one document; 0: any number */
     bool aliases;   /* and "<<", which merges mappings; else refused */
 };
+/* Bytes of keys that "<<" copies, in one document. */
+#define CP_YAML_MERGED_MAX (16 * 1024 * 1024)
 
 struct cp_yaml; /* a text that is being read */
 

@@ -129,6 +129,29 @@ static void aliases_are_bounded(void **state)
     }
 }
 
+/* Each mapping that merges a long key has a copy of it. */
+static void merged_keys_are_bounded(void **state)
+{
+    (void)state;
+    static const struct cp_yaml_limits limits = {.depth = 4, .aliases = true};
+    enum { LONG = 65536, FITS = CP_YAML_MERGED_MAX / (LONG + 1) };
+    for (size_t count = FITS; count <= FITS + 1; count++) {
+        struct gw_error err;
+        char *text = malloc(LONG + 32 + 16 * count), *at = text;
+        at = stpcpy(at, "- &a\n  ? ");
+        memset(at, 'k', LONG);
+        at = stpcpy(at + LONG, "\n  : 1\n");
+        for (size_t i = 0; i < count; i++)
+            at = stpcpy(at, "- <<: *a\n");
+        char *json = read_within(text, &limits, &err);
+        assert_int_equal(json != NULL, count == FITS);
+        if (!json)
+            assert_non_null(strstr(err.message, "has more than 16777216 bytes of keys"));
+        free(json);
+        free(text);
+    }
+}
+
 static void what_others_would_misread_is_quoted(void **state)
 {
     (void)state;
@@ -193,6 +216,7 @@ int main(void)
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(aliases_are_what_they_stand_for),
         cmocka_unit_test(aliases_are_bounded),
+        cmocka_unit_test(merged_keys_are_bounded),
         cmocka_unit_test(what_others_would_misread_is_quoted),
         cmocka_unit_test(what_is_written_reads_the_same),
         cmocka_unit_test(lines_are_written_as_lines),
