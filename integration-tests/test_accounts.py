@@ -112,8 +112,8 @@ def test_an_administrator_of_an_account(callers, root):
     root.CreateAccount(account_id="other")
     root.CreateUser(parent="accounts/other", user_id="eve")
     boss, _ = make_user(root, callers, "boss", {"role": "administrator", "limits": ["accounts/acme"]})
-    make_user(root, callers, "rich", {"role": "administrator"})
-    boss.CreateUser(parent="accounts/acme", user_id="ben", user={"claims": ["sub=ben"]})
+    _, rich_key = make_user(root, callers, "rich", {"role": "administrator"})
+    boss.CreateUser(parent="accounts/acme", user_id="ben")
     key = boss.CreateAccessKey(parent="accounts/acme/users/ben")
     assert [a.name for a in boss.ListAccounts().accounts] == ["accounts/acme"]
     assert {u.name for u in boss.ListUsers(parent="accounts/-").users} == {f"accounts/acme/users/{u}" for u in ("boss", "ben", "rich")}
@@ -124,6 +124,8 @@ def test_an_administrator_of_an_account(callers, root):
             ("CreateUser", {"parent": "accounts/other", "user_id": "mine"}),
             ("CreateAccessKey", {"parent": "accounts/other/users/eve"}),
             ("CreateAccessKey", {"parent": "accounts/acme/users/rich"}),
+            ("DeleteAccessKey", {"name": rich_key.name}), ("DeleteUser", {"name": "accounts/acme/users/rich"}),
+            ("UpdateUser", {"user": {"name": "accounts/acme/users/ben", "claims": ["sub=rich"]}}),
             ("UpdateUser", {"user": {"name": "accounts/acme/users/rich", "claims": ["sub=boss"]}}),
             ("UpdateUser", {"user": {"name": "accounts/acme/users/boss", "grants": [{"role": "administrator"}]}}),
             ("UpdateUser", {"user": {"name": "accounts/acme/users/ben", "grants": [{"role": "viewer"}]}}),

@@ -115,19 +115,30 @@ static int check(const ProtobufCMessage *message, const ProtobufCMessage *before
     return cp_check_access_key((const cp_access_key *)message, err);
 }
 
-/* Who makes a key of a user can be that user. */
-static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,
-                   const ProtobufCMessage *before, struct gw_error *err)
+/* Who makes a key of a user can be that user, and who deletes its keys shuts it out. One that goes
+ * in the same transaction has been checked itself. */
+static int check_owner(const struct cp_call *call, struct cp_change *change, const char *key,
+                       struct gw_error *err)
 {
     struct cp_stored user;
-    const cp_access_key *key = (const cp_access_key *)message;
-    const char *owner = gw_arena_dup(change->arena, cp_name_parent(gw_str_from(key->name))).ptr;
-    if (cp_get(call, CP_KIND_USER, owner, &user, err) < 0)
+    const char *owner = gw_arena_dup(change->arena, cp_name_parent(gw_str_from(key))).ptr;
+    if (cp_find(call, CP_KIND_USER, owner, &user, err) < 0)
         return -1;
+    if (!user.message)
+        return 0;
     if (((const cp_user *)user.message)->n_grants > 0 &&
         cp_require_administrator(call, "a key of a user with grants", err) < 0)
         return -1;
     cp_change_expect(change, cp_key_of(change->arena, CP_KIND_USER, owner), user.mod_revision);
+    return 0;
+}
+
+static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,
+                   const ProtobufCMessage *before, struct gw_error *err)
+{
+    const cp_access_key *key = (const cp_access_key *)message;
+    if (check_owner(call, change, key->name, err) < 0)
+        return -1;
     if (before)
         return 0;
     if (cp_change_claim(call, change, CP_ACCESS_KEY_INDEX, gw_str_from(cp_name_last(key->name)),
@@ -147,9 +158,10 @@ static void release_id(struct cp_change *change, const char *name)
 static int prepare_delete(const struct cp_call *call, struct cp_change *change,
                           const ProtobufCMessage *before, struct gw_error *err)
 {
-    (void)call;
-    (void)err;
-    release_id(change, ((const cp_access_key *)before)->name);
+    const char *name = ((const cp_access_key *)before)->name;
+    if (check_owner(call, change, name, err) < 0)
+        return -1;
+    release_id(change, name);
     return 0;
 }
 

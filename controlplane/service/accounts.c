@@ -48,7 +48,11 @@ static int prepare_delete_account(const struct cp_call *call, struct cp_change *
     (void)change;
     struct cp_page page;
     gw_str user;
-    const char *name = ((const cp_account *)before)->name;
+    const cp_account *account = (const cp_account *)before;
+    const char *name = account->name;
+    if (account->disabled &&
+        cp_require_administrator(call, "to delete a disabled account", err) < 0)
+        return -1; /* who makes it again makes it enabled */
     struct cp_range range = {.prefix =
                                  cp_key_children(call->arena, CP_KIND_USER, gw_str_from(name)),
                              .limit = 1,
@@ -164,6 +168,35 @@ static int refuse_planted(const struct cp_call *call, struct cp_change *change, 
     return 0;
 }
 
+/* Claims decide which bearers of JWTs are this user, and no longer what they were without it. */
+static bool has_same_claims(const cp_user *user, const cp_user *before)
+{
+    if (user->n_claims != (before ? before->n_claims : 0))
+        return false;
+    for (size_t i = 0; i < user->n_claims; i++)
+        if (!has_claim(before, user->claims[i]))
+            return false;
+    return true;
+}
+
+/* Of an account whose users are shut out only who can let them in writes users. */
+static int check_account_is_open(const struct cp_call *call, struct cp_change *change,
+                                 const char *user, struct gw_error *err)
+{
+    struct cp_stored account;
+    if (cp_is_administrator(call->principal))
+        return 0;
+    const char *name = gw_arena_dup(change->arena, cp_name_parent(gw_str_from(user))).ptr;
+    if (cp_find(call, CP_KIND_ACCOUNT, name, &account, err) < 0)
+        return -1;
+    if (!account.message)
+        return 0; /* it goes in the same transaction, and has been checked itself */
+    cp_change_expect(change, cp_key_of(change->arena, CP_KIND_ACCOUNT, name), account.mod_revision);
+    return ((const cp_account *)account.message)->disabled
+               ? cp_require_administrator(call, "a user of a disabled account", err)
+               : 0;
+}
+
 static int prepare_user(const struct cp_call *call, struct cp_change *change,
                         ProtobufCMessage *message, const ProtobufCMessage *before,
                         struct gw_error *err)
@@ -172,7 +205,11 @@ static int prepare_user(const struct cp_call *call, struct cp_change *change,
     bool has_rights = user->n_grants > 0 || (was && was->n_grants > 0);
     if (has_rights && cp_require_administrator(call, "a user with grants", err) < 0)
         return -1;
-    if (check_roles(call, user, err) < 0)
+    if (!has_same_claims(user, was) &&
+        cp_require_administrator(call, "to write claims of a user", err) < 0)
+        return -1;
+    if (check_account_is_open(call, change, user->name, err) < 0 ||
+        check_roles(call, user, err) < 0)
         return -1;
     if (was && was->n_grants == 0 && user->n_grants > 0 &&
         refuse_planted(call, change, user, was, err) < 0)
@@ -189,7 +226,12 @@ static int prepare_delete_user(const struct cp_call *call, struct cp_change *cha
     struct cp_range range = {
         .prefix = cp_key_children(call->arena, CP_KIND_ACCESS_KEY, gw_str_from(user->name)),
         .keys_only = true};
-    if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
+    if (user->n_grants > 0 && cp_require_administrator(call, "a user with grants", err) < 0)
+        return -1;
+    if (user->n_claims > 0 && cp_require_administrator(call, "a user with claims", err) < 0)
+        return -1;
+    if (check_account_is_open(call, change, user->name, err) < 0 ||
+        cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
         return -1;
     for (size_t i = 0; i < page.count; i++) {
         gw_str key;

@@ -179,6 +179,11 @@ static void who_has_limits_gives_no_rights(void **state)
     struct fixture *f = *state;
     make_ann(f);
     account(f, "CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"ben\"}");
+    account(
+        f, "CreateUser",
+        "{\"parent\":\"accounts/acme\",\"userId\":\"cat\",\"user\":{\"claims\":[\"sub=cat\"]}}");
+    account(f, "CreateAccount", "{\"accountId\":\"shut\",\"account\":{\"disabled\":true}}");
+    account(f, "CreateUser", "{\"parent\":\"accounts/shut\",\"userId\":\"dan\"}");
     f->principal = (struct cp_principal){.name = "lim", .grants = &limited, .grant_count = 1};
     static const char *const calls[][2] = {
         {"CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"eve\",\"user\":{\"grants\":["
@@ -193,6 +198,21 @@ static void who_has_limits_gives_no_rights(void **state)
         {"CreateAccessKey", "{\"parent\":\"accounts/acme/users/ann\",\"validateOnly\":true}"},
         {"UpdateAccessKey", "{\"accessKey\":{" KEY ",\"disabled\":true}}"},
         {"UpdateAccount", "{\"account\":{\"name\":\"accounts/acme\",\"disabled\":true}}"},
+        {"DeleteUser", "{\"name\":\"accounts/acme/users/ann\"}"},
+        {"DeleteUser", "{\"name\":\"accounts/acme/users/cat\"}"}, /* it has claims */
+        {"DeleteAccessKey", "{" KEY "}"},
+        {"CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"eve\",\"user\":{\"claims\":["
+                       "\"sub=eve\"]}}"},
+        {"UpdateUser",
+         "{\"user\":{\"name\":\"accounts/acme/users/ben\",\"claims\":[\"sub=eve\"]}}"},
+        {"UpdateUser",
+         "{\"user\":{\"name\":\"accounts/acme/users/cat\"},\"updateMask\":\"claims\"}"},
+        {"UpdateUser",
+         "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"claims\":[\"sub=eve\"]}}"},
+        {"CreateUser", "{\"parent\":\"accounts/shut\",\"userId\":\"eve\"}"},
+        {"UpdateUser", "{\"user\":{\"name\":\"accounts/shut/users/dan\",\"description\":\"d\"}}"},
+        {"DeleteUser", "{\"name\":\"accounts/shut/users/dan\"}"},
+        {"DeleteAccount", "{\"name\":\"accounts/shut\"}"},
     };
     const char *before = stored();
     for (size_t i = 0; i < GW_ARRAY_LEN(calls); i++) {
@@ -200,6 +220,12 @@ static void who_has_limits_gives_no_rights(void **state)
         ASSERT_HAS(f->err.message, "takes an administrator without limits, and lim is none");
     }
     assert_string_equal(stored(), before);
+    account(f, "UpdateUser",
+            "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"claims\":[\"sub=cat\"],"
+            "\"description\":\"d\"}}");
+    account(f, "CreateAccessKey",
+            "{\"parent\":\"accounts/acme/users/ben\",\"accessKeyId\":\"AK33333333\"}");
+    account(f, "DeleteAccessKey", "{\"name\":\"accounts/acme/users/ben/keys/AK33333333\"}");
     account(f, "CreateAccessKey", "{\"parent\":\"accounts/acme/users/ben\"}");
     account(f, "DeleteUser", "{\"name\":\"accounts/acme/users/ben\"}");
 }
