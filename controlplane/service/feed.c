@@ -86,6 +86,9 @@ static void *run(void *arg)
     }
     struct gw_error err = GW_ERROR_NONE;
     (void)gw_fail(&err, GW_UNAVAILABLE, "draining");
+    pthread_mutex_unlock(&feed->lock);
+    gw_rpc_pool_done(&feed->pool); /* whom it has comes to the readers */
+    pthread_mutex_lock(&feed->lock);
     cp_feed_end_all(feed, &err);
     (void)cp_feed_serve(feed, gw_clock_monotonic_ms()); /* frees the closed ones */
     feed->has_ended = true;
@@ -112,6 +115,8 @@ struct cp_feed *cp_feed_start(const struct cp_feed_options *options)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&feed->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    if (gw_rpc_pool_init(&feed->pool, CP_FEED_THREADS, CP_FEED_UNKNOWN_MAX))
+        gw_panic("cannot start %d threads of watches", CP_FEED_THREADS);
     int failed = pthread_create(&feed->thread, NULL, run, feed);
     if (failed)
         gw_panic("cannot start the thread of watches: %s", strerror(failed));

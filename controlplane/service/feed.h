@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* WatchService: the last changes of the store, kept for any number of readers that each are at a
  * place of their own. The snapshot's watcher brings the changes; a thread of its own shows them to
- * readers. What a reader does not take costs nothing: it is the changes that are kept, not copies,
- * and a reader whose next change is forgotten is sent away. */
+ * readers. Who a new reader is, a few more threads ask, for the store may be slow: what strangers
+ * bring holds nobody up and takes no reader's place. What a reader does not take costs nothing: it
+ * is the changes that are kept, not copies, and a reader whose next change is forgotten is sent
+ * away. */
 #ifndef CP_SERVICE_FEED_H
 #define CP_SERVICE_FEED_H
 
@@ -11,6 +13,8 @@
 #include "controlplane/store/watch.h"
 
 #define CP_FEED_READERS_MAX 1000
+#define CP_FEED_UNKNOWN_MAX 256     /* callers of whom it is asked who they are */
+#define CP_FEED_THREADS 4           /* that ask */
 #define CP_FEED_REVISIONS_MAX 16384 /* that are kept, and of bytes: */
 #define CP_FEED_BYTES_MAX 67108864  /* unless --watch-bytes-max says otherwise */
 #define CP_FEED_KINDS_MAX 32

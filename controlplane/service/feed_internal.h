@@ -4,6 +4,7 @@
 #define CP_SERVICE_FEED_INTERNAL_H
 
 #include "common/list.h"
+#include "common/rpc/pool.h"
 #include "controlplane/service/bundle.h"
 #include "controlplane/service/feed.h"
 
@@ -58,12 +59,13 @@ struct cp_feed {
     struct cp_feed_options options;
     struct cp_stream_method method;
     pthread_t thread;
+    struct gw_rpc_pool pool; /* asks who new readers are */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool is_stopping, has_ended;
     struct gw_list readers;
-    unsigned reader_count;
+    unsigned reader_count;           /* of those that are known */
     struct cp_position at;           /* everything up to here is in changes, or was */
     struct cp_feed_change **changes; /* owned; a ring, of revisions_max */
     int64_t first, next;             /* changes[first..next), by number modulo the size */

@@ -8,13 +8,16 @@
 
 /* One watch. Under the feed's lock, but for what is set once. */
 struct reader {
-    struct gw_list link;
+    struct gw_list link;   /* in feed->readers */
+    struct gw_rpc_job job; /* until it is there */
     struct cp_feed *feed;
     struct cp_sink sink;
     bool is_closed, is_ended, is_writable;
-    bool is_placed; /* it knows where it reads, and was told */
+    bool is_unknown; /* the pool has it */
+    bool is_counted; /* in feed->reader_count */
+    bool is_placed;  /* it knows where it reads, and was told */
 
-    /* The feed's thread alone. */
+    /* Of one thread: of the pool, then the feed's. */
     struct gw_arena arena;  /* of the request and the caller: set once */
     struct gw_arena rights; /* of the principal */
     struct gw_rpc_caller caller;
@@ -163,7 +166,7 @@ static int check_kinds(struct reader *reader, struct gw_error *err)
 }
 
 /* Who it is, now: the lock is let go, for credentials may be read from the store. */
-static void identify(struct reader *reader, gw_msec now_ms)
+static void identify(struct reader *reader)
 {
     struct cp_feed *feed = reader->feed;
     struct gw_error err = GW_ERROR_NONE;
@@ -173,7 +176,7 @@ static void identify(struct reader *reader, gw_msec now_ms)
     pthread_mutex_unlock(&feed->lock);
     int failed = cp_auth_identify(feed->options.auth, &reader->caller, &fresh, &principal, &err);
     pthread_mutex_lock(&feed->lock);
-    reader->checked_ms = now_ms;
+    reader->checked_ms = gw_clock_monotonic_ms(); /* behind it: however long that takes */
     /* A store that is away takes nothing from who was known. */
     if (failed && reader->is_known && err.code == GW_UNAVAILABLE) {
         gw_arena_done(&fresh);
@@ -267,15 +270,11 @@ static void place(struct reader *reader, gw_msec now_ms)
     tell_revision(reader, after, now_ms);
 }
 
-/* One step; false: there is nothing to do for it. */
-static bool step(struct reader *reader, gw_msec now_ms)
+/* What there is to read; false: nothing. */
+static bool read_on(struct reader *reader, gw_msec now_ms)
 {
     struct cp_feed *feed = reader->feed;
     gw_msec bookmark_ms = feed->options.bookmark_ms;
-    if (!reader->is_known || now_ms - reader->checked_ms >= bookmark_ms) {
-        identify(reader, now_ms);
-        return true;
-    }
     if (!reader->is_placed) {
         place(reader, now_ms);
         return reader->is_placed || reader->is_ended;
@@ -304,10 +303,25 @@ static bool step(struct reader *reader, gw_msec now_ms)
     return true;
 }
 
+/* One step; false: there is nothing to do for it. Whoever was asked about reads on in the same one:
+ * when asking takes longer than its answer holds, something is told all the same. */
+static bool step(struct reader *reader, gw_msec now_ms)
+{
+    bool is_due = now_ms - reader->checked_ms >= reader->feed->options.bookmark_ms;
+    if (is_due) {
+        identify(reader);
+        now_ms = gw_clock_monotonic_ms();
+    }
+    bool goes_on = !reader->is_closed && !reader->is_ended;
+    bool did = goes_on && read_on(reader, now_ms);
+    return did || is_due; /* the lock was let go: what came meanwhile was not waited for */
+}
+
 static void free_reader(struct reader *reader)
 {
     gw_list_remove(&reader->link);
-    reader->feed->reader_count--;
+    if (reader->is_counted)
+        reader->feed->reader_count--;
     gw_arena_done(&reader->arena);
     gw_arena_done(&reader->rights);
     free(reader);
@@ -332,22 +346,71 @@ bool cp_feed_serve(struct cp_feed *feed, gw_msec now_ms)
 
 /* ---- the stream ---- */
 
-static int admit(struct cp_feed *feed, struct reader *reader, struct gw_error *err)
+static int check_room(const struct cp_feed *feed, struct gw_error *err)
 {
-    pthread_mutex_lock(&feed->lock);
-    bool is_full = feed->reader_count == CP_FEED_READERS_MAX, is_stopping = feed->is_stopping;
-    if (!is_full && !is_stopping) {
-        gw_list_push(&feed->readers, &reader->link);
-        feed->reader_count++;
-        pthread_cond_signal(&feed->changed);
-    }
-    pthread_mutex_unlock(&feed->lock);
-    if (is_stopping)
-        return gw_fail(err, GW_UNAVAILABLE, "draining");
-    if (!is_full)
+    if (feed->reader_count < CP_FEED_READERS_MAX)
         return 0;
     (void)gw_fail(err, GW_RESOURCE_EXHAUSTED, "%d watches are open already", CP_FEED_READERS_MAX);
     return gw_error_reason(err, "WATCHES_TOO_MANY");
+}
+
+/* It is known who reads, or it has ended: the feed's thread has it from now on. */
+static void admit(struct reader *reader)
+{
+    struct cp_feed *feed = reader->feed;
+    struct gw_error err = GW_ERROR_NONE;
+    gw_list_push(&feed->readers, &reader->link);
+    pthread_cond_signal(&feed->changed);
+    if (!reader->is_known || reader->is_ended)
+        return;
+    if (check_room(feed, &err)) {
+        end(reader, &err);
+        return;
+    }
+    reader->is_counted = true;
+    feed->reader_count++;
+}
+
+/* On a thread of the pool. */
+static void introduce(struct gw_rpc_job *job)
+{
+    struct reader *reader = gw_container_of(job, struct reader, job);
+    struct cp_feed *feed = reader->feed;
+    pthread_mutex_lock(&feed->lock);
+    if (!reader->is_closed && !feed->is_stopping)
+        identify(reader);
+    reader->is_unknown = false;
+    if (reader->is_closed)
+        free_reader(reader);
+    else
+        admit(reader);
+    pthread_mutex_unlock(&feed->lock);
+}
+
+/* With the lock held: who stops the feed waits for the pool then. */
+static int take_up(struct reader *reader, struct gw_error *err)
+{
+    struct cp_feed *feed = reader->feed;
+    if (feed->is_stopping)
+        return gw_fail(err, GW_UNAVAILABLE, "draining");
+    if (check_room(feed, err))
+        return -1;
+    reader->is_unknown = true;
+    reader->job.run = introduce;
+    if (gw_rpc_pool_submit(&feed->pool, &reader->job))
+        return 0;
+    (void)gw_fail(err, GW_RESOURCE_EXHAUSTED,
+                  "of %d watches it is being asked already who their callers are",
+                  CP_FEED_UNKNOWN_MAX);
+    return gw_error_reason(err, "WATCHES_TOO_MANY");
+}
+
+static int begin(struct reader *reader, struct gw_error *err)
+{
+    pthread_mutex_lock(&reader->feed->lock);
+    int failed = take_up(reader, err);
+    pthread_mutex_unlock(&reader->feed->lock);
+    return failed;
 }
 
 static int open_reader(void *context, const struct gw_rpc_caller *caller,
@@ -362,8 +425,7 @@ static int open_reader(void *context, const struct gw_rpc_caller *caller,
     gw_list_init(&reader->link);
     gw_arena_init(&reader->arena, 512);
     copy_caller(reader, caller);
-    if (read_request(reader, (const cp_watch_request *)request, err) ||
-        admit(reader->feed, reader, err)) {
+    if (read_request(reader, (const cp_watch_request *)request, err) || begin(reader, err)) {
         gw_arena_done(&reader->arena);
         free(reader);
         return -1;
@@ -390,7 +452,7 @@ static void on_close(void *stream)
     reader->is_closed = true;
     if (feed->has_ended)
         free_reader(reader);
-    else
+    else if (!reader->is_unknown)            /* the pool frees what it has */
         pthread_cond_signal(&feed->changed); /* the thread frees it: it may be looking at it */
     pthread_mutex_unlock(&feed->lock);
 }

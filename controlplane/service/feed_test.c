@@ -380,6 +380,123 @@ static void test_everybody_sees_what_they_may_read(void **state)
     unlink(path);
 }
 
+/* ---- who that is takes a while ---- */
+
+/* The users of access keys: "slow:x" is known after SLOW_MS, the others when the gate opens, and
+ * not known. */
+#define SLOW_MS 60
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_open;
+} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+
+static void set_gate(bool is_open)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.is_open = is_open;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static int find_key(void *arg, gw_str id, gw_str secret, struct gw_arena *arena,
+                    struct cp_known_user *ret, struct gw_error *err)
+{
+    static const struct cp_grant grant = {.role_name = "viewer"};
+    (void)arg, (void)secret, (void)arena, (void)err;
+    *ret = (struct cp_known_user){.name = NULL};
+    if (gw_str_eq(id, GW_STR("slow"))) {
+        usleep(SLOW_MS * 1000);
+        *ret = (struct cp_known_user){
+            .name = "accounts/a/users/slow", .grants = &grant, .grant_count = 1};
+        return 0;
+    }
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.is_open)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+    return 0;
+}
+
+static void start_feed_of_users(struct fixture *f, gw_msec bookmark_ms)
+{
+    char path[] = "/tmp/penstock-feed-XXXXXX";
+    FILE *file = fdopen(mkstemp(path), "w");
+    fprintf(file, "{\"tokens\": [");
+    add_token(file, "viewer", "\"role\": \"viewer\"", "]}");
+    fclose(file);
+    start_feed(f, (struct cp_feed_options){.bookmark_ms = bookmark_ms}, path);
+    cp_auth_set_directory(auth, &(struct cp_directory){.by_key = find_key});
+    unlink(path); /* the last good form stays in force */
+}
+
+static void test_asking_longer_than_the_answer_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct ear one, two;
+    start_feed_of_users(f, SLOW_MS - 10);
+    assert_int_equal(try_watch(&one, "{}", "slow:x"), 0);
+    assert_int_equal(try_watch(&two, "{}", "slow:x"), 0);
+    (void)hear(&one);
+    (void)hear(&two); /* from now on */
+    make_app(f, "one");
+    pump(f);
+    while (!strstr(hear(&one), "apps/one"))
+        ;
+    while (!strstr(hear(&two), "apps/one"))
+        ;
+    leave(&one);
+    leave(&two);
+    stop_feed();
+    free_feed();
+}
+
+static void test_strangers_hold_nobody_up(void **state)
+{
+    struct fixture *f = *state;
+    static struct ear strangers[CP_FEED_UNKNOWN_MAX];
+    struct ear viewer, late;
+    struct cp_feed_stats stats;
+    set_gate(false);
+    start_feed_of_users(f, 0);
+    assert_int_equal(try_watch(&viewer, "{}", "viewer"), 0);
+    (void)hear(&viewer);
+    size_t taken = 0; /* the viewer's own job may be one of them for a moment */
+    while (taken < CP_FEED_UNKNOWN_MAX && !try_watch(&strangers[taken], "{}", "x:y"))
+        taken++;
+    assert_in_range(taken, CP_FEED_UNKNOWN_MAX - 1, CP_FEED_UNKNOWN_MAX);
+    while (!try_watch(&late, "{}", "viewer"))
+        leave(&late);
+    assert_int_equal(late.err.code, GW_RESOURCE_EXHAUSTED);
+    assert_string_equal(late.err.reason, "WATCHES_TOO_MANY");
+    cp_feed_stats(feed, &stats);
+    assert_int_equal(stats.readers, 1);
+    make_app(f, "one");
+    pump(f);
+    ASSERT_HAS(hear(&viewer), "apps/one");
+    leave(&strangers[0]); /* while it is being asked who that is */
+    set_gate(true);
+    for (size_t i = 1; i < taken; i++)
+        ends(&strangers[i], GW_UNAUTHENTICATED, "");
+    leave(&viewer);
+    stop_feed();
+    free_feed();
+}
+
+static void test_the_end_while_callers_are_unknown(void **state)
+{
+    struct fixture *f = *state;
+    struct ear ear;
+    set_gate(false);
+    start_feed_of_users(f, 0);
+    assert_int_equal(try_watch(&ear, "{}", "x:y"), 0);
+    set_gate(true);
+    stop_feed();
+    (void)hear_end_of(&ear);
+    leave(&ear);
+    free_feed();
+}
+
 static void watch_refused(const char *request, enum gw_code code, const char *message)
 {
     struct ear ear;
@@ -404,8 +521,10 @@ static void test_requests_that_are_wrong(void **state)
                   GW_INVALID_ARGUMENT, "parent: at most");
     free(long_parent);
     static struct ear many[CP_FEED_READERS_MAX];
-    for (size_t i = 0; i < CP_FEED_READERS_MAX; i++)
+    for (size_t i = 0; i < CP_FEED_READERS_MAX; i++) {
         begin_watch(&many[i], "{}");
+        (void)hear(&many[i]);
+    }
     watch_refused("{}", GW_RESOURCE_EXHAUSTED, "watches are open already");
     for (size_t i = 0; i < CP_FEED_READERS_MAX; i++)
         leave(&many[i]);
@@ -447,6 +566,9 @@ int main(void)
         TEST(test_bytes_are_limited_too),
         TEST(test_a_gap_ends_every_watch),
         TEST(test_everybody_sees_what_they_may_read),
+        TEST(test_asking_longer_than_the_answer_holds),
+        TEST(test_strangers_hold_nobody_up),
+        TEST(test_the_end_while_callers_are_unknown),
         TEST(test_requests_that_are_wrong),
         cmocka_unit_test(test_every_kind_can_be_watched),
     };
