@@ -415,6 +415,8 @@ static int send_piece(struct cp_json_exchange *exchange)
                   bytes == left.len && exchange->stage == CP_JSON_ANSWER ? LWS_WRITE_HTTP_FINAL
                                                                          : LWS_WRITE_HTTP);
     gw_buf_consume(&exchange->answer, bytes);
+    if (exchange->stage == CP_JSON_STREAM)
+        cp_json_stream_release(exchange, bytes);
     return sent < 0 ? -1 : 0;
 }
 

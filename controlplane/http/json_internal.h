@@ -64,7 +64,7 @@ struct cp_json_exchange {
     unsigned allowed; /* bits of enum cp_json_verb, for 405 */
     struct gw_error err;
     struct gw_buf answer;
-    int64_t answer_bytes; /* of it that count for all */
+    int64_t answer_bytes; /* of it that count for all; of a stream under the server's lock */
 
     /* Of a stream. */
     void *stream;             /* NULL: not open */
@@ -87,6 +87,8 @@ GW_MUST_CHECK int cp_json_stream_start(struct cp_json_exchange *exchange);
 bool cp_json_stream_take(struct cp_json_exchange *exchange);
 /* All of the answer is sent. 1: and that was the end. */
 int cp_json_stream_sent(struct cp_json_exchange *exchange);
+/* So much of the answer is on its way. */
+void cp_json_stream_release(struct cp_json_exchange *exchange, size_t bytes);
 void cp_json_stream_close(struct cp_json_exchange *exchange);
 
 /* ---- json_exchange.c ---- */

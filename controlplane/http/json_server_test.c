@@ -96,6 +96,8 @@ static int create_group(void *context, const struct gw_rpc_caller *caller, struc
 /* A stream of one message, and no end. */
 static atomic_int streams_open;
 
+static char long_text[LONG_BYTES + 1];
+
 static int open_stream(void *context, const struct gw_rpc_caller *caller,
                        const ProtobufCMessage *request, const struct cp_sink *sink,
                        void **ret_stream, struct gw_error *err)
@@ -109,7 +111,15 @@ static int open_stream(void *context, const struct gw_rpc_caller *caller,
     response.revision = asked->after_revision + 1;
     atomic_fetch_add(&streams_open, 1);
     *ret_stream = context;
-    assert_true(sink->send(sink->arg, &response.base));
+    bool is_long = strcmp(asked->parent, "long") == 0;
+    static Penstock__Admin__V1__ResourceEvent event = PENSTOCK__ADMIN__V1__RESOURCE_EVENT__INIT;
+    Penstock__Admin__V1__ResourceEvent *events[] = {&event};
+    if (is_long) {
+        event.name = long_text;
+        response.events = events;
+        response.n_events = 1;
+    }
+    assert_true(sink->send(sink->arg, &response.base) || is_long);
     return 0;
 }
 
@@ -466,6 +476,28 @@ static void test_streams(void **state)
     assert_int_equal(atomic_load(&streams_open), 0);
 }
 
+static void test_streams_that_are_not_read_are_limited(void **state)
+{
+    (void)state;
+    int fds[CP_JSON_ANSWERS_MAX_BYTES / LONG_BYTES * 4]; /* sockets hold a part of each */
+    struct cp_json_stats stats;
+    memset(long_text, 'x', LONG_BYTES);
+    start((struct cp_json_options){0});
+    size_t n = GW_ARRAY_LEN(fds);
+    for (size_t i = 0; i < n; i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /v1/watch?parent=long HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    hear(fds[n - 1], "too many bytes of answers wait to be read");
+    cp_json_server_stats(server, &stats);
+    assert_in_range(stats.answer_bytes, 1, CP_JSON_ANSWERS_MAX_BYTES);
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
+    while (stats.answer_bytes > 0)
+        cp_json_server_stats(server, &stats);
+    cp_json_server_stop(server, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_the_end_waits_for_calls),
         cmocka_unit_test(test_a_drain_refuses_what_is_new),
         cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_streams_that_are_not_read_are_limited),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -26,6 +26,31 @@ static void hand_over(struct cp_json_exchange *exchange)
         gw_list_push(&exchange->server->answered, &exchange->link);
 }
 
+/* What waits to be read counts as other answers do. With the server's lock held. */
+static bool hold(struct cp_json_exchange *exchange, gw_str text)
+{
+    struct cp_json_server *server = exchange->server;
+    int64_t bytes = (int64_t)text.len;
+    if (atomic_fetch_add(&server->answer_bytes, bytes) + bytes > CP_JSON_ANSWERS_MAX_BYTES) {
+        atomic_fetch_sub(&server->answer_bytes, bytes);
+        return false;
+    }
+    exchange->answer_bytes += bytes;
+    int rc = gw_buf_append(&exchange->pending, text);
+    assert(rc == 0); /* no limit of its own: there is one message at a time */
+    (void)rc;
+    return true;
+}
+
+void cp_json_stream_release(struct cp_json_exchange *exchange, size_t bytes)
+{
+    pthread_mutex_lock(&exchange->server->lock);
+    int64_t held = GW_MIN((int64_t)bytes, exchange->answer_bytes); /* the head was not counted */
+    exchange->answer_bytes -= held;
+    pthread_mutex_unlock(&exchange->server->lock);
+    atomic_fetch_sub(&exchange->server->answer_bytes, held);
+}
+
 static bool on_send(void *arg, const ProtobufCMessage *message)
 {
     struct cp_json_exchange *exchange = arg;
@@ -38,13 +63,16 @@ static bool on_send(void *arg, const ProtobufCMessage *message)
     gw_json_write(&text, message, GW_JSON_COMPACT);
     cp_json_put(&text, "\n\n");
     pthread_mutex_lock(&server->lock);
-    int rc = gw_buf_append(&exchange->pending, gw_buf_view(&text));
-    assert(rc == 0); /* no limit: there is one message at a time */
-    (void)rc;
+    bool is_held = hold(exchange, gw_buf_view(&text));
+    if (!is_held && !exchange->is_ended) {
+        (void)gw_fail(&exchange->err, GW_RESOURCE_EXHAUSTED,
+                      "too many bytes of answers wait to be read");
+        exchange->is_ended = true;
+    }
     hand_over(exchange);
     pthread_mutex_unlock(&server->lock);
     lws_cancel_service(server->context);
-    return true;
+    return is_held;
 }
 
 static void on_end(void *arg, const struct gw_error *err)
