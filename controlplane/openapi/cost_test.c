@@ -275,7 +275,7 @@ static void test_steps_count_for_each(void **state)
         {"\"s\":{\"type\":[", "\"null\"",
          "]},\"i\":{\"get\":{\"parameters\":[{\"in\":\"query\",\"name\":\"q\",\"schema\":{\"$ref\":"
          "\"#/s\"}}]}},"},
-        {"\"i\":{\"get\":{\"x-apigateway-plugins\":[", "1", "]}},"},
+        {"\"i\":{\"get\":{\"x-apigateway-plugins\":[", "{}", "]}},"},
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(cases); i++) {
         gw_buf_clear(&text);
