@@ -173,20 +173,14 @@ static int call(struct cp_json_exchange *exchange, struct gw_arena *arena, struc
     return 0;
 }
 
-/* Answers that nobody reads are held in memory: not more than so much of them. */
-static void count_answer(struct cp_json_exchange *exchange)
+/* Answers that nobody reads are held in memory. Behind so much of them no call begins; one that ran
+ * is answered all the same, for what it wrote is written: one more for each thread at most. */
+static int check_answers(struct cp_json_exchange *exchange)
 {
-    struct cp_json_server *server = exchange->server;
-    int64_t bytes = (int64_t)gw_buf_len(&exchange->answer);
-    if (atomic_fetch_add(&server->answer_bytes, bytes) + bytes <= CP_JSON_ANSWERS_MAX_BYTES) {
-        exchange->answer_bytes = bytes;
-        return;
-    }
-    atomic_fetch_sub(&server->answer_bytes, bytes);
-    gw_buf_done(&exchange->answer);
+    if (atomic_load(&exchange->server->answer_bytes) < CP_JSON_ANSWERS_MAX_BYTES)
+        return 0;
     (void)gw_fail(&exchange->err, GW_UNAVAILABLE, "too many bytes of answers wait to be read");
-    (void)cp_json_refuse(exchange, 503, CP_JSON_REFUSED_BUSY);
-    set_error(exchange, exchange->refusal_status);
+    return cp_json_refuse(exchange, 503, CP_JSON_REFUSED_BUSY);
 }
 
 static void run(struct gw_rpc_job *job)
@@ -195,11 +189,14 @@ static void run(struct gw_rpc_job *job)
     struct cp_json_server *server = exchange->server;
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     gw_auto(gw_buf_done) struct gw_buf body = {0};
-    if (call(exchange, &arena, &body))
+    if (check_answers(exchange))
+        set_error(exchange, exchange->refusal_status);
+    else if (call(exchange, &arena, &body))
         set_error(exchange, (unsigned)gw_code_to_http(exchange->err.code));
     else
         set_answer(exchange, 200, gw_buf_view(&body));
-    count_answer(exchange);
+    exchange->answer_bytes = (int64_t)gw_buf_len(&exchange->answer);
+    atomic_fetch_add(&server->answer_bytes, exchange->answer_bytes);
     pthread_mutex_lock(&server->lock);
     gw_list_push(&server->answered, &exchange->link);
     pthread_mutex_unlock(&server->lock);

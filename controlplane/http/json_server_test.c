@@ -82,11 +82,14 @@ static int get_group(void *context, const struct gw_rpc_caller *caller, struct g
     return 0;
 }
 
+static atomic_uint created;
+
 static int create_group(void *context, const struct gw_rpc_caller *caller, struct gw_arena *arena,
                         const ProtobufCMessage *request, ProtobufCMessage **ret_reply,
                         struct gw_error *err)
 {
     (void)context, (void)caller, (void)err;
+    atomic_fetch_add(&created, 1);
     *ret_reply = *gw_message_child((ProtobufCMessage *)(uintptr_t)request, "group");
     if (!*ret_reply)
         *ret_reply = gw_message_new(arena, &penstock__admin__v1__api_group__descriptor);
@@ -366,8 +369,12 @@ static void test_an_answer_that_is_not_read(void **state)
 static void test_answers_of_all_together_are_limited(void **state)
 {
     (void)state;
-    int fds[CP_JSON_ANSWERS_MAX_BYTES / LONG_BYTES + 4];
+    int fds[CP_JSON_ANSWERS_MAX_BYTES / LONG_BYTES + CP_JSON_THREADS + 4];
     start((struct cp_json_options){0});
+    unsigned before = atomic_load(&created);
+    pthread_mutex_lock(&gate.lock);
+    unsigned done = gate.done;
+    pthread_mutex_unlock(&gate.lock);
     for (size_t i = 0; i < GW_ARRAY_LEN(fds); i++) {
         fds[i] = dial();
         say(fds[i], "GET /v1/groups/long HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -376,11 +383,22 @@ static void test_answers_of_all_together_are_limited(void **state)
         usleep(1000);
     struct cp_json_stats stats;
     cp_json_server_stats(server, &stats);
-    assert_in_range(stats.answer_bytes, 1, CP_JSON_ANSWERS_MAX_BYTES);
+    assert_true(stats.answer_bytes >= CP_JSON_ANSWERS_MAX_BYTES);
     int late = dial();
-    say(late, GET); /* as long as there is room for a short one */
-    hear(late, "HTTP/1.1 ");
+    say(late, "POST /v1/groups HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+              "Content-Length: 2\r\n\r\n{}");
+    hear(late, "too many bytes of answers");
+    assert_int_equal(atomic_load(&created), before); /* what is refused has not run, */
     close(late);
+    size_t ran = 0, not_run = 0;
+    while (ran + not_run < GW_ARRAY_LEN(fds)) {
+        usleep(1000);
+        pthread_mutex_lock(&gate.lock);
+        ran = gate.done - done;
+        pthread_mutex_unlock(&gate.lock);
+        not_run = (size_t)refused(CP_JSON_REFUSED_BUSY) - 1;
+    }
+    assert_int_equal(ran + not_run, GW_ARRAY_LEN(fds)); /* and what ran is not refused */
     for (size_t i = 0; i < GW_ARRAY_LEN(fds); i++)
         close(fds[i]);
     while (stats.answer_bytes > 0)
@@ -483,10 +501,13 @@ static void test_streams_that_are_not_read_are_limited(void **state)
     struct cp_json_stats stats;
     memset(long_text, 'x', LONG_BYTES);
     start((struct cp_json_options){0});
-    size_t n = GW_ARRAY_LEN(fds);
-    for (size_t i = 0; i < n; i++) {
-        fds[i] = dial();
-        say(fds[i], "GET /v1/watch?parent=long HTTP/1.1\r\nHost: x\r\n\r\n");
+    size_t n = 0;
+    for (char status[12] = ""; memcmp(status, "HTTP/1.1 429", sizeof(status)) != 0; n++) {
+        assert_true(n < GW_ARRAY_LEN(fds));
+        fds[n] = dial();
+        say(fds[n], "GET /v1/watch?parent=long HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(recv(fds[n], status, sizeof(status), MSG_PEEK | MSG_WAITALL),
+                         sizeof(status));
     }
     hear(fds[n - 1], "too many bytes of answers wait to be read");
     cp_json_server_stats(server, &stats);
