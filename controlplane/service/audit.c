@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define NANOS_PER_MS 1000000
+#define SLOTS 1024 /* of callers that are refused */
 
 /* What is noted of one call; texts live as long as the call. */
 struct cp_audit {
@@ -384,19 +385,32 @@ static int store_refusal(const struct cp_call *call, const struct gw_error *why,
     return cp_store_txn(call->services->store, &txn, &commit, err);
 }
 
+/* One caller's refusals neither crowd out those of others nor wash out the trail. A slot is of all
+ * whose names have its number: the table has an end, however many names there are. */
+static bool may_store(const struct cp_call *call, struct gw_error *why)
+{
+    static struct gw_log_limit all, each[SLOTS];
+    unsigned dropped;
+    uint64_t slot = gw_str_hash(gw_str_from(call->principal->name)) % SLOTS;
+    if (!gw_log_allow(&each[slot], CP_AUDIT_REFUSALS_EACH_MAX, &dropped))
+        (void)gw_fail(why, GW_RESOURCE_EXHAUSTED, "more than %u refusals in a second for %s",
+                      CP_AUDIT_REFUSALS_EACH_MAX, call->principal->name);
+    else if (!gw_log_allow(&all, CP_AUDIT_REFUSALS_MAX, &dropped))
+        (void)gw_fail(why, GW_RESOURCE_EXHAUSTED, "more than %u refusals in a second",
+                      CP_AUDIT_REFUSALS_MAX);
+    return why->code == GW_OK;
+}
+
 /* The log has the refusal; with the store away it would only take longer to say so. */
 void cp_audit_end(const struct cp_call *call, const struct gw_error *err)
 {
-    static struct gw_log_limit stored, told;
+    static struct gw_log_limit told;
     struct gw_error why = GW_ERROR_NONE;
     unsigned dropped;
     if (!err || !call->audit)
         return;
     if (err->code != GW_UNAVAILABLE) {
-        if (!gw_log_allow(&stored, CP_AUDIT_REFUSALS_MAX, &dropped))
-            (void)gw_fail(&why, GW_RESOURCE_EXHAUSTED, "more than %u refusals in a second",
-                          CP_AUDIT_REFUSALS_MAX);
-        else if (store_refusal(call, err, &why) == 0)
+        if (may_store(call, &why) && store_refusal(call, err, &why) == 0)
             return;
     } else {
         why = *err;

@@ -19,8 +19,9 @@
 #define CP_AUDIT_ID_LEN 25                      /* 16 digits of time, "-", 8 random ones */
 #define CP_AUDIT_TEXT_MAX (16 * 1024)           /* of the request, of a before, of an after */
 #define CP_AUDIT_EVENT_MAX (64 * 1024)          /* of all texts of an event */
-#define CP_AUDIT_READS_MAX 4000    /* of one try: what was there before later ones is not told */
-#define CP_AUDIT_REFUSALS_MAX 100U /* stored in a second: anybody who is known can cause them */
+#define CP_AUDIT_READS_MAX 4000       /* of one try: what was there before later ones is not told */
+#define CP_AUDIT_REFUSALS_MAX 100U    /* stored in a second: anybody who is known can cause them */
+#define CP_AUDIT_REFUSALS_EACH_MAX 5U /* of these for one caller */
 
 typedef Penstock__Admin__V1__AuditEvent cp_audit_event;
 typedef Penstock__Admin__V1__AuditChange cp_audit_change;

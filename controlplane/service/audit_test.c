@@ -6,10 +6,18 @@
 
 #define EVENTS(request) ok(f, &cp_audit_service, "ListAuditEvents", request)
 
+static void call_by(struct fixture *f, const char *name)
+{
+    (void)snprintf(f->principal.name, sizeof f->principal.name, "%s", name);
+}
+
+/* Each test has a caller of its own: refusals of one are limited. */
 static int audit_set_up(void **state)
 {
+    static unsigned turn;
     if (backstage_set_up(state))
         return -1;
+    call_by(*state, format("tester-%u", turn++));
     ((struct fixture *)*state)->is_recorded = true;
     backstage.other.is_recorded = true;
     return 0;
@@ -32,7 +40,7 @@ static void test_a_write_is_an_event(void **state)
     assert_int_equal(count(events, "\"eventTime\""), 1);
     ASSERT_HAS(events, "\"method\":\"penstock.admin.v1.ApiService/CreateApi\"");
     ASSERT_HAS(events, "\"resource\":\"" API "\"");
-    ASSERT_HAS(events, "\"principal\":\"tester\"");
+    ASSERT_HAS(events, "\"principal\":\"tester-0\"");
     ASSERT_HAS(events, "\"sourceAddress\":\"10.0.0.9\"");
     ASSERT_HAS(events, "\"request\":\"{\\\"parent\\\":\\\"groups/DEFAULT\\\"");
     ASSERT_HAS(events, "\"changes\":[{\"resource\":\"" API "\",\"after\":\"{");
@@ -232,6 +240,24 @@ static void test_a_refusal_stands_when_its_event_is_lost(void **state)
     backstage.fail_at = 0;
     assert_int_equal(cp_audit_lost(), lost + 1);
     assert_int_equal(count(EVENTS("{}"), "\"eventTime\""), 1);
+}
+
+static void test_refusals_of_one_caller_are_limited(void **state)
+{
+    static const char request[] = "{\"name\": \"x\"}";
+    struct fixture *f = *state;
+    int64_t lost = cp_audit_lost();
+    gw_msec began_s = gw_clock_monotonic_ms() / 1000;
+    call_by(f, "eve");
+    for (int i = 0; i < 100; i++)
+        refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "DeleteApi", request);
+    gw_msec seconds = gw_clock_monotonic_ms() / 1000 - began_s + 1;
+    call_by(f, "ada");
+    refused(f, GW_INVALID_ARGUMENT, &cp_api_service, "DeleteApi", request);
+    unsigned kept = count(EVENTS("{\"principal\": \"eve\", \"page_size\": 1000}"), "\"eventTime\"");
+    assert_in_range(kept, CP_AUDIT_REFUSALS_EACH_MAX, CP_AUDIT_REFUSALS_EACH_MAX * seconds);
+    assert_int_equal(cp_audit_lost() - lost, 100 - kept);
+    assert_int_equal(count(EVENTS("{\"principal\": \"ada\"}"), "\"eventTime\""), 1);
 }
 
 static void test_agents_hear_nothing_of_events(void **state)
@@ -444,6 +470,7 @@ int main(void)
         AUDITED(test_a_lost_race_tells_what_was_there_then),
         AUDITED(test_a_store_that_is_away_takes_neither),
         AUDITED(test_a_refusal_stands_when_its_event_is_lost),
+        AUDITED(test_refusals_of_one_caller_are_limited),
         AUDITED(test_agents_hear_nothing_of_events),
         STAGED(test_filters),
         STAGED(test_requests_that_are_wrong),
