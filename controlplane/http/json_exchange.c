@@ -311,6 +311,10 @@ static int find_route(struct cp_json_exchange *exchange)
         exchange->route = cp_json_route_find(exchange->server->routes, exchange->verb,
                                              gw_str_n(path.ptr + prefix.len, path.len - prefix.len),
                                              &exchange->input.subject, &exchange->allowed);
+    if (exchange->route && exchange->route->is_stream && exchange->is_head) {
+        exchange->route = NULL; /* nobody would be told of what it opens */
+        exchange->allowed = 1u << CP_JSON_GET;
+    }
     if (exchange->route)
         return 0;
     if (exchange->allowed) {

@@ -519,6 +519,21 @@ static void test_streams_that_are_not_read_are_limited(void **state)
     cp_json_server_stop(server, 1000);
 }
 
+static void test_no_stream_for_a_head_alone(void **state)
+{
+    (void)state;
+    start((struct cp_json_options){0});
+    int fd = dial();
+    say(fd, "HEAD /v1/watch HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(fd, "Allow: GET\r\n");
+    assert_int_equal(refused(CP_JSON_REFUSED_METHOD), 1);
+    assert_int_equal(atomic_load(&streams_open), 0);
+    say(fd, GET);
+    hear(fd, "HTTP/1.1 200");
+    close(fd);
+    cp_json_server_stop(server, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -534,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_the_end_waits_for_calls),
         cmocka_unit_test(test_a_drain_refuses_what_is_new),
         cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_no_stream_for_a_head_alone),
         cmocka_unit_test(test_streams_that_are_not_read_are_limited),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
