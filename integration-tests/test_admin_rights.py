@@ -215,3 +215,13 @@ def test_a_right_that_is_taken_away_ends_at_once(people):
         {"sha256": digest("shop"), "principal": "shop", "role": "operator", "limits": ["groups/food"]}]}))
     denied(people["shop"], "GetApi", name=OWN)
     people["shop"].GetApi(name=FOREIGN)
+
+
+def test_an_export_of_the_own_group_shows_no_foreign_policy(people):
+    people["root"].CreatePolicy(policy_id="platform", policy={"ip_access": {"effect": "ACCESS_EFFECT_DENY", "addresses": ["192.0.2.77"]}})
+    people["root"].CreatePolicyBinding(parent="policies/platform", binding={"api": OWN})
+    request = {"parent": "groups/shop", "scope": "EXPORT_SCOPE_EXTENDED", "environment": "environments/RELEASE"}
+    people["root"].PublishApi(name=OWN)
+    assert "192.0.2.77" in people["root"].ExportOpenApi(**request).document
+    shown = people["shopview"].ExportOpenApi(**request).document
+    assert "/read" in shown and "192.0.2.77" not in shown

@@ -193,7 +193,10 @@ static int visit_binding(void *arg, const char *name, struct gw_error *err)
                                               finding->environment) == 0;
     if (!is_meant || finding->count == BOUND_MAX)
         return 0;
+    struct gw_error refusal = GW_ERROR_NONE;
     gw_str policy_name = gw_arena_dup(arena, cp_name_parent(gw_str_from(name)));
+    if (may(finding->call, &cp_policy_rules, "Get", policy_name.ptr, &refusal) < 0)
+        return 0; /* bound to the caller's API by others, who may see it */
     cp_policy *known = gw_map_get(finding->policies, policy_name);
     if (!known) {
         if (cp_get(finding->call, CP_KIND_POLICY, policy_name.ptr, &policy, err) < 0)
