@@ -171,7 +171,8 @@ static void print_answer(const debug_response *reply)
     for (size_t i = 0; i < reply->n_headers; i++)
         fprintf(stderr, "< %s: %s\n", reply->headers[i]->name, reply->headers[i]->value);
     fprintf(stderr, "<\n");
-    fwrite(reply->body.data, 1, reply->body.len, stdout);
+    if (reply->body.len > 0)
+        fwrite(reply->body.data, 1, reply->body.len, stdout);
     fflush(stdout);
     fprintf(stderr, "%s* %.1f ms to the head, %.1f ms in all%s%s%s\n",
             reply->body.len > 0 && reply->body.data[reply->body.len - 1] != '\n' ? "\n" : "",
