@@ -42,6 +42,14 @@ static void hear_end(void *arg, const struct gw_error *err)
     pthread_mutex_unlock(&ear->lock);
 }
 
+static bool has_ended(struct ear *ear)
+{
+    pthread_mutex_lock(&ear->lock);
+    bool is_ended = ear->is_ended;
+    pthread_mutex_unlock(&ear->lock);
+    return is_ended;
+}
+
 static void wait_a_bit(struct ear *ear)
 {
     struct timespec until;
@@ -364,12 +372,12 @@ static void test_everybody_sees_what_they_may_read(void **state)
     file = fopen(path, "w");
     fprintf(file, "{\"tokens\": []}");
     fclose(file);
-    while (!viewer.is_ended || !limited.is_ended) { /* they are asked again who they are */
+    while (!has_ended(&viewer) || !has_ended(&limited)) { /* they are asked again who they are */
         pthread_mutex_lock(&viewer.lock);
         bool has = gw_buf_len(&viewer.lines) > 0;
         gw_buf_clear(&viewer.lines);
         pthread_mutex_unlock(&viewer.lock);
-        if (has && !viewer.is_ended)
+        if (has && !has_ended(&viewer))
             cp_feed_stream_type.on_writable(viewer.stream);
         usleep(1000);
     }
