@@ -74,6 +74,7 @@ static void close_connection(struct dp_client *client)
     dp_grpc_stream_free(client->stream);
     client->stream = NULL;
     client->output = GW_STR_NONE;
+    client->unsent = GW_ERROR_NONE; /* it was about this connection */
     dp_transport_close(&client->transport);
     forget_update(client);
 }
