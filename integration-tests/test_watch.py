@@ -64,20 +64,20 @@ def test_changes_of_any_kind(watch, admin, controlplane, curl):
     every, shop = watch(admin.channel), watch(admin.channel, kinds=["apis"], parent="groups/shop")
     assert every.next(bookmarks=True).revision and shop.next(bookmarks=True).revision
     admin.CreateApiGroup(group_id="shop")
-    admin.CreateApiGroup(group_id="other")
-    curl("POST", "/v1/groups/other/apis?apiId=read", API)
-    curl("POST", "/v1/groups/shop/apis?apiId=read", API)
-    admin.PublishApi(name="groups/shop/apis/read")
-    admin.UnpublishApi(name="groups/shop/apis/read")
-    admin.DeleteApi(name="groups/shop/apis/read")
     assert every.events() == [("created", "groups/shop")]
+    admin.CreateApiGroup(group_id="other")
     assert every.events() == [("created", "groups/other")]
+    curl("POST", "/v1/groups/other/apis?apiId=read", API)
     assert every.events() == [("created", "groups/other/apis/read")]
+    curl("POST", "/v1/groups/shop/apis?apiId=read", API)
     assert every.events() == [("created", "groups/shop/apis/read")]
-    assert sorted(every.events()) == [("created", "groups/shop/apis/read/releases/RELEASE-1"), ("updated", "groups/shop/apis/read")]
     assert shop.next().events[0].api.frontend.path == "/read"
+    admin.PublishApi(name="groups/shop/apis/read")  # one step at a time: events show resources as they are now
+    assert sorted(every.events()) == [("created", "groups/shop/apis/read/releases/RELEASE-1"), ("updated", "groups/shop/apis/read")]
     assert len(shop.next().events[0].api.publications) == 1
+    admin.UnpublishApi(name="groups/shop/apis/read")
     assert len(shop.next().events[0].api.publications) == 0
+    admin.DeleteApi(name="groups/shop/apis/read")
     while ("deleted", "groups/shop/apis/read") not in shop.events():
         pass
 

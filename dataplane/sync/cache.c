@@ -73,13 +73,15 @@ static void path_of(char *out, size_t room, const char *dir, const char *suffix)
     snprintf(out, room, "%s/" DP_CACHE_FILE "%s", dir, suffix);
 }
 
-/* current -> .old, temporary -> current; each step leaves at least one whole file. */
+/* current -> .old, temporary -> current. At every moment there is a current one, except where the
+   file system has no hard links: then at least one of the two. */
 static int install(const struct dp_cache_writer *writer)
 {
     char current[PATH_MAX + 64], old[PATH_MAX + 64];
     path_of(current, sizeof(current), writer->dir, "");
     path_of(old, sizeof(old), writer->dir, ".old");
-    if (rename(current, old) < 0 && errno != ENOENT)
+    (void)unlink(old);
+    if (link(current, old) < 0 && errno != ENOENT && rename(current, old) < 0)
         return -errno;
     if (rename(writer->temporary, current) < 0)
         return -errno;
