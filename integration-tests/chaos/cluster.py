@@ -6,6 +6,7 @@ import pathlib
 from lib.certificates import Authority
 from lib.process import BIN, Process
 from lib.servers import Nginx
+from lib.upgrade import Successive
 
 ETCD_COUNT, CONTROLPLANE_COUNT, AGENT_COUNT = 3, 2, 5
 BACKEND_PORTS = (7001, 7002)  # of every agent's machine: the address is the same for all of them
@@ -35,6 +36,28 @@ class Program(Process):
 
     def has_died(self):
         return self.is_wanted and not self.is_running()
+
+
+class AgentProgram(Successive, Program):
+    """Its successor, after an upgrade, is the same program to everybody here."""
+
+    def __init__(self, machine, folder, words):
+        pid_file = pathlib.Path(folder) / machine.name / "agent.pid"
+        super().__init__(machine, folder, [*words, "--pid-file", pid_file])
+        self.follow(pid_file)
+        self.listen = "127.0.0.1" if machine.enter else machine.address
+
+    def launch(self):
+        self.pid_file.unlink(missing_ok=True)
+        return super().launch()
+
+    def kill(self):
+        self.is_wanted = False
+        super().kill()
+
+    def stop(self, seconds=30):
+        self.is_wanted = False
+        return super().stop(seconds)
 
 
 def etcd_program(machine, machines, folder):
@@ -80,13 +103,11 @@ class Cluster:
         own = self.authority.issue(machine.name, f"DNS:{machine.name}")
         planes = [f"{each.address}:9440" for each in self.controlplane_machines]
         listen = "127.0.0.1" if machine.enter else machine.address
-        program = Program(machine, self.folder, [
+        return AgentProgram(machine, self.folder, [
             BIN / "penstock-agent", "--listen", f"{listen}:{PORT}", "--ops-listen", f"{listen}:{OPS_PORT}",
             "--controlplane", ",".join(planes if number % 2 == 0 else reversed(planes)), "--agent-id", machine.name,
             "--cache-dir", self.folder / machine.name / "cache", "--access-log", "off", "--workers", "1", "--drain-grace", "0ms",
             "--controlplane-ca-file", self.authority.ca, "--controlplane-cert-file", own.cert, "--controlplane-key-file", own.key])
-        program.listen = listen
-        return program
 
     def backend(self, machine):
         """Two places that say which one they are."""

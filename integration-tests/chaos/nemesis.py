@@ -34,6 +34,10 @@ class Nemesis:
         return Fault("restart", victims, self.each(victims, lambda each: each.stop()),
                      self.each(victims, lambda each: each.launch()))
 
+    def upgrade(self, victims):
+        """Nobody may notice."""
+        return Fault("upgrade", victims, self.each(victims, lambda each: each.upgrade()), lambda: None)
+
     def pause(self, victims):
         return Fault("pause", victims, self.each(victims, lambda each: each.signal(signal.SIGSTOP)),
                      self.each(victims, lambda each: each.signal(signal.SIGCONT)))
@@ -70,6 +74,7 @@ class Nemesis:
             (1, lambda: chance.choice(ways)(cluster.etcds)),
             (1, lambda: self.restart(self.some(cluster.controlplanes, 2))),
             (2, lambda: self.compact(cluster.etcds)),
+            (2, lambda: self.upgrade(self.some(cluster.agents, 2))),
             (5, lambda: chance.choice([*ways, self.restart])(self.some(cluster.agents, 3))),
         ] + ([(2, lambda: self.split([*self.some(cluster.etcds, 2), *self.some(cluster.controlplanes, 1),
                                       *self.some(cluster.agents, 3)]))] if cluster.network.can_cut else [])

@@ -49,6 +49,9 @@ class Caller:
             return None
         ended = time.monotonic()
         self.requests += 1
+        if answer.header("Connection") == "close":
+            self.connection.close()
+            self.connection = None
         if self.failing_since is not None:
             say("failure", agent=self.agent, t=self.failing_since, end=ended, text=self.why)
             self.failing_since = None

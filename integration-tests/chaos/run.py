@@ -34,22 +34,27 @@ class Record:
 
     def __init__(self, path):
         self.file, self.lock, self.events = open(path, "w", encoding="utf8"), threading.Lock(), []
+        self.served, self.acknowledged = {}, []  # by agent, the newest version of each key; publishes
 
     def say(self, kind, **fields):
         with self.lock:
             self.events.append({"kind": kind, **fields})
             self.file.write(json.dumps(self.events[-1]) + "\n")
+            if kind == "read":
+                self.served.setdefault(fields["agent"], {})[fields["key"]] = fields["version"]
+            elif kind == "publish" and fields["outcome"] == "ok":
+                self.acknowledged.append(fields)
 
     def count(self, kind, **fields):
         with self.lock:
             return sum(event["kind"] == kind and all(event[name] == value for name, value in fields.items())
                        for event in self.events)
 
-    def newest(self, agent):
-        """By key, the version that the agent was last seen to serve."""
+    def is_served(self, since):
+        """Whether every agent serves something that was published, and acknowledged, since then."""
         with self.lock:
-            return {event["key"]: event["version"] for event in self.events
-                    if event["kind"] == "read" and event["agent"] == agent}
+            recent = [each for each in self.acknowledged[-100:] if each["t"] > since]
+            return any(all(each.get(publish["key"], 0) >= publish["version"] for each in self.served.values()) for publish in recent)
 
 
 class Reader:
@@ -95,7 +100,7 @@ class Chaos:
             cluster.start()
             set_up(planes[0], [f"k{number}" for number in range(KEYS)])
             readers = [Reader(agent, self.record) for agent in cluster.agents]
-            until(lambda: all(len(self.record.newest(agent.name)) == KEYS for agent in cluster.agents), "all agents to serve", 60)
+            until(lambda: [len(each) for each in self.record.served.values()] == [KEYS] * len(cluster.agents), "all agents to serve", 60)
             self.torment(cluster, planes)
         finally:
             self.stopping.set()
@@ -125,8 +130,12 @@ class Chaos:
         end = self.began + self.options.seconds
         while time.monotonic() < end and not self.complaints:
             time.sleep(chance.uniform(*CALM))
-            what = nemesis.strike(time.sleep)
-            self.recover(cluster, what)
+            try:
+                what = nemesis.strike(time.sleep)
+            except AssertionError as error:  # a program did not end, or did not upgrade
+                self.complaints.append(str(error))
+                break
+            self.recover(what)
             self.complaints += [f"{each.name} died by itself" for each in cluster.programs.values() if each.has_died()]
             self.complaints += [f"{type(each).__name__} ended" for each in writers if not each.is_alive()]
         self.stopping.set()
@@ -134,18 +143,11 @@ class Chaos:
             writer.join(30)
         self.settle(cluster)
 
-    def recover(self, cluster, what):
+    def recover(self, what):
         """With everything put right: until something that was published from now on is served by every agent."""
         began = time.monotonic()
-
-        def is_served():
-            with self.record.lock:
-                acked = {(event["key"], event["version"]) for event in self.record.events
-                         if event["kind"] == "publish" and event["outcome"] == "ok" and event["t"] > began}
-            versions = [self.record.newest(agent.name) for agent in cluster.agents]
-            return any(all(each.get(key, 0) >= version for each in versions) for key, version in acked)
         try:
-            until(is_served, "a publish to be served by every agent", RECOVERY)
+            until(lambda: self.record.is_served(began), "a publish to be served by every agent", RECOVERY)
         except AssertionError as error:
             self.complaints.append(f"after {what}: {error}")
             return

@@ -2,7 +2,7 @@
 from html import escape
 
 WIDTH, LEFT, ROW, TOP = 1600, 90, 22, 60
-COLOURS = {"kill": "#c0392b", "restart": "#e67e22", "pause": "#8e44ad", "cut": "#2c3e50", "split": "#16a085", "compact": "#7f8c8d"}
+COLOURS = {"kill": "#c0392b", "restart": "#e67e22", "pause": "#8e44ad", "cut": "#2c3e50", "split": "#16a085", "compact": "#7f8c8d", "upgrade": "#27ae60"}
 
 
 def rectangle(x, y, width, height, colour, title):
@@ -28,7 +28,7 @@ def svg(events, rows, violations):
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}">',
              f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>']
     for number, (what, colour) in enumerate(COLOURS.items()):
-        parts += [rectangle(LEFT + 90 * number, 12, 12, 12, colour, what), text(LEFT + 90 * number + 16, 22, what)]
+        parts += [rectangle(LEFT + 75 * number, 12, 12, 12, colour, what), text(LEFT + 75 * number + 16, 22, what)]
     parts += [text(LEFT + 560, 22, "publish: acknowledged", "#27ae60"), text(LEFT + 700, 22, "outcome unknown", "#f39c12"),
               text(LEFT + 810, 22, "requests failed", "#ff0000"), text(LEFT + 920, 22, "| agents: a revision applied", "#2980b9")]
     for second in range(0, int(end - begin) + 1, max(int((end - begin) / 20), 1)):

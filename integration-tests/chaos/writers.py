@@ -10,7 +10,7 @@ from .cluster import BACKEND_PORTS
 from .reader import HOST
 
 GROUP = "groups/chaos"
-DEADLINE = 5  # seconds, of a call
+DEADLINE = 3  # seconds, of a call
 ANSWERS_IN = 60  # seconds, with nothing wrong
 UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED,
            grpc.StatusCode.UNKNOWN, grpc.StatusCode.ABORTED)
@@ -32,7 +32,8 @@ class Planes:
     def call(self, name, /, **fields):
         request, call = self.admins[self.turn % len(self.admins)].method(name)
         try:
-            return call(request(**fields), timeout=DEADLINE)
+            # Waiting: calls that fail at once give gRPC for python no time to connect.
+            return call(request(**fields), timeout=DEADLINE, wait_for_ready=True)
         except grpc.RpcError as error:
             self.turn += 1
             if error.code() not in UNKNOWN:

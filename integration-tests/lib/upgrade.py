@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 
-from .process import BIN, PATIENCE
+from .process import BIN, PATIENCE, Process
 from .servers import Agent
 from .wait import until
 
@@ -15,32 +15,13 @@ PR_SET_CHILD_SUBREAPER = 36
 FAILURES_MAX = 100  # from there on a scenario has failed, and calling on would only hold the machine
 
 
-class ReplaceableAgent(Agent):
-    """Runs a copy of the binary, so that the file can be replaced; `pid` is of the process that serves."""
+class Successive(Process):
+    """A program that starts its own successor, to which `pid` then belongs: the command has --pid-file."""
 
-    def __init__(self, folder, controlplane, name="agent", extra=()):
-        super().__init__(folder, controlplane, name, extra)
+    def follow(self, pid_file):
         # Processes whose parent was replaced become children of this one, and can be waited for.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.program, self.pid_file = pathlib.Path(folder) / f"{name}.bin", pathlib.Path(folder) / f"{name}.pid"
-        self.command[0] = str(self.program)
-        self.command += ["--pid-file", str(self.pid_file)]
-        self.ended = {}
-        self.install(BIN / "penstock-agent")
-
-    def install(self, program):
-        """As a package manager does: the new file takes the old one's name."""
-        shutil.copy(program, f"{self.program}.new")
-        os.replace(f"{self.program}.new", self.program)
-
-    def install_script(self, *lines):
-        path = self.program.with_suffix(".script")
-        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-        path.chmod(0o755)
-        self.install(path)
-
-    def install_wrapper(self, *flags, before=":"):
-        self.install_script(before, f'exec {BIN}/penstock-agent "$@" {" ".join(flags)}')
+        self.pid_file, self.ended = pathlib.Path(pid_file), {}
 
     @property
     def pid(self):
@@ -68,10 +49,16 @@ class ReplaceableAgent(Agent):
         until(lambda: self.exit_status(pid) is not None, f"process {pid} to end", seconds * PATIENCE)
         return self.exit_status(pid)
 
+    def kill(self):
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        self.wait_end(pid)
+
     def stop(self, seconds=15):
         if not self.is_running():
             return 0
         pid = self.pid
+        os.kill(pid, signal.SIGCONT)
         os.kill(pid, signal.SIGTERM)
         return self.wait_end(pid, seconds)
 
@@ -82,6 +69,32 @@ class ReplaceableAgent(Agent):
         until(lambda: self.pid != old, "the new process to serve", 20 * PATIENCE)
         assert self.wait_end(old) == 0, self.tail()
         return self.pid
+
+
+class ReplaceableAgent(Successive, Agent):
+    """Runs a copy of the binary, so that the file can be replaced; `pid` is of the process that serves."""
+
+    def __init__(self, folder, controlplane, name="agent", extra=()):
+        super().__init__(folder, controlplane, name, extra)
+        self.program = pathlib.Path(folder) / f"{name}.bin"
+        self.follow(pathlib.Path(folder) / f"{name}.pid")
+        self.command[0] = str(self.program)
+        self.command += ["--pid-file", str(self.pid_file)]
+        self.install(BIN / "penstock-agent")
+
+    def install(self, program):
+        """As a package manager does: the new file takes the old one's name."""
+        shutil.copy(program, f"{self.program}.new")
+        os.replace(f"{self.program}.new", self.program)
+
+    def install_script(self, *lines):
+        path = self.program.with_suffix(".script")
+        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        path.chmod(0o755)
+        self.install(path)
+
+    def install_wrapper(self, *flags, before=":"):
+        self.install_script(before, f'exec {BIN}/penstock-agent "$@" {" ".join(flags)}')
 
     def says(self, *words, count=1):
         """Until lines of its log have these words."""
