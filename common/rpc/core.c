@@ -54,6 +54,12 @@ grpc_byte_buffer *gw_rpc_buffer_from_packed(gw_str bytes)
     return buffer_of(grpc_slice_from_copied_buffer(bytes.len ? bytes.ptr : "", bytes.len));
 }
 
+grpc_byte_buffer *gw_rpc_buffer_from_shared(gw_str bytes, void (*release)(void *keep), void *keep)
+{
+    return buffer_of(
+        grpc_slice_new_with_user_data((void *)(uintptr_t)bytes.ptr, bytes.len, release, keep));
+}
+
 int gw_rpc_buffer_unpack(grpc_byte_buffer *buffer, struct gw_arena *arena,
                          const ProtobufCMessageDescriptor *type, ProtobufCMessage **ret_message,
                          struct gw_error *err)

@@ -21,6 +21,8 @@ void gw_rpc_core_done(void);
  */
 grpc_byte_buffer *gw_rpc_buffer_from(const ProtobufCMessage *message);
 grpc_byte_buffer *gw_rpc_buffer_from_packed(gw_str bytes);
+/* Not copied: release(keep) follows. */
+grpc_byte_buffer *gw_rpc_buffer_from_shared(gw_str bytes, void (*release)(void *keep), void *keep);
 /* Unpacks into the arena and destroys the buffer. */
 GW_MUST_CHECK int gw_rpc_buffer_unpack(grpc_byte_buffer *buffer, struct gw_arena *arena,
                                        const ProtobufCMessageDescriptor *type,

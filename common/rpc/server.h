@@ -81,6 +81,10 @@ void gw_rpc_stream_unref(struct gw_rpc_stream *stream);
 bool gw_rpc_stream_send(struct gw_rpc_stream *stream, const ProtobufCMessage *message);
 /* The same with bytes that are already packed: fan-out of one payload to many streams. */
 bool gw_rpc_stream_send_packed(struct gw_rpc_stream *stream, gw_str bytes);
+/* The same without a copy: release(keep), once and on any thread, when the bytes are needed no
+ * more, also when nothing was sent. */
+bool gw_rpc_stream_send_shared(struct gw_rpc_stream *stream, gw_str bytes,
+                               void (*release)(void *keep), void *keep);
 /* Ends with OK (err NULL) or an error, after an outstanding send. Once is enough. */
 void gw_rpc_stream_finish(struct gw_rpc_stream *stream, const struct gw_error *err);
 const struct gw_rpc_caller *gw_rpc_stream_caller(const struct gw_rpc_stream *stream);

@@ -110,6 +110,12 @@ bool gw_rpc_stream_send_packed(struct gw_rpc_stream *stream, gw_str bytes)
     return send_buffer(stream, gw_rpc_buffer_from_packed(bytes));
 }
 
+bool gw_rpc_stream_send_shared(struct gw_rpc_stream *stream, gw_str bytes,
+                               void (*release)(void *keep), void *keep)
+{
+    return send_buffer(stream, gw_rpc_buffer_from_shared(bytes, release, keep));
+}
+
 void gw_rpc_streams_drain(struct gw_rpc_server *server)
 {
     struct gw_error err;

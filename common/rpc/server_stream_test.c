@@ -10,7 +10,7 @@
 #define BIG_COUNT 1000
 
 static struct counter opened = COUNTER_INIT, closed = COUNTER_INIT, sent = COUNTER_INIT,
-                      received = COUNTER_INIT;
+                      received = COUNTER_INIT, released = COUNTER_INIT;
 static struct fixture fixture;
 static struct gw_rpc_stream *kept; /* with a reference */
 
@@ -425,6 +425,28 @@ static void test_reference_outlives_the_stream(void **state)
     gw_rpc_stream_unref(kept);
 }
 
+static void on_release(void *keep)
+{
+    counter_add(keep, 1);
+}
+
+/* Sent or not, the bytes are given back once. */
+static void test_shared_bytes_are_given_back(void **state)
+{
+    (void)state;
+    released.value = 0;
+    struct gw_rpc_reader *reader = open_reader(ECHO "Kept", NULL);
+    counter_wait(&opened, 1);
+    assert_true(gw_rpc_stream_send_shared(kept, GW_STR("\x0a\x02hi"), on_release, &released));
+    assert_string_equal(next_text(reader), "hi");
+    counter_wait(&released, 1);
+    gw_rpc_reader_close(reader);
+    counter_wait(&closed, 1);
+    assert_false(gw_rpc_stream_send_shared(kept, GW_STR("\x0a\x02hi"), on_release, &released));
+    assert_int_equal(released.value, 2);
+    gw_rpc_stream_unref(kept);
+}
+
 static void test_finish_from_another_thread(void **state)
 {
     (void)state;
@@ -500,6 +522,7 @@ int main(void)
         ON_SERVER(test_client_that_does_not_read_holds_the_server_back),
         ON_SERVER(test_stalled_client_leaves),
         ON_SERVER(test_reference_outlives_the_stream),
+        ON_SERVER(test_shared_bytes_are_given_back),
         ON_SERVER(test_finish_from_another_thread),
         cmocka_unit_test(test_stop_ends_live_streams),
         cmocka_unit_test(test_stop_cuts_a_stalled_stream_at_the_grace),

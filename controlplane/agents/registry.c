@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-static void wake_all(void *arg);
+static void on_image(void *arg, bool has_news);
 
 struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max)
 {
@@ -25,7 +25,7 @@ struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max)
     gw_map_init(&registry->agents);
     gw_list_init(&registry->sessions);
     gw_list_init(&registry->debug_waiters);
-    cp_image_listen(image, wake_all, registry);
+    cp_image_listen(image, on_image, registry);
     return registry;
 }
 
@@ -101,13 +101,15 @@ static void drop(struct picked *picked)
     free(picked->sessions);
 }
 
-static void wake_all(void *arg)
+/* Most writes are none of the agents' business: their sessions are left alone. */
+static void on_image(void *arg, bool has_news)
 {
     struct cp_registry *registry = arg;
+    struct picked picked = {NULL, 0};
     pthread_mutex_lock(&registry->lock);
-    struct picked picked = pick(registry);
-    pthread_cond_broadcast(
-        &registry->changed); /* what was seen may be all that a rollout waits for */
+    if (has_news)
+        picked = pick(registry);
+    cp_registry_advance_all(registry); /* what was seen may be all that a rollout waits for */
     pthread_mutex_unlock(&registry->lock);
     for (size_t i = 0; i < picked.count; i++)
         cp_session_wake(picked.sessions[i]);
@@ -212,7 +214,7 @@ void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
     agent->link = link;
     link->agent = agent;
     link->is_greeted = true;
-    pthread_cond_broadcast(&registry->changed);
+    cp_registry_advance(registry, agent);
     pthread_mutex_unlock(&registry->lock);
     if (!older)
         return;
@@ -288,7 +290,7 @@ bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, c
             registry->acks++;
             registry->ack_latency_ms_sum += latency_ms;
         }
-        pthread_cond_broadcast(&registry->changed);
+        cp_registry_advance(registry, agent);
     }
     pthread_mutex_unlock(&registry->lock);
     return agent != NULL;
@@ -315,7 +317,6 @@ void cp_registry_close(struct cp_registry *registry, struct cp_agent_link *link)
         agent->left_ms = gw_clock_monotonic_ms();
         agent->message.connected = false;
         timestamp(&agent->last_seen_time, gw_clock_wall_ms());
-        pthread_cond_broadcast(&registry->changed);
     }
     pthread_mutex_unlock(&registry->lock);
 }
@@ -335,7 +336,7 @@ static void forget_left(struct cp_registry *registry, gw_msec now_ms)
     size_t count = 0;
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));) {
         const struct cp_known_agent *agent = e->value;
-        if (!agent->link && now_ms - agent->left_ms > CP_AGENT_FORGET_MS)
+        if (!agent->link && !agent->waited_by && now_ms - agent->left_ms > CP_AGENT_FORGET_MS)
             ids[count++] = e->key;
     }
     for (size_t i = 0; i < count; i++)

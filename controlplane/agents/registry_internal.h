@@ -15,6 +15,7 @@ struct cp_known_agent {
     size_t refusal_count;       /* with those that were not kept */
     struct cp_agent_link *link; /* NULL: it left */
     gw_msec left_ms;            /* monotonic */
+    unsigned waited_by;         /* bit i: waits[i] waits for it */
     bool takes_debug_calls;
     char cluster_id[CP_CLUSTER_MAX]; /* of applied_revision */
     cp_timestamp connect_time, last_seen_time;
@@ -30,11 +31,16 @@ struct cp_registry {
     struct gw_map agents;    /* struct cp_known_agent by id; owned */
     struct gw_list sessions; /* struct cp_agent_link.node */
     unsigned session_count, waiters;
-    struct gw_list debug_waiters; /* debug.c */
+    struct cp_wait *waits[CP_ROLLOUT_WAITERS_MAX]; /* on the stacks of those who wait */
+    struct gw_list debug_waiters;                  /* debug.c */
     unsigned debug_count;
     uint64_t debug_ids; /* given out so far */
     int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
 };
+
+/* rollout.c, with the lock held: the agent serves something else now; the image has seen more. */
+void cp_registry_advance(struct cp_registry *registry, struct cp_known_agent *agent);
+void cp_registry_advance_all(struct cp_registry *registry);
 
 /* debug.c, with the lock held: who waits for this agent waits no more. */
 void cp_registry_end_debug(struct cp_registry *registry, const struct cp_agent_link *link);

@@ -130,9 +130,10 @@ size_t cp_registry_refusals(struct cp_registry *registry, struct gw_arena *arena
 
 /* ---- rollouts ---- */
 
-struct wait {
+/* On the stack of who waits. */
+struct cp_wait {
     int64_t revision;
-    gw_str *ids; /* of the agents that have not got there */
+    unsigned bit; /* of cp_known_agent.waited_by; 0: it does not wait, only looks */
     size_t pending, total;
     size_t applied; /* got there, and do not refuse the resource */
     gw_str resource;
@@ -144,30 +145,88 @@ static bool is_expected(const struct cp_registry *registry, const struct cp_know
     return agent->link || (registry->is_stopped && agent->left_ms >= registry->stopped_ms);
 }
 
-static void begin(struct cp_registry *registry, struct gw_arena *arena, struct wait *wait)
+static bool is_there(const struct cp_image_status *status, const struct cp_known_agent *agent,
+                     const struct cp_wait *wait)
 {
-    wait->ids = GW_ARENA_ARRAY(arena, gw_str, registry->agents.count + 1);
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
-        if (is_expected(registry, e->value))
-            wait->ids[wait->pending++] = gw_arena_dup(arena, e->key);
-    wait->total = wait->pending;
+    return cp_image_covers(status, agent->cluster_id, agent->message.applied_revision,
+                           wait->revision);
 }
 
-/* Takes those that got there off the list. */
-static void advance(struct cp_registry *registry, struct wait *wait)
+/* A place among those that wait, if there is one. */
+static void enlist(struct cp_registry *registry, struct cp_wait *wait)
+{
+    for (unsigned i = 0; i < CP_ROLLOUT_WAITERS_MAX && !wait->bit; i++) {
+        if (registry->waits[i])
+            continue;
+        registry->waits[i] = wait;
+        wait->bit = 1u << i;
+        registry->waiters++;
+    }
+}
+
+static void leave(struct cp_registry *registry, struct cp_wait *wait)
+{
+    if (!wait->bit)
+        return;
+    for (unsigned i = 0; i < CP_ROLLOUT_WAITERS_MAX; i++)
+        if (registry->waits[i] == wait)
+            registry->waits[i] = NULL;
+    registry->waiters--;
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
+        ((struct cp_known_agent *)e->value)->waited_by &= ~wait->bit;
+}
+
+static void begin(struct cp_registry *registry, struct cp_wait *wait)
 {
     struct cp_image_status status;
     cp_image_status(registry->image, &status);
-    for (size_t i = 0; i < wait->pending;) {
-        const struct cp_known_agent *agent = gw_map_get(&registry->agents, wait->ids[i]);
-        if (!agent || !cp_image_covers(&status, agent->cluster_id, agent->message.applied_revision,
-                                       wait->revision)) {
-            i++;
+    enlist(registry, wait);
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));) {
+        struct cp_known_agent *agent = e->value;
+        if (!is_expected(registry, agent))
             continue;
+        wait->total++;
+        if (is_there(&status, agent, wait)) {
+            wait->applied += refusal_by(agent, wait->resource) == NULL;
+        } else {
+            wait->pending++;
+            agent->waited_by |= wait->bit;
         }
-        wait->applied += refusal_by(agent, wait->resource) == NULL;
-        wait->ids[i] = wait->ids[--wait->pending];
     }
+}
+
+/* An acknowledgement costs what waits for that agent, not what all waits wait for. */
+static void advance(struct cp_registry *registry, struct cp_known_agent *agent,
+                    const struct cp_image_status *status)
+{
+    for (unsigned i = 0; i < CP_ROLLOUT_WAITERS_MAX; i++) {
+        struct cp_wait *wait = registry->waits[i];
+        if (!(agent->waited_by >> i & 1) || !is_there(status, agent, wait))
+            continue;
+        agent->waited_by &= ~wait->bit;
+        wait->applied += refusal_by(agent, wait->resource) == NULL;
+        if (--wait->pending == 0)
+            pthread_cond_broadcast(&registry->changed);
+    }
+}
+
+void cp_registry_advance(struct cp_registry *registry, struct cp_known_agent *agent)
+{
+    struct cp_image_status status;
+    if (!agent->waited_by)
+        return;
+    cp_image_status(registry->image, &status);
+    advance(registry, agent, &status);
+}
+
+void cp_registry_advance_all(struct cp_registry *registry)
+{
+    struct cp_image_status status;
+    if (registry->waiters == 0)
+        return;
+    cp_image_status(registry->image, &status);
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
+        advance(registry, e->value, &status);
 }
 
 static void sleep_until(struct cp_registry *registry, gw_msec deadline_ms)
@@ -181,18 +240,13 @@ void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int6
                       gw_str resource, gw_msec deadline_ms, cp_rollout *ret_rollout)
 {
     gw_nsec begin_ns = gw_clock_monotonic_ns();
-    struct wait wait = {.revision = revision, .resource = resource};
+    struct cp_wait wait = {.revision = revision, .resource = resource};
     pthread_mutex_lock(&registry->lock);
-    begin(registry, arena, &wait);
-    advance(registry, &wait);
-    bool may_wait = registry->waiters < CP_ROLLOUT_WAITERS_MAX;
-    registry->waiters += may_wait;
-    while (may_wait && wait.pending > 0 && !registry->is_stopped &&
-           gw_clock_monotonic_ms() < deadline_ms) {
+    begin(registry, &wait);
+    while (wait.bit && wait.pending > 0 && !registry->is_stopped &&
+           gw_clock_monotonic_ms() < deadline_ms)
         sleep_until(registry, deadline_ms);
-        advance(registry, &wait);
-    }
-    registry->waiters -= may_wait;
+    leave(registry, &wait);
     ret_rollout->n_refusals = collect_refusals(registry, arena, resource, &ret_rollout->refusals);
     pthread_mutex_unlock(&registry->lock);
 

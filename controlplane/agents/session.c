@@ -144,14 +144,21 @@ static struct outgoing take_next(struct cp_session *session)
     return next;
 }
 
+static void release(void *delta)
+{
+    cp_delta_unref(delta);
+}
+
 void cp_session_wake(struct cp_session *session)
 {
     pthread_mutex_lock(&session->lock);
     struct outgoing next = take_next(session);
     pthread_mutex_unlock(&session->lock);
-    if (next.bytes.ptr)
-        (void)gw_rpc_stream_send_packed(session->stream, next.bytes); /* false: on_close follows */
-    cp_delta_unref(next.delta);
+    /* Of either, false: on_close follows. */
+    if (next.delta)
+        (void)gw_rpc_stream_send_shared(session->stream, next.bytes, release, next.delta);
+    else if (next.message)
+        (void)gw_rpc_stream_send_packed(session->stream, next.bytes);
     queued_free(next.message);
 }
 

@@ -42,7 +42,7 @@ static void nothing_is_sent_before_the_store_was_read(void **state)
     assert_int_equal(gw_rpc_reader_next(agent.reader, &agent.arena, 50, &message, &err), -1);
     assert_int_equal(err.code, GW_DEADLINE_EXCEEDED);
     image_commit(empty, 7, NULL, 0, true);
-    image_commit(plane.image, 100, NULL, 0, false); /* wakes the sessions */
+    image_put_group(plane.image, 101, "groups/a", "1"); /* wakes the sessions */
     expect(&agent, "0>7");
     close_agent(&agent);
     until(stats().connected == 0);

@@ -42,7 +42,7 @@ struct cp_image {
     size_t live_count, removed_count, refusal_count;
     unsigned generation;
     struct cached cache[CACHED_DELTAS]; /* up to content_revision, the newest first */
-    void (*on_change)(void *arg);
+    cp_image_listener *on_change;
     void *on_change_arg;
 };
 
@@ -84,7 +84,7 @@ void cp_image_free(struct cp_image *image)
     free(image);
 }
 
-void cp_image_listen(struct cp_image *image, void (*on_change)(void *arg), void *arg)
+void cp_image_listen(struct cp_image *image, cp_image_listener *on_change, void *arg)
 {
     image->on_change = on_change;
     image->on_change_arg = arg;
@@ -257,7 +257,7 @@ void cp_image_commit(struct cp_image *image, const struct cp_image_change *chang
     }
     pthread_mutex_unlock(&image->lock);
     if (image->on_change)
-        image->on_change(image->on_change_arg);
+        image->on_change(image->on_change_arg, changed);
 }
 
 /* ---- deltas ---- */
@@ -340,7 +340,7 @@ void cp_image_checked(struct cp_image *image, gw_msec asked_ms, int64_t store_re
     image->store_revision = store_revision;
     pthread_mutex_unlock(&image->lock);
     if (image->on_change)
-        image->on_change(image->on_change_arg);
+        image->on_change(image->on_change_arg, true);
 }
 
 /* ---- reading ---- */

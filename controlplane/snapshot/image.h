@@ -20,9 +20,10 @@ struct cp_image;
 struct cp_image *cp_image_new(unsigned tombstones_max);
 /* Takes NULL. Deltas may outlive it. */
 void cp_image_free(struct cp_image *image);
-/* Called after every change, on the thread that made it. One listener; set before the first change.
- */
-void cp_image_listen(struct cp_image *image, void (*on_change)(void *arg), void *arg);
+/* Called after every commit, on the thread that made it; has_news: agents may have to be sent
+ * something. One listener; set before the first commit. */
+typedef void cp_image_listener(void *arg, bool has_news);
+void cp_image_listen(struct cp_image *image, cp_image_listener *on_change, void *arg);
 
 /* What became of one resource. packed and no refusal: its new form (the same bytes: no change).
  * refusal: it cannot be built; the last good form stays. Neither: it is gone. */

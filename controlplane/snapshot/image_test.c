@@ -325,6 +325,34 @@ static void test_chunks_stay_in_their_size(void **state)
     cp_image_free(image);
 }
 
+static int news, no_news;
+
+static void count_news(void *arg, bool has_news)
+{
+    assert_null(arg);
+    news += has_news;
+    no_news += !has_news;
+}
+
+/* Sessions are woken for what agents get, and for nothing else. */
+static void test_listener_hears_whether_agents_are_concerned(void **state)
+{
+    (void)state;
+    struct cp_image *image = cp_image_new(10);
+    commit(image, 100, NULL, 0, true);
+    cp_image_listen(image, count_news, NULL);
+    news = no_news = 0;
+    put_one(image, 101, "groups/a", "x");
+    assert_int_equal(news, 1);
+    put_one(image, 102, "groups/a", "x"); /* the same bytes */
+    commit(image, 103, NULL, 0, false);   /* somebody's draft */
+    assert_int_equal(news, 1);
+    assert_int_equal(no_news, 2);
+    remove_one(image, 104, "groups/a");
+    assert_int_equal(news, 2);
+    cp_image_free(image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_kinds_are_filtered),
         cmocka_unit_test(test_deltas_are_shared_and_outlive_changes),
         cmocka_unit_test(test_chunks_stay_in_their_size),
+        cmocka_unit_test(test_listener_hears_whether_agents_are_concerned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
