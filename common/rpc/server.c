@@ -16,6 +16,7 @@
 #define CALL_LIMIT 16384
 #define STREAMS_PER_CONNECTION 1000
 #define KEEPALIVE_MS 30000
+#define WINDOW_BYTES (256 * 1024) /* of a request's body that may be under way */
 #define KEEPALIVE_TIMEOUT_MS 10000
 /* Clients may ping this often on idle connections without being sent away. */
 #define PING_INTERVAL_MIN_MS 500
@@ -69,6 +70,10 @@ static grpc_server *new_core(const struct gw_rpc_server_options *options)
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
         gw_rpc_arg_int(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+        /* It measures paths by a ping behind what comes in: a write and a read more for each
+         * acknowledgement of each agent. */
+        gw_rpc_arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        gw_rpc_arg_int(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, WINDOW_BYTES),
         gw_rpc_arg_int(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MIN_MS),
     };
     grpc_channel_args list = {.num_args = GW_ARRAY_LEN(args), .args = args};
