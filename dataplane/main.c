@@ -451,6 +451,7 @@ static int start_sync(struct agent *agent, struct gw_error *err)
         .cert_file = settings->controlplane_cert_file,
         .key_file = settings->controlplane_key_file,
         .cache_dir = settings->cache_dir,
+        .return_ms = settings->controlplane_return_ms,
     };
     return dp_sync_start(&agent->sync_options, &agent->env, &sync_events, agent, &agent->sync, err);
 }

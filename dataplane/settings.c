@@ -40,7 +40,13 @@ static const struct gw_setting rows[] = {
     ROW("ops-listen", TEXT, ops_listen, "127.0.0.1:9100", 0, 0,
         "Address of the operations port: /metrics, /livez, /readyz, /config; \"off\": none"),
     ROW("controlplane", TEXT, controlplane, "127.0.0.1:9440", 0, 0,
-        "Control planes, host:port by comma; the first is preferred"),
+        "Control planes, host:port by comma; the first is preferred. Of a name with several "
+        "addresses "
+        "each agent has its own order"),
+    ROW("controlplane-return", DURATION, controlplane_return_ms, "30s", 100, HOUR,
+        "How often an agent that had to leave the preferred control plane looks whether it is "
+        "back, "
+        "half of it by chance, so that a thousand do not come at once"),
     ROW("controlplane-ca-file", TEXT, controlplane_ca_file, "", 0, 0,
         "Certificates (PEM) that the control plane must be verified by; without: plaintext"),
     ROW("controlplane-cert-file", TEXT, controlplane_cert_file, "", 0, 0,

@@ -40,6 +40,7 @@ struct dp_settings {
     /* the control plane */
     const char *controlplane; /* "host:port", several by comma */
     const char *controlplane_ca_file, *controlplane_cert_file, *controlplane_key_file;
+    int64_t controlplane_return_ms;
     const char *labels;
     const char *cache_dir; /* "": nothing is kept */
     char agent_id[DP_AGENT_ID_MAX + 1];

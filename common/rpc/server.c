@@ -19,7 +19,7 @@
 #define WINDOW_BYTES (256 * 1024) /* of a request's body that may be under way */
 #define KEEPALIVE_TIMEOUT_MS 10000
 /* Clients may ping this often on idle connections without being sent away. */
-#define PING_INTERVAL_MIN_MS 500
+#define PING_INTERVAL_MIN_MS 100
 #define HANDSHAKE_TIMEOUT_MS 10000
 /* Connections without calls may hang up by themselves for so long after GOAWAY; some clients only
  * look at their sockets while they call. */

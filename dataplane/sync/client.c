@@ -1,41 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* At most one wire to a control plane, and beside it, now and then, one that tries whether a
+ * preferred one is back. */
 #include "dataplane/sync/client.h"
 
 #include "common/message.h"
-#include "dataplane/sync/grpc_stream.h"
 #include "dataplane/sync/hello.h"
-#include "dataplane/sync/transport.h"
+#include "dataplane/sync/places.h"
+#include "dataplane/sync/wire.h"
 
 #include <ev.h>
-#include <netdb.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-#define STREAM_PATH "/penstock.agent.v1.AgentService/Stream"
-#define READ_BYTES (64 * 1024)
-#define CONNECT_MS 10000
 #define BACKOFF_MIN_MS 100
-#define KEEPALIVE_DEFAULT_MS 10000
 #define BACKOFF_MAX_DEFAULT_MS 10000
+/* To somewhere else, after a failure: enough that a thousand agents do not come as one. */
+#define FAILOVER_MS 150
+/* With somewhere else to go, so that all of a failover is done in two seconds; where there is one
+ * address alone nothing is won by haste. */
+#define CONNECT_MS 1000
+#define QUIET_MS 600 /* older control planes take a ping every 500 ms at most */
+#define SILENT_MS 800
+#define CONNECT_ALONE_MS 10000
+#define QUIET_ALONE_MS 10000
+#define RESOLVE_MS 1000 /* at the start: for names, before only addresses are tried */
+#define HELD_MS 5000    /* who has held that long has worked: failures start from the beginning */
+#define RETURN_DEFAULT_MS 30000
+#define RETURN_MAX_MS 600000
+
+/* What the timer of the wire is for. */
+enum alive { CONNECTING, QUIET, PINGED };
 
 struct dp_client {
     struct ev_loop *loop; /* borrowed */
     const struct dp_sync_options *options;
     const struct dp_client_events *events;
     void *user;
-    struct dp_hello hello; /* the parsed options */
-    unsigned endpoint;     /* index of the one in use, or tried next */
-    unsigned address;      /* of that endpoint's name: the one in use, or tried next */
-    unsigned address_count;
-    struct dp_transport transport;
-    struct dp_grpc_stream *stream; /* owned; NULL until the transport is open */
-    gw_str output;                 /* the stream's bytes that the socket has not taken yet */
-    ev_io io;
-    ev_timer retry; /* the next attempt */
-    ev_timer alive; /* deadline of the connect, then pings */
-    gw_msec backoff_ms;
-    struct gw_error ended; /* why the stream ended; code OK and has_ended: by the server's will */
-    bool has_ended;
+    struct dp_hello hello;    /* the parsed options */
+    struct dp_places *places; /* owned */
+    struct dp_wire *wire;     /* owned; NULL: between attempts */
+    struct dp_wire *probe;    /* owned; to a place that is preferred to the wire's; NULL: none */
+    bool is_up;               /* the wire's peer has been heard */
+    gw_msec up_ms, started_ms;
+    uint64_t pinged_at; /* reads of the wire before the ping */
+    ev_timer retry;     /* the next attempt */
+    ev_timer alive;     /* deadline of the connect, then pings */
+    ev_timer home;      /* when to look for a preferred one; then the deadline of the probe */
+    enum alive alive_state;
+    gw_msec backoff_ms, connect_ms, return_ms;
+    bool is_waiting; /* for the address of a name, with the retry timer as its end */
     bool is_paused;
     bool is_receiving; /* in the stream's own code, which must not be entered again, or freed */
     struct gw_error unsent;  /* meanwhile: why a message could not be queued; code OK: all could */
@@ -44,76 +57,135 @@ struct dp_client {
     size_t chunk_count, chunk_room, chunk_bytes;
 };
 
-static void attempt(struct dp_client *client);
-
 static void forget_update(struct dp_client *client)
 {
     client->chunk_count = client->chunk_bytes = 0;
     gw_arena_reset(&client->pending);
 }
 
-/* Half of the backoff is fixed, half is chance, so that a thousand agents do not come at once. */
-static gw_msec jittered(gw_msec backoff_ms)
+/* ---- time */
+
+static gw_msec random_up_to(gw_msec limit)
 {
     uint32_t random = 0;
     (void)RAND_bytes((unsigned char *)&random, sizeof(random)); /* 0 is no worse than any number */
-    return backoff_ms / 2 + (gw_msec)(random % (uint32_t)(backoff_ms / 2 + 1));
+    return (gw_msec)(random % (uint32_t)(limit + 1));
 }
 
-static void set_timer(struct dp_client *client, ev_timer *timer, gw_msec after, gw_msec repeat)
+/* Half of it is fixed, half is chance, so that a thousand agents do not come at once. */
+static gw_msec jittered(gw_msec pause_ms)
+{
+    return pause_ms / 2 + random_up_to(pause_ms / 2);
+}
+
+static gw_msec either(gw_msec given, gw_msec fallback)
+{
+    return given ? given : fallback;
+}
+
+static void set_timer(struct dp_client *client, ev_timer *timer, gw_msec after)
 {
     ev_timer_stop(client->loop, timer);
-    ev_timer_set(timer, (double)after / 1000, (double)repeat / 1000);
+    ev_timer_set(timer, (double)after / 1000, 0);
     ev_timer_start(client->loop, timer);
+}
+
+/* How long the peer may say nothing in that state. */
+static gw_msec patience(const struct dp_client *client, enum alive state)
+{
+    bool is_alone = dp_places_count(client->places) <= 1;
+    if (state == CONNECTING)
+        return is_alone ? CONNECT_ALONE_MS : client->connect_ms;
+    if (client->options->keepalive_ms)
+        return client->options->keepalive_ms;
+    return is_alone ? QUIET_ALONE_MS : state == QUIET ? QUIET_MS : SILENT_MS;
+}
+
+static void set_alive(struct dp_client *client, enum alive state, gw_msec after)
+{
+    client->alive_state = state;
+    set_timer(client, &client->alive, after);
+}
+
+static void set_home(struct dp_client *client)
+{
+    bool is_away = client->is_up && dp_wire_place(client->wire)->rank > 0;
+    if (is_away && !client->is_paused)
+        set_timer(client, &client->home, jittered(client->return_ms));
+}
+
+static void start_over(struct dp_client *client)
+{
+    client->backoff_ms = BACKOFF_MIN_MS;
+    client->connect_ms = CONNECT_MS;
+    client->return_ms = either(client->options->return_ms, RETURN_DEFAULT_MS);
+    dp_places_new_round(client->places);
+}
+
+/* ---- the end of a connection */
+
+static void close_probe(struct dp_client *client)
+{
+    ev_timer_stop(client->loop, &client->home);
+    dp_wire_free(client->probe);
+    client->probe = NULL;
 }
 
 static void close_connection(struct dp_client *client)
 {
-    ev_io_stop(client->loop, &client->io);
     ev_timer_stop(client->loop, &client->alive);
-    dp_grpc_stream_free(client->stream);
-    client->stream = NULL;
-    client->output = GW_STR_NONE;
+    close_probe(client);
+    dp_wire_free(client->wire);
+    client->wire = NULL;
+    client->is_up = false;
     client->unsent = GW_ERROR_NONE; /* it was about this connection */
-    dp_transport_close(&client->transport);
     forget_update(client);
 }
 
-/* Ends what is left of the connection; the next endpoint is tried after a pause. */
-static void disconnect(struct dp_client *client, const struct gw_error *why)
+/* Another place soon; once all have failed, all of them again, after more and more time. */
+static gw_msec next_pause(struct dp_client *client)
 {
-    const char *endpoint = client->hello.endpoints[client->endpoint].text;
-    gw_msec limit =
-        client->options->backoff_max_ms ? client->options->backoff_max_ms : BACKOFF_MAX_DEFAULT_MS;
+    struct dp_place next;
+    gw_msec limit = either(client->options->backoff_max_ms, BACKOFF_MAX_DEFAULT_MS);
+    dp_places_refresh(client->places);
+    if (dp_places_next(client->places, &next))
+        return random_up_to(GW_MIN(limit, FAILOVER_MS));
     gw_msec pause = jittered(client->backoff_ms);
-    bool was_open = client->stream != NULL;
-    close_connection(client);
-    client->address++; /* the next one of the name; once all have failed, the next endpoint */
-    if (was_open || client->address >= client->address_count) {
-        client->backoff_ms = GW_MIN(client->backoff_ms * 2, limit);
-        client->endpoint = (client->endpoint + 1) % client->hello.endpoint_count;
-        client->address = 0;
-    } else {
-        pause = 0;
-    }
+    client->backoff_ms = GW_MIN(client->backoff_ms * 2, limit);
+    client->connect_ms = GW_MIN(client->connect_ms * 2, CONNECT_ALONE_MS);
+    dp_places_new_round(client->places);
+    return pause;
+}
+
+static void retry(struct dp_client *client, const char *endpoint, const struct gw_error *why)
+{
+    gw_msec pause = next_pause(client);
     if (!client->is_paused)
-        set_timer(client, &client->retry, pause, 0);
+        set_timer(client, &client->retry, pause);
     client->events->on_disconnected(client->user, endpoint, why, client->is_paused ? -1 : pause);
 }
 
-static int send_message(struct dp_client *client, gw_str bytes, struct gw_error *err)
+/* Ends what is left of the connection. */
+static void disconnect(struct dp_client *client, const struct gw_error *why)
 {
-    if (dp_grpc_stream_send(client->stream, bytes) < 0)
-        return gw_fail(err, GW_RESOURCE_EXHAUSTED, "the control plane does not read");
-    return 0;
+    const struct dp_place place = *dp_wire_place(client->wire);
+    if (client->is_up && gw_clock_monotonic_ms() - client->up_ms >= HELD_MS)
+        start_over(client);
+    else if (client->is_up) /* it has been found alive, and was not: less often */
+        client->return_ms = GW_MIN(client->return_ms * 2, RETURN_MAX_MS);
+    close_connection(client);
+    dp_places_failed(client->places, &place);
+    retry(client, place.endpoint->text, why);
 }
+
+/* ---- messages */
 
 static int send_ack(struct dp_client *client, Penstock__Agent__V1__Ack *ack, struct gw_error *err)
 {
     Penstock__Agent__V1__AgentMessage message = PENSTOCK__AGENT__V1__AGENT_MESSAGE__INIT;
     message.kind_case = PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_ACK;
     message.ack = ack;
-    return send_message(client, gw_message_pack(&client->pending, &message.base), err);
+    return dp_wire_send(client->wire, gw_message_pack(&client->pending, &message.base), err);
 }
 
 static int apply_update(struct dp_client *client, struct gw_error *err)
@@ -124,7 +196,6 @@ static int apply_update(struct dp_client *client, struct gw_error *err)
         return -1;
     int result = send_ack(client, &ack, err);
     forget_update(client);
-    client->backoff_ms = BACKOFF_MIN_MS; /* it works: a later failure starts from the beginning */
     return result;
 }
 
@@ -139,9 +210,8 @@ static int take_chunk(struct dp_client *client, Penstock__Agent__V1__Update *upd
     return update->final ? apply_update(client, err) : 0;
 }
 
-static int on_message(void *user, gw_str bytes, struct gw_error *err)
+static int take_message(struct dp_client *client, gw_str bytes, struct gw_error *err)
 {
-    struct dp_client *client = user;
     ProtobufCMessage *any;
     client->chunk_bytes += bytes.len;
     if (client->chunk_bytes > DP_CLIENT_UPDATE_BYTES_MAX)
@@ -163,15 +233,6 @@ static int on_message(void *user, gw_str bytes, struct gw_error *err)
     }
 }
 
-static void on_end(void *user, const struct gw_error *status)
-{
-    struct dp_client *client = user;
-    client->ended = *status;
-    client->has_ended = true;
-}
-
-static const struct dp_grpc_events stream_events = {.on_message = on_message, .on_end = on_end};
-
 /* Hello; and, with something to serve, what is refused of it, for this may be another control plane
  * than the one that was told. */
 static int greet(struct dp_client *client, struct gw_error *err)
@@ -180,31 +241,19 @@ static int greet(struct dp_client *client, struct gw_error *err)
     bool serves = client->events->on_hello(client->user, &client->pending, &ack);
     gw_str hello = dp_hello_pack(&client->hello, client->options, gw_str_from(ack.cluster_id),
                                  ack.revision, &client->pending);
-    int result = send_message(client, hello, err);
+    int result = dp_wire_send(client->wire, hello, err);
     if (result == 0 && serves)
         result = send_ack(client, &ack, err);
     forget_update(client);
     return result;
 }
 
-static int open_stream(struct dp_client *client, struct gw_error *err)
-{
-    const struct dp_endpoint_name *endpoint = &client->hello.endpoints[client->endpoint];
-    gw_msec keepalive =
-        client->options->keepalive_ms ? client->options->keepalive_ms : KEEPALIVE_DEFAULT_MS;
-    client->has_ended = false;
-    client->stream = dp_grpc_stream_new(endpoint->text, STREAM_PATH, client->transport.ssl != NULL,
-                                        &stream_events, client);
-    int result = greet(client, err);
-    set_timer(client, &client->alive, keepalive, keepalive);
-    client->events->on_connected(client->user, endpoint->text);
-    return result;
-}
+/* ---- events of wires */
 
-static int tell_end(const struct dp_client *client, struct gw_error *err)
+static int on_open(void *user, struct dp_wire *wire, struct gw_error *err)
 {
-    *err = client->ended;
-    return -1;
+    struct dp_client *client = user;
+    return wire == client->probe ? 0 : greet(client, err);
 }
 
 static int take_unsent(struct dp_client *client, struct gw_error *err)
@@ -216,88 +265,145 @@ static int take_unsent(struct dp_client *client, struct gw_error *err)
     return -1;
 }
 
-static int receive(struct dp_client *client, struct gw_error *err)
+static void come_up(struct dp_client *client)
 {
-    char bytes[READ_BYTES];
-    for (;;) {
-        ssize_t n = dp_transport_read(&client->transport, bytes, sizeof(bytes), err);
-        if (n <= 0)
-            return (int)n;
-        client->is_receiving = true;
-        int result = dp_grpc_stream_receive(client->stream, gw_str_n(bytes, (size_t)n), err);
-        client->is_receiving = false;
-        if (result < 0 || take_unsent(client, err) < 0)
-            return -1;
-        if (client->has_ended)
-            return tell_end(client, err);
+    client->is_up = true;
+    client->up_ms = gw_clock_monotonic_ms();
+    set_alive(client, QUIET, patience(client, QUIET));
+    set_home(client);
+    client->events->on_connected(client->user, dp_wire_place(client->wire)->endpoint->text);
+}
+
+static int on_message(void *user, struct dp_wire *wire, gw_str bytes, struct gw_error *err)
+{
+    struct dp_client *client = user;
+    if (wire == client->probe)
+        return gw_fail(err, GW_INVALID_ARGUMENT, "it speaks before the Hello");
+    if (!client->is_up)
+        come_up(client);
+    client->is_receiving = true;
+    int result = take_message(client, bytes, err);
+    client->is_receiving = false;
+    return result < 0 ? -1 : take_unsent(client, err);
+}
+
+/* Of the probe: a preferred one is there. What came whole over the other wire is kept, what did not
+ * comes anew. */
+static int on_heard(void *user, struct dp_wire *wire, struct gw_error *err)
+{
+    struct dp_client *client = user;
+    bool is_home = wire == client->probe;
+    if (is_home) {
+        client->probe = NULL;
+        close_connection(client);
+        client->wire = wire;
     }
+    if (!client->is_up)
+        come_up(client);
+    return is_home ? greet(client, err) : 0;
 }
 
-static int flush(struct dp_client *client, struct gw_error *err)
+static void on_lost(void *user, struct dp_wire *wire, const struct gw_error *why)
 {
-    for (;;) {
-        if (client->output.len == 0 &&
-            dp_grpc_stream_output(client->stream, &client->output, err) < 0)
-            return -1;
-        if (client->has_ended) /* sending may end it, too: nothing that was to go out matters */
-            return tell_end(client, err);
-        if (client->output.len == 0)
-            return 0;
-        ssize_t n = dp_transport_write(&client->transport, client->output, err);
-        if (n <= 0)
-            return (int)n;
-        client->output.ptr += n;
-        client->output.len -= (size_t)n;
+    struct dp_client *client = user;
+    if (wire != client->probe) {
+        disconnect(client, why);
+        return;
     }
+    close_probe(client);
+    set_home(client);
 }
 
-static int step(struct dp_client *client, struct gw_error *err)
-{
-    if (dp_transport_advance(&client->transport, err) < 0)
-        return -1;
-    if (client->transport.state != DP_TRANSPORT_OPEN)
-        return 0;
-    if (!client->stream && open_stream(client, err) < 0)
-        return -1;
-    return receive(client, err) < 0 || flush(client, err) < 0 ? -1 : 0;
-}
+static const struct dp_wire_events wire_events = {
+    .on_open = on_open, .on_heard = on_heard, .on_message = on_message, .on_lost = on_lost};
 
-static void run(struct dp_client *client)
+/* ---- timers */
+
+static void lose(struct dp_client *client, const char *why)
 {
     struct gw_error err = GW_ERROR_NONE;
-    if (step(client, &err) < 0) {
-        disconnect(client, &err);
-        return;
-    }
-    int events = EV_READ | (client->transport.wants_write ? EV_WRITE : 0);
-    if (events == client->io.events)
-        return;
-    ev_io_stop(client->loop, &client->io);
-    ev_io_set(&client->io, client->transport.fd, events);
-    ev_io_start(client->loop, &client->io);
+    (void)gw_fail(&err, GW_UNAVAILABLE, "%s", why);
+    disconnect(client, &err);
 }
 
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
+/* Silent for a whole state. What has come while this thread was busy counts: it is read before
+ * anybody is called silent. */
+static void on_silence(struct dp_client *client)
 {
-    (void)loop, (void)events;
-    run(io->data);
+    if (client->alive_state == PINGED) {
+        lose(client, "no answer to a ping");
+        return;
+    }
+    set_alive(client, PINGED, patience(client, PINGED));
+    client->pinged_at = dp_wire_reads(client->wire);
+    dp_wire_ping(client->wire);
+    dp_wire_run(client->wire);
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct dp_client *client = timer->data;
-    struct gw_error err = GW_ERROR_NONE;
-    if (!client->stream)
-        (void)gw_fail(&err, GW_UNAVAILABLE, "connect: no answer within %d ms", CONNECT_MS);
-    else if (!dp_grpc_stream_ping(client->stream))
-        (void)gw_fail(&err, GW_UNAVAILABLE, "no answer to a ping");
-    if (err.code != GW_OK) {
-        disconnect(client, &err);
+    struct dp_wire *wire = client->wire;
+    if (client->alive_state != CONNECTING)
+        dp_wire_run(wire);
+    if (client->wire != wire)
+        return; /* it has ended */
+    if (client->alive_state == CONNECTING) {
+        lose(client, "no answer to the connect in time");
         return;
     }
-    client->backoff_ms = BACKOFF_MIN_MS; /* it has held for a while */
-    run(client);
+    bool is_answered = client->alive_state == PINGED && dp_wire_reads(wire) != client->pinged_at;
+    gw_msec silent_ms = gw_clock_monotonic_ms() - dp_wire_heard_ms(wire);
+    gw_msec left_ms = patience(client, QUIET) - silent_ms;
+    if (is_answered || (client->alive_state == QUIET && left_ms > 0))
+        set_alive(client, QUIET, GW_MAX(left_ms, 1));
+    else
+        on_silence(client);
+}
+
+static void on_home(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    struct dp_client *client = timer->data;
+    struct dp_place place;
+    struct gw_error ignored; /* the next time, then */
+    bool is_late = client->probe != NULL;
+    close_probe(client);
+    dp_places_refresh(client->places);
+    if (!is_late && dp_places_better(client->places, dp_wire_place(client->wire)->rank, &place) &&
+        dp_wire_open(client->loop, &place, client->options, &wire_events, client, &client->probe,
+                     &ignored) == 0)
+        set_timer(client, &client->home, CONNECT_ALONE_MS);
+    else
+        set_home(client);
+}
+
+static void attempt(struct dp_client *client)
+{
+    struct dp_place place;
+    struct gw_error err = GW_ERROR_NONE;
+    client->is_waiting = false;
+    gw_msec left_ms = client->started_ms + RESOLVE_MS - gw_clock_monotonic_ms();
+    if (dp_places_are_pending(client->places) && left_ms > 0) {
+        client->is_waiting = true; /* on_resolved comes first, as a rule */
+        set_timer(client, &client->retry, left_ms);
+        return;
+    }
+    if (!dp_places_next(client->places, &place)) {
+        const char *why = dp_places_why(client->places);
+        (void)gw_fail(&err, GW_UNAVAILABLE, "%s", *why ? why : "its name is not resolved yet");
+        client->is_waiting = true;
+        retry(client, client->hello.endpoints[0].text, &err);
+        return;
+    }
+    if (dp_wire_open(client->loop, &place, client->options, &wire_events, client, &client->wire,
+                     &err) < 0) {
+        dp_places_failed(client->places, &place);
+        retry(client, place.endpoint->text, &err);
+        return;
+    }
+    set_alive(client, CONNECTING, patience(client, CONNECTING));
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
@@ -306,40 +412,17 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
     attempt(timer->data);
 }
 
-static int open_transport(struct dp_client *client, struct gw_error *err)
+/* Who waits for a name waits no longer. */
+static void on_resolved(void *user)
 {
-    const struct dp_endpoint_name *endpoint = &client->hello.endpoints[client->endpoint];
-    const struct dp_transport_tls tls = {.ca_file = client->options->ca_file,
-                                         .cert_file = client->options->cert_file,
-                                         .key_file = client->options->key_file,
-                                         .server_name = endpoint->host};
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-    /* Blocks this thread only, which has nothing else to do while it is not connected. */
-    int result = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
-    client->address_count = 0;
-    if (result != 0)
-        return gw_fail(err, GW_UNAVAILABLE, "%s: %s", endpoint->host, gai_strerror(result));
-    for (const struct addrinfo *at = found; at; at = at->ai_next)
-        client->address_count++;
-    const struct addrinfo *at = found;
-    for (unsigned i = client->address % client->address_count; i > 0; i--)
-        at = at->ai_next;
-    result = dp_transport_open(&client->transport, at->ai_addr, at->ai_addrlen, &tls, err);
-    freeaddrinfo(found);
-    return result;
+    struct dp_client *client = user;
+    struct dp_place place;
+    if (ev_is_active(&client->retry) && !dp_places_are_pending(client->places) &&
+        client->is_waiting && dp_places_next(client->places, &place))
+        set_timer(client, &client->retry, 0);
 }
 
-static void attempt(struct dp_client *client)
-{
-    struct gw_error err = GW_ERROR_NONE;
-    if (open_transport(client, &err) < 0) {
-        disconnect(client, &err);
-        return;
-    }
-    ev_io_set(&client->io, client->transport.fd, EV_WRITE);
-    ev_io_start(client->loop, &client->io);
-    set_timer(client, &client->alive, CONNECT_MS, 0);
-}
+/* ---- life */
 
 int dp_client_new(struct ev_loop *loop, const struct dp_sync_options *options,
                   const struct dp_client_events *events, void *user, struct dp_client **ret_client,
@@ -350,18 +433,19 @@ int dp_client_new(struct ev_loop *loop, const struct dp_sync_options *options,
                                  .options = options,
                                  .events = events,
                                  .user = user,
-                                 .transport.fd = -1,
-                                 .backoff_ms = BACKOFF_MIN_MS};
+                                 .started_ms = gw_clock_monotonic_ms()};
     gw_arena_init(&client->pending, 64 * 1024);
-    ev_init(&client->io, on_io);
     ev_init(&client->retry, on_retry);
     ev_init(&client->alive, on_alive);
-    client->io.data = client->retry.data = client->alive.data = client;
+    ev_init(&client->home, on_home);
+    client->retry.data = client->alive.data = client->home.data = client;
     if (dp_hello_parse(&client->hello, options, err) < 0) {
         dp_client_free(client);
         return -1;
     }
-    set_timer(client, &client->retry, 0, 0);
+    client->places = dp_places_new(loop, &client->hello, options->agent_id, on_resolved, client);
+    start_over(client);
+    set_timer(client, &client->retry, 0);
     *ret_client = client;
     return 0;
 }
@@ -370,16 +454,19 @@ void dp_client_pause(struct dp_client *client)
 {
     client->is_paused = true;
     ev_timer_stop(client->loop, &client->retry);
-    if (!client->stream)
+    close_probe(client);
+    if (!client->is_up)
         close_connection(client);
 }
 
 void dp_client_resume(struct dp_client *client)
 {
     client->is_paused = false;
-    client->backoff_ms = BACKOFF_MIN_MS;
-    if (!client->stream)
-        set_timer(client, &client->retry, 0, 0);
+    start_over(client);
+    if (client->wire)
+        set_home(client);
+    else
+        set_timer(client, &client->retry, 0);
 }
 
 void dp_client_leave(struct dp_client *client)
@@ -390,20 +477,20 @@ void dp_client_leave(struct dp_client *client)
 
 bool dp_client_is_open(const struct dp_client *client)
 {
-    return client->stream != NULL;
+    return client->is_up;
 }
 
 void dp_client_send(struct dp_client *client, gw_str message)
 {
     struct gw_error err = GW_ERROR_NONE;
-    assert(client->stream);
-    int result = send_message(client, message, &err);
+    assert(client->is_up);
+    int result = dp_wire_send(client->wire, message, &err);
     if (client->is_receiving) /* whoever receives goes on to send */
         client->unsent = result < 0 ? err : client->unsent;
     else if (result < 0)
         disconnect(client, &err);
     else
-        run(client);
+        dp_wire_run(client->wire);
 }
 
 void dp_client_free(struct dp_client *client)
@@ -412,6 +499,7 @@ void dp_client_free(struct dp_client *client)
         return;
     ev_timer_stop(client->loop, &client->retry);
     close_connection(client);
+    dp_places_free(client->places);
     gw_arena_done(&client->pending);
     dp_hello_done(&client->hello);
     free(client->chunks);

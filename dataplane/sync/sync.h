@@ -18,9 +18,15 @@ struct dp_sync_options {
     const char *ca_file;      /* PEM: TLS, verified against it; "" : plaintext */
     const char *cert_file;    /* the agent's certificate; "": none */
     const char *key_file;
-    const char *cache_dir;  /* where the last good snapshot is kept; "": nowhere */
-    gw_msec keepalive_ms;   /* ping interval; a missed answer ends the connection. 0: 10 s */
-    gw_msec backoff_max_ms; /* between attempts, with jitter; starts at 100 ms. 0: 10 s */
+    const char *cache_dir; /* where the last good snapshot is kept; "": nowhere */
+    /* Silence before a ping, and before that counts as lost. 0: 600 and 800 ms, or 10 s each when
+     * there is one address alone. */
+    gw_msec keepalive_ms;
+    /* Between rounds over all addresses, with jitter; starts at 100 ms. 0: 10 s */
+    gw_msec backoff_max_ms;
+    /* How often to look whether a control plane further up in the list is back, half of it by
+     * chance. 0: 30 s */
+    gw_msec return_ms;
 };
 
 /* What another process of the same id, that comes up beside this one, makes of it. */

@@ -18,10 +18,10 @@ class Etcd(Process):
         status = super().stop(seconds)
         return 0 if status == -signal.SIGTERM else status
 
-    def __init__(self, folder, name="etcd", extra=(), tls=None):
+    def __init__(self, folder, name="etcd", extra=(), tls=None, listen="127.0.0.1"):
         """tls: its authority's file, its own certificate, and the one that penstock comes with."""
         self.port, self.peer_port, self.health_port = free_port(), free_port(), free_port()
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://{listen}:{self.port}"
         self.store = f"etcd:{self.url}"
         self.flags = ()  # of etcdctl toward it
         peer, health = f"http://127.0.0.1:{self.peer_port}", f"http://127.0.0.1:{self.health_port}"
@@ -87,6 +87,12 @@ class ControlPlane(Process):
         super().__init__(name, [
             BIN / "penstock-controlplane", "--listen", self.address, "--ops-listen", f"127.0.0.1:{self.ops_port}",
             "--http-listen", f"127.0.0.1:{self.http_port}", "--store", store or f"sqlite:{folder}/{name}.db", *extra], folder)
+
+    def move(self, host):
+        """Another address than loopback."""
+        for port in (self.port, self.ops_port, self.http_port):
+            self.command = [word.replace(f"127.0.0.1:{port}", f"{host}:{port}") for word in self.command]
+        self.address, self.ops = f"{host}:{self.port}", f"http://{host}:{self.ops_port}"
 
     def start(self):
         super().start()
