@@ -237,6 +237,15 @@ static void hear_end(int fd)
     close(fd);
 }
 
+/* The loop goes round once more. */
+static void turn(void)
+{
+    int fd = dial();
+    say(fd, "GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(fd, "HTTP/1.1 404");
+    close(fd);
+}
+
 /* ---- tests ---- */
 
 static void test_calls_side_by_side(void **state)
@@ -361,7 +370,7 @@ static void test_an_answer_that_is_not_read(void **state)
     int fd = dial();
     say(fd, "GET /v1/groups/long HTTP/1.1\r\nHost: x\r\n\r\n");
     while (refused(CP_JSON_REFUSED_SLOW) == 0)
-        usleep(1000);
+        turn();
     hear_end(fd);
     cp_json_server_stop(server, 1000);
 }
@@ -380,7 +389,7 @@ static void test_answers_of_all_together_are_limited(void **state)
         say(fds[i], "GET /v1/groups/long HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     while (refused(CP_JSON_REFUSED_BUSY) == 0)
-        usleep(1000);
+        turn();
     struct cp_json_stats stats;
     cp_json_server_stats(server, &stats);
     assert_true(stats.answer_bytes >= CP_JSON_ANSWERS_MAX_BYTES);
@@ -392,7 +401,7 @@ static void test_answers_of_all_together_are_limited(void **state)
     close(late);
     size_t ran = 0, not_run = 0;
     while (ran + not_run < GW_ARRAY_LEN(fds)) {
-        usleep(1000);
+        turn();
         pthread_mutex_lock(&gate.lock);
         ran = gate.done - done;
         pthread_mutex_unlock(&gate.lock);
@@ -440,10 +449,18 @@ static void test_callers_leave_while_their_calls_run(void **state)
     cp_json_server_stop(server, 1000);
 }
 
+/* When the end has begun: what is new is refused then. */
 static void *open_gate_later(void *arg)
 {
     (void)arg;
-    usleep(50000);
+    for (bool has_begun = false; !has_begun;) {
+        char text[1024] = "";
+        int probe = dial();
+        say(probe, "GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_true(read(probe, text, sizeof(text) - 1) > 0);
+        has_begun = strncmp(text, "HTTP/1.1 503", 12) == 0;
+        close(probe);
+    }
     set_gate(false);
     return NULL;
 }

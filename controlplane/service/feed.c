@@ -12,13 +12,61 @@
 
 /* ---- changes ---- */
 
+static bool unref(struct cp_feed_change *change)
+{
+    bool is_last = --change->refs == 0;
+    if (is_last)
+        cp_feed_change_free(change);
+    return !is_last;
+}
+
 static void forget_first(struct cp_feed *feed)
 {
     struct cp_feed_change *change = cp_feed_at(feed, feed->first++);
     feed->forgotten = change->revision;
     feed->bytes -= change->bytes;
-    if (--change->refs == 0)
-        cp_feed_change_free(change);
+    (void)unref(change);
+}
+
+static void unshow(struct cp_feed *feed, struct cp_feed_change *change)
+{
+    size_t bytes = cp_feed_change_unshow(change);
+    change->bytes -= bytes;
+    feed->bytes -= bytes;
+}
+
+/* Events of other changes go first, the oldest before: they can be made again. Then what came
+ * before this one, which its reader has read. */
+static void make_room(struct cp_feed *feed, const struct cp_feed_change *change)
+{
+    size_t max = feed->options.bytes_max;
+    for (int64_t n = feed->first; feed->bytes > max && n < feed->next; n++)
+        if (cp_feed_at(feed, n)->is_shown && cp_feed_at(feed, n) != change)
+            unshow(feed, cp_feed_at(feed, n));
+    while (feed->bytes > max && cp_feed_at(feed, feed->first) != change)
+        forget_first(feed);
+}
+
+bool cp_feed_show(struct cp_feed *feed, struct cp_feed_change *change)
+{
+    change->refs++;
+    pthread_mutex_unlock(&feed->lock);
+    cp_feed_change_show(change, feed->options.services);
+    pthread_mutex_lock(&feed->lock);
+    bool is_kept = unref(change);
+    if (!is_kept)
+        return false;
+    change->is_shown = true;
+    change->bytes += change->shown.total_bytes;
+    feed->bytes += change->shown.total_bytes;
+    make_room(feed, change);
+    return true;
+}
+
+void cp_feed_fit(struct cp_feed *feed, struct cp_feed_change *change)
+{
+    if (change->is_shown && feed->bytes > feed->options.bytes_max)
+        unshow(feed, change);
 }
 
 static void keep(struct cp_feed *feed, struct cp_feed_change *change)

@@ -136,6 +136,7 @@ struct cp_feed_change *cp_feed_change_new(const struct cp_event *events, size_t 
 {
     struct cp_feed_change *change = gw_calloc(1, sizeof(*change));
     gw_arena_init(&change->arena, 512);
+    gw_arena_init(&change->shown, 512);
     change->refs = 1;
     change->revision = events[0].kv.mod_revision;
     change->items = GW_ARENA_ARRAY(&change->arena, struct cp_feed_item, count);
@@ -152,6 +153,7 @@ struct cp_feed_change *cp_feed_change_new(const struct cp_event *events, size_t 
 void cp_feed_change_free(struct cp_feed_change *change)
 {
     gw_arena_done(&change->arena);
+    gw_arena_done(&change->shown);
     free(change);
 }
 
@@ -206,9 +208,20 @@ void cp_feed_change_show(struct cp_feed_change *change, struct cp_services *serv
 {
     static const struct cp_principal self = {.name = "watch", .role = CP_ROLE_ADMINISTRATOR};
     struct cp_call call = {.services = services,
-                           .arena = &change->arena,
+                           .arena = &change->shown,
                            .principal = &self,
                            .deadline_ms = INT64_MAX};
     for (size_t i = 0; i < change->count; i++)
         show_item(&call, &change->items[i]);
+}
+
+size_t cp_feed_change_unshow(struct cp_feed_change *change)
+{
+    size_t bytes = change->shown.total_bytes;
+    for (size_t i = 0; i < change->count; i++)
+        change->items[i].event = NULL;
+    gw_arena_done(&change->shown);
+    gw_arena_init(&change->shown, 512);
+    change->is_shown = false;
+    return bytes;
 }

@@ -31,9 +31,10 @@ struct cp_feed_item {
 /* All that changed at one revision; lives as long as somebody has it. */
 struct cp_feed_change {
     struct gw_arena arena;
-    unsigned refs; /* under the feed's lock */
+    struct gw_arena shown; /* of the events: what can be made again */
+    unsigned refs;         /* under the feed's lock */
     int64_t revision;
-    size_t bytes;
+    size_t bytes; /* of both arenas */
     struct cp_feed_item *items;
     size_t count;
     bool is_shown; /* every item has its event */
@@ -44,6 +45,8 @@ struct cp_feed_change *cp_feed_change_new(const struct cp_event *events, size_t 
 void cp_feed_change_free(struct cp_feed_change *change);
 /* Makes the events: reads the store. */
 void cp_feed_change_show(struct cp_feed_change *change, struct cp_services *services);
+/* Frees them; returns how many bytes that were. */
+size_t cp_feed_change_unshow(struct cp_feed_change *change);
 
 /* NULL: nobody may watch that. */
 const struct cp_bundle_kind *cp_feed_kind(enum cp_kind_id id);
@@ -78,6 +81,12 @@ static inline struct cp_feed_change *cp_feed_at(const struct cp_feed *feed, int6
 {
     return feed->changes[(size_t)number % feed->options.revisions_max];
 }
+
+/* Makes the change's events and room for them, with the lock let go meanwhile; false: it has been
+ * forgotten by now. */
+bool cp_feed_show(struct cp_feed *feed, struct cp_feed_change *change);
+/* The change has been told: its events go when there was no room for them. */
+void cp_feed_fit(struct cp_feed *feed, struct cp_feed_change *change);
 
 /* ---- feed_reader.c: who reads; all with the feed's lock held, which may be let go meanwhile ----
  */

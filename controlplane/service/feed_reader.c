@@ -225,28 +225,6 @@ static void tell_change(struct reader *reader, const struct cp_feed_change *chan
         tell(reader, &response, now_ms);
 }
 
-static void forget(struct cp_feed_change *change)
-{
-    if (--change->refs == 0)
-        cp_feed_change_free(change);
-}
-
-/* With the lock let go meanwhile: the store is read. */
-static void show(struct cp_feed *feed, struct cp_feed_change *change)
-{
-    size_t before = change->arena.total_bytes;
-    change->refs++;
-    pthread_mutex_unlock(&feed->lock);
-    cp_feed_change_show(change, feed->options.services);
-    pthread_mutex_lock(&feed->lock);
-    change->is_shown = true;
-    if (change->refs > 1) { /* it has not been forgotten */
-        change->bytes += change->arena.total_bytes - before;
-        feed->bytes += change->arena.total_bytes - before;
-    }
-    forget(change);
-}
-
 /* Where it begins to read. */
 static void place(struct reader *reader, gw_msec now_ms)
 {
@@ -293,13 +271,12 @@ static bool read_on(struct reader *reader, gw_msec now_ms)
     }
     struct cp_feed_change *change = cp_feed_at(feed, reader->number);
     bool is_wanted = wants_any(reader, change);
-    if (is_wanted && !change->is_shown) {
-        show(feed, change);
-        return true; /* where it reads may be forgotten meanwhile */
-    }
+    if (is_wanted && !change->is_shown && !cp_feed_show(feed, change))
+        return true; /* where it reads has been forgotten meanwhile */
     reader->number++;
-    if (is_wanted)
+    if (is_wanted && !reader->is_closed)
         tell_change(reader, change, now_ms);
+    cp_feed_fit(feed, change);
     return true;
 }
 

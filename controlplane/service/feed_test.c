@@ -3,94 +3,10 @@
 
 #include "common/test.h"
 #include "controlplane/service/test_apis.h"
+#include "controlplane/service/test_ear.h"
 
 #include <openssl/sha.h>
 #include <unistd.h>
-
-#define PATIENCE_S 20
-
-/* ---- a reader ---- */
-
-struct ear {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct gw_buf lines; /* what was sent, a line of JSON each */
-    bool is_ended;
-    struct gw_error err;
-    void *stream;
-    char line[65536];
-};
-
-static bool hear_message(void *arg, const ProtobufCMessage *message)
-{
-    struct ear *ear = arg;
-    pthread_mutex_lock(&ear->lock);
-    gw_json_write(&ear->lines, message, GW_JSON_COMPACT);
-    assert_int_equal(gw_buf_append(&ear->lines, GW_STR("\n")), 0);
-    pthread_cond_signal(&ear->changed);
-    pthread_mutex_unlock(&ear->lock);
-    return true;
-}
-
-static void hear_end(void *arg, const struct gw_error *err)
-{
-    struct ear *ear = arg;
-    pthread_mutex_lock(&ear->lock);
-    ear->is_ended = true;
-    ear->err = *err;
-    pthread_cond_signal(&ear->changed);
-    pthread_mutex_unlock(&ear->lock);
-}
-
-static bool has_ended(struct ear *ear)
-{
-    pthread_mutex_lock(&ear->lock);
-    bool is_ended = ear->is_ended;
-    pthread_mutex_unlock(&ear->lock);
-    return is_ended;
-}
-
-static void wait_a_bit(struct ear *ear)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
-    if (pthread_cond_timedwait(&ear->changed, &ear->lock, &until))
-        fail_msg("nothing is heard");
-}
-
-/* The next message; the reader then takes another one. */
-static const char *hear(struct ear *ear)
-{
-    pthread_mutex_lock(&ear->lock);
-    while (gw_buf_len(&ear->lines) == 0 && !ear->is_ended)
-        wait_a_bit(ear);
-    if (gw_buf_len(&ear->lines) == 0)
-        fail_msg("it has ended: %s", ear->err.message);
-    gw_str rest = gw_buf_view(&ear->lines);
-    gw_str line = gw_str_split(&rest, '\n');
-    (void)snprintf(ear->line, sizeof(ear->line), "%.*s", GW_STR_ARG(line));
-    gw_buf_consume(&ear->lines, line.len + 1);
-    pthread_mutex_unlock(&ear->lock);
-    cp_feed_stream_type.on_writable(ear->stream);
-    return ear->line;
-}
-
-static const struct gw_error *hear_end_of(struct ear *ear)
-{
-    pthread_mutex_lock(&ear->lock);
-    while (!ear->is_ended)
-        wait_a_bit(ear);
-    pthread_mutex_unlock(&ear->lock);
-    return &ear->err;
-}
-
-static void leave(struct ear *ear)
-{
-    if (ear->stream)
-        cp_feed_stream_type.on_close(ear->stream);
-    gw_buf_done(&ear->lines);
-}
 
 /* ---- the feed, and who brings it the changes ---- */
 
@@ -304,6 +220,29 @@ static void test_bytes_are_limited_too(void **state)
     free_feed();
 }
 
+/* What is made for a reader that is behind counts as well, from the moment on that it is there. */
+static void test_catching_up_stays_within_the_bytes(void **state)
+{
+    struct fixture *f = *state;
+    struct ear ear;
+    struct cp_feed_stats stats;
+    start_feed(f, (struct cp_feed_options){.bytes_max = 64 * 1024}, NULL);
+    for (int i = 0; i < 200; i++)
+        (void)ok(f, &cp_app_service, "CreateApp",
+                 format("{\"appId\": \"app%d\", \"app\": {\"description\": \"%0255d\"}}", i, i));
+    pump(f);
+    begin_watch(&ear, format("{\"afterRevision\": %lld}", (long long)feed->forgotten));
+    (void)hear(&ear);
+    do {
+        cp_feed_stats(feed, &stats);
+        assert_in_range(stats.bytes, 1, 64 * 1024);
+    } while (!strstr(hear(&ear), "apps/app199"));
+    assert_int_equal(stats.slow, 0);
+    leave(&ear);
+    stop_feed();
+    free_feed();
+}
+
 static void test_a_gap_ends_every_watch(void **state)
 {
     struct fixture *f = *state;
@@ -372,15 +311,7 @@ static void test_everybody_sees_what_they_may_read(void **state)
     file = fopen(path, "w");
     fprintf(file, "{\"tokens\": []}");
     fclose(file);
-    while (!has_ended(&viewer) || !has_ended(&limited)) { /* they are asked again who they are */
-        pthread_mutex_lock(&viewer.lock);
-        bool has = gw_buf_len(&viewer.lines) > 0;
-        gw_buf_clear(&viewer.lines);
-        pthread_mutex_unlock(&viewer.lock);
-        if (has && !has_ended(&viewer))
-            cp_feed_stream_type.on_writable(viewer.stream);
-        usleep(1000);
-    }
+    (void)hear_all_of(&viewer); /* they are asked again who they are */
     ends(&viewer, GW_UNAUTHENTICATED, "");
     ends(&limited, GW_UNAUTHENTICATED, "");
     stop_feed();
@@ -390,8 +321,8 @@ static void test_everybody_sees_what_they_may_read(void **state)
 
 /* ---- who that is takes a while ---- */
 
-/* The users of access keys: "slow:x" is known after SLOW_MS, the others when the gate opens, and
- * not known. */
+/* The users of access keys: "slow:x" is known after SLOW_MS of a clock that only this moves, the
+ * others when the gate opens, and not known. */
 #define SLOW_MS 60
 static struct {
     pthread_mutex_t lock;
@@ -414,7 +345,9 @@ static int find_key(void *arg, gw_str id, gw_str secret, struct gw_arena *arena,
     (void)arg, (void)secret, (void)arena, (void)err;
     *ret = (struct cp_known_user){.name = NULL};
     if (gw_str_eq(id, GW_STR("slow"))) {
-        usleep(SLOW_MS * 1000);
+        pthread_mutex_lock(&gate.lock);
+        gw_clock_fake(gw_clock_monotonic_ms() + SLOW_MS, gw_clock_wall_ms() + SLOW_MS);
+        pthread_mutex_unlock(&gate.lock);
         *ret = (struct cp_known_user){
             .name = "accounts/a/users/slow", .grants = &grant, .grant_count = 1};
         return 0;
@@ -442,6 +375,7 @@ static void test_asking_longer_than_the_answer_holds(void **state)
 {
     struct fixture *f = *state;
     struct ear one, two;
+    gw_clock_fake(gw_clock_monotonic_ms(), gw_clock_wall_ms());
     start_feed_of_users(f, SLOW_MS - 10);
     assert_int_equal(try_watch(&one, "{}", "slow:x"), 0);
     assert_int_equal(try_watch(&two, "{}", "slow:x"), 0);
@@ -457,6 +391,7 @@ static void test_asking_longer_than_the_answer_holds(void **state)
     leave(&two);
     stop_feed();
     free_feed();
+    gw_clock_fake_off();
 }
 
 static void test_strangers_hold_nobody_up(void **state)
@@ -572,6 +507,7 @@ int main(void)
         TEST(test_a_watch_goes_on_behind_what_was_heard),
         TEST(test_what_is_forgotten_is_said_so),
         TEST(test_bytes_are_limited_too),
+        TEST(test_catching_up_stays_within_the_bytes),
         TEST(test_a_gap_ends_every_watch),
         TEST(test_everybody_sees_what_they_may_read),
         TEST(test_asking_longer_than_the_answer_holds),
