@@ -371,7 +371,8 @@ int cp_json_exchange_begin(struct cp_json_exchange *exchange, gw_str path)
     }
     if (!refused)
         return start_call(exchange);
-    exchange->closes |= exchange->body_bytes > 0; /* whoever waits for 100 may send it or not */
+    exchange->lingers |= exchange->body_bytes > 0; /* whoever waits for 100 may send it or not */
+    exchange->closes |= exchange->lingers;
     set_error(exchange, exchange->refusal_status);
     send_answer(exchange);
     return 0;

@@ -21,7 +21,7 @@ static gw_str header(struct cp_json_exchange *exchange, struct lws *wsi,
 
 static int bad_head(struct cp_json_exchange *exchange, unsigned status, const char *why)
 {
-    exchange->closes = true; /* where the next request begins is not certain */
+    exchange->closes = exchange->lingers = true; /* where the next request begins is not certain */
     (void)gw_fail(&exchange->err, GW_INVALID_ARGUMENT, "%s", why);
     return cp_json_refuse(exchange, status, CP_JSON_REFUSED_HEAD);
 }
@@ -129,7 +129,7 @@ static int read_framing(struct cp_json_exchange *exchange, struct lws *wsi)
     if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_ENCODING) > 0)
         return bad_head(exchange, 415, "bodies are taken as they are: no Content-Encoding");
     if (bytes > CP_JSON_BODY_MAX_BYTES) {
-        exchange->closes = true;
+        exchange->closes = exchange->lingers = true;
         (void)gw_fail(&exchange->err, GW_RESOURCE_EXHAUSTED,
                       "the body has %llu bytes; the limit is %d", (unsigned long long)bytes,
                       CP_JSON_BODY_MAX_BYTES);

@@ -54,6 +54,7 @@ struct cp_json_exchange {
     gw_str path, origin, host, content_type;
     bool is_head; /* GET without the body of its answer */
     bool closes;  /* the connection, behind the answer */
+    bool lingers; /* a body may follow that is not read: it is dropped behind the answer */
     bool expects_continue;
     size_t body_bytes; /* as announced */
     gw_msec due_ms;    /* when patience ends; INT64_MAX: not at all */

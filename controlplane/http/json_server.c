@@ -4,10 +4,11 @@
 #include "controlplane/http/json_internal.h"
 #include "controlplane/http/listen.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define TURN_MS 50 /* of the wait for calls at the end */
+#define LINGER "linger"
 
 /* What libwebsockets keeps for a connection. */
 struct session {
@@ -43,12 +44,39 @@ static void leave(struct session *session)
         session->exchange = NULL;
 }
 
+/* A connection that closes with bytes unread takes the answer along, wherever that is by then. A
+ * descriptor of its own keeps it open behind the library's back, and what comes is dropped. */
+static void linger(const struct cp_json_server *server, struct lws *wsi)
+{
+    lws_sock_file_fd_type fd = {.sockfd = fcntl(lws_get_socket_fd(wsi), F_DUPFD_CLOEXEC, 0)};
+    if (fd.sockfd < 0)
+        return;
+    struct lws *rest = lws_adopt_descriptor_vhost(lws_get_vhost(wsi), LWS_ADOPT_SOCKET, fd, LINGER,
+                                                  NULL); /* closes it when it fails */
+    if (rest)
+        lws_set_timeout(rest, PENDING_TIMEOUT_HTTP_CONTENT, (int)server->options.body_s);
+}
+
+static int on_linger(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                     size_t length)
+{
+    (void)wsi, (void)in;
+    size_t *dropped = user;
+    if (reason != LWS_CALLBACK_RAW_RX)
+        return 0;
+    *dropped += length;
+    return *dropped > CP_JSON_DROPPED_MAX_BYTES ? -1 : 0;
+}
+
 static int on_writable(struct lws *wsi, struct session *session)
 {
+    struct cp_json_server *server = session->exchange->server;
     int done = cp_json_exchange_write(session->exchange);
     if (done <= 0)
         return done;
     bool closes = session->exchange->closes;
+    if (session->exchange->lingers)
+        linger(server, wsi);
     leave(session); /* first: the library tells that the request is over, too */
     return closes || lws_http_transaction_completed(wsi) ? -1 : 0;
 }
@@ -123,6 +151,7 @@ static int bind_port(struct cp_json_server *server, const struct cp_http_address
 {
     static const struct lws_protocols protocols[] = {
         {.name = "http", .callback = on_event, .per_session_data_size = sizeof(struct session)},
+        {.name = LINGER, .callback = on_linger, .per_session_data_size = sizeof(size_t)},
         {.name = NULL}};
     struct lws_context_creation_info info = {
         .protocols = protocols,

@@ -10,6 +10,7 @@
 #define CP_JSON_CONNECTIONS_MAX 1000 /* open at once; more wait in the kernel */
 #define CP_JSON_HEAD_MAX_BYTES (16 * 1024)
 #define CP_JSON_BODY_MAX_BYTES (4 * 1024 * 1024)      /* of a request: 413 */
+#define CP_JSON_DROPPED_MAX_BYTES (64 * 1024 * 1024)  /* read behind the answer to such a one */
 #define CP_JSON_BODIES_MAX_BYTES (64 * 1024 * 1024)   /* of all that are held: 503 */
 #define CP_JSON_ANSWERS_MAX_BYTES (128 * 1024 * 1024) /* of all that wait to be read: 503 */
 #define CP_JSON_CALLS_MAX 256                         /* queued or running: 503 */
