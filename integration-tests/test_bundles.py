@@ -290,5 +290,9 @@ def test_a_large_bundle_is_one_revision_and_a_larger_one_says_how_to_split(plane
     assert {one["etag"] for one in plane.list("apis", "many")} == {plane.get("group", "many")["etag"]}
     changed = [{**one, "description": "changed"} for one in documents]
     status, said, errors = run(plane, "apply", "-f", "-", stdin=json.dumps(changed))
+    assert status == 0 and said.count(" configured\n") == 900, errors
+    assert len({one["etag"] for one in plane.list("apis", "many")}) == 1
+    long = [{**one, "backend": {"mock": {"status": 200, "body": "x" * 2000}}} for one in documents]
+    status, said, errors = run(plane, "apply", "-f", "-", stdin=json.dumps(long))
     assert status == 1 and said == "" and "Split it" in errors and "TOO_LARGE" in errors
-    assert run(plane, "apply", "-f", "-", stdin=json.dumps(changed[:100]))[1].count(" configured\n") == 100
+    assert run(plane, "apply", "-f", "-", stdin=json.dumps(long[:100]))[1].count(" configured\n") == 100

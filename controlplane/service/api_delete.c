@@ -11,7 +11,7 @@
 
 #define AT_ONCE 25 /* referrers that are read in a round */
 
-_Static_assert(AT_ONCE *GW_MAX(CP_DROP_OPS, CP_DROP_BINDING_OPS) < CP_CHANGE_OPS_PLAIN,
+_Static_assert(AT_ONCE *GW_MAX(CP_DROP_OPS, CP_DROP_BINDING_OPS) < CP_CHANGE_OPS_ROUND,
                "each round drops something");
 
 typedef Penstock__Admin__V1__DeleteApiRequest delete_request;
@@ -26,7 +26,7 @@ struct job {
 
 static bool has_room(const struct cp_change *change, size_t ops)
 {
-    return change->op_count + ops <= CP_CHANGE_OPS_PLAIN;
+    return change->op_count + ops <= CP_CHANGE_OPS_ROUND;
 }
 
 /* ---- what goes with it */

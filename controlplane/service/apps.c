@@ -13,7 +13,7 @@
 #define DROPPED_AT_ONCE 25
 #define CHILDREN_LEFT "CHILDREN_LEFT"
 
-_Static_assert((DROPPED_AT_ONCE + CP_APP_CODES_MAX + 1) * CP_DROP_OPS <= CP_CHANGE_OPS_PLAIN,
+_Static_assert((DROPPED_AT_ONCE + CP_APP_CODES_MAX + 1) * CP_DROP_OPS <= CP_CHANGE_OPS_ROUND,
                "with its codes and the app itself they are one transaction");
 
 static int check(const ProtobufCMessage *message, const ProtobufCMessage *before,

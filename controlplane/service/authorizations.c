@@ -56,11 +56,8 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
     if (!authentication || authentication->type != CP_ENUM(AUTH_TYPE, APP))
         return gw_fail(err, GW_FAILED_PRECONDITION, "%s does not have AUTH_TYPE_APP", to.api);
     cp_change_expect(change, cp_key_of(change->arena, CP_KIND_API, to.api), api.mod_revision);
-    const struct cp_claim claim = {.index = INDEX,
-                                   .owner = to.name,
-                                   .value = unique_value(change->arena, authorization),
-                                   .about = cp_key_of(change->arena, CP_KIND_API, to.api)};
-    return cp_change_claim_about(call, change, &claim, err);
+    return cp_change_claim(call, change, INDEX, unique_value(change->arena, authorization), to.name,
+                           err);
 }
 
 static void forget(struct cp_change *change, const cp_authorization *authorization)

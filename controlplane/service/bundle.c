@@ -260,23 +260,6 @@ static void explain_missing(const struct cp_call *call, const struct cp_bundle *
     gw_map_done(&refused);
 }
 
-/* Before anything else is read: who creates something under one of them from here on is noticed. */
-static int watch_parents(const struct cp_call *call, const struct cp_bundle *bundle,
-                         struct gw_error *err)
-{
-    for (size_t i = 0; i < bundle->sent_count; i++) {
-        enum cp_kind_id parent_kind;
-        const struct cp_bundle_item *item = bundle->items[i];
-        if (!cp_kind_parent(item->kind->rules->kind, &parent_kind) ||
-            !cp_name_is(item->kind->rules->kind, item->name))
-            continue;
-        gw_str parent = gw_arena_dup(call->arena, cp_name_parent(gw_str_from(item->name)));
-        if (cp_change_watch(call, parent_kind, parent.ptr, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int attempt(const struct cp_call *call, struct cp_change *change, void *arg,
                    struct gw_error *err)
 {
@@ -292,9 +275,6 @@ static int attempt(const struct cp_call *call, struct cp_change *change, void *a
     services.store = cp_store_overlay(call->services->store,
                                       (const struct cp_op *const *)(const void *)&change->ops,
                                       &change->op_count, call->arena);
-    change->guards_new = bundle->sent_count >= CP_BUNDLE_GUARDS_FROM;
-    if (change->guards_new && watch_parents(&over, bundle, err) < 0)
-        return -1;
     struct cp_bundle_item **turns = in_turn(call, bundle);
     struct cp_change saved = {.arena = call->arena};
     bool progress = true;

@@ -8,7 +8,6 @@
 #include "penstock/admin/v1/bundle.pb-c.h"
 
 #define CP_BUNDLE_RESOURCES_MAX 1000
-#define CP_BUNDLE_GUARDS_FROM 60 /* resources: parents' guards in place of each new child */
 #define CP_BUNDLE_CHANGES_BYTES_MAX (1024 * 1024) /* of all differences that are told */
 #define CP_MANAGED_BY_MAX 63
 #define CP_EXPORT_BYTES_MAX (3 * 1024 * 1024)

@@ -27,7 +27,7 @@
             "," TEST_ENVIRONMENT "," CHANNEL
 #define ALL_COUNT 10
 
-static char request_text[256 * 1024];
+static char request_text[2 * 1024 * 1024];
 
 static const char *bundle(const char *resources, const char *more)
 {
@@ -341,10 +341,29 @@ static void test_as_many_as_a_transaction_holds(void **state)
     assert_int_equal(revision_now(f), before + 3);
     (void)snprintf(request_text, sizeof request_text, "{\"managedBy\":\"ci\",\"resources\":[%s]}",
                    many_apis(999, "groups/h") + 1);
-    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Apply", request_text); /* all have to be as they are */
+    ASSERT_HAS(ok(f, BUNDLE, "Apply", request_text), "\"updated\":999"); /* all were as they were */
+    assert_int_equal(revision_now(f), before + 4);
+}
+
+static void test_more_than_a_transaction_holds_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    static char body[4001];
+    int64_t before = revision_now(f);
+    memset(body, 'x', sizeof body - 1);
+    size_t len = (size_t)snprintf(request_text, sizeof request_text, "{\"resources\":[%s", GROUP);
+    for (unsigned i = 0; i < 400; i++)
+        len +=
+            (size_t)snprintf(request_text + len, sizeof request_text - len,
+                             ",{\"api\":{\"name\":\"groups/g/apis/a%u\",\"frontend\":{\"method\":"
+                             "\"HTTP_METHOD_GET\",\"path\":\"/a%u\"},\"backend\":{\"mock\":"
+                             "{\"body\":\"%s\"}}}}",
+                             i, i, body);
+    (void)snprintf(request_text + len, sizeof request_text - len, "]}");
+    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Apply", request_text);
     assert_string_equal(f->err.reason, "TOO_LARGE");
     ASSERT_HAS(f->err.message, "Split it");
-    assert_int_equal(revision_now(f), before + 3);
+    assert_int_equal(revision_now(f), before);
 }
 
 static void test_quotas_hold_within_a_bundle(void **state)
@@ -434,6 +453,7 @@ int main(void)
         TEST(test_certificates_take_an_administrator),
         TEST(test_what_a_request_may_not_say),
         TEST(test_as_many_as_a_transaction_holds),
+        TEST(test_more_than_a_transaction_holds_is_refused),
         TEST(test_quotas_hold_within_a_bundle),
         TEST(test_an_export_applies_elsewhere),
         TEST(test_the_export_of_a_group_stands_on_its_own),

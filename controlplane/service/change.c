@@ -69,97 +69,54 @@ void cp_change_copy(struct cp_change *to, const struct cp_change *from)
     struct cp_change room = *to;
     *to = *from;
     to->compares = room.compares;
-    to->implied_by = room.implied_by;
     to->ops = room.ops;
     to->compare_room = room.compare_room;
     to->op_room = room.op_room;
     if (room.compare_room < from->compare_count) {
         to->compare_room = from->compare_room;
         to->compares = GW_ARENA_ARRAY(from->arena, struct cp_compare, from->compare_room);
-        to->implied_by = GW_ARENA_ARRAY(from->arena, gw_str, from->compare_room);
     }
     if (room.op_room < from->op_count) {
         to->op_room = from->op_room;
         to->ops = GW_ARENA_ARRAY(from->arena, struct cp_op, from->op_room);
     }
-    if (from->compare_count > 0) {
+    if (from->compare_count > 0)
         memcpy(to->compares, from->compares, from->compare_count * sizeof *to->compares);
-        memcpy(to->implied_by, from->implied_by, from->compare_count * sizeof *to->implied_by);
-    }
     if (from->op_count > 0)
         memcpy(to->ops, from->ops, from->op_count * sizeof *to->ops);
 }
 
-static void add_compare(struct cp_change *change, struct cp_compare compare, gw_str implied_by)
+static void add_compare(struct cp_change *change, struct cp_compare compare)
 {
     size_t count = change->compare_count;
-    if (count == CP_CHANGE_COMPARES_MAX) {
+    if (count == CP_STORE_COMPARES_MAX) {
         change->overflow = true;
         return;
     }
     if (count == change->compare_room) {
         size_t room = GW_MAX((size_t)FIRST_ROOM, 2 * count);
         change->compares = grow(change->arena, change->compares, count, room, sizeof compare);
-        change->implied_by =
-            grow(change->arena, change->implied_by, count, room, sizeof implied_by);
         change->compare_room = room;
     }
     change->compares[count] = compare;
-    change->implied_by[count] = implied_by;
     change->compare_count++;
 }
 
 /* Of two readings of one key the first counts: when they differ somebody was faster. */
-static void expect(struct cp_change *change, gw_str key, int64_t mod_revision, gw_str implied_by)
+void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision)
 {
     struct cp_compare compare = {.key = key, .kind = CP_COMPARE_MOD, .mod_revision = mod_revision};
     struct cp_compare *there = find_compare(change, key);
     if (!there)
-        add_compare(change, compare, implied_by);
+        add_compare(change, compare);
     else if (there->kind == CP_COMPARE_EXISTS)
         *there = compare;
-}
-
-void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision)
-{
-    expect(change, key, mod_revision, GW_STR_NONE);
-}
-
-void cp_change_expect_absent(struct cp_change *change, gw_str key, gw_str owner)
-{
-    expect(change, key, 0, owner);
 }
 
 static void want(struct cp_change *change, gw_str key)
 {
     if (!find_compare(change, key))
-        add_compare(change, (struct cp_compare){.key = key, .kind = CP_COMPARE_EXISTS},
-                    GW_STR_NONE);
-}
-
-/* What stands under or is about something that is not there cannot be there either. Nor can what
- * stands under something whose guard is as it was before all was read. */
-static bool is_implied(struct cp_change *change, size_t at)
-{
-    gw_str owner = change->implied_by[at];
-    if (owner.len == 0)
-        return false;
-    const struct cp_compare *there = find_compare(change, owner);
-    if (there && there->kind == CP_COMPARE_MOD && there->mod_revision == 0)
-        return true;
-    return change->guards_new && !gw_str_has_prefix(change->compares[at].key, GW_STR(INDEX)) &&
-           find_compare(change, guard_key(change->arena, owner));
-}
-
-/* What other compares imply is left out, where there are more than a transaction holds. */
-static void drop_implied(struct cp_change *change)
-{
-    struct cp_change all = *change;
-    change->compares = GW_ARENA_ARRAY(change->arena, struct cp_compare, all.compare_count);
-    change->compare_count = 0;
-    for (size_t i = 0; i < all.compare_count; i++)
-        if (!is_implied(&all, i))
-            change->compares[change->compare_count++] = all.compares[i];
+        add_compare(change, (struct cp_compare){.key = key, .kind = CP_COMPARE_EXISTS});
 }
 
 static void append_op(struct cp_change *change, struct cp_op op)
@@ -245,14 +202,6 @@ int cp_change_guard(const struct cp_call *call, struct cp_change *change, enum c
         return -1;
     cp_change_expect(change, guard, revision);
     return 0;
-}
-
-int cp_change_watch(const struct cp_call *call, enum cp_kind_id kind, const char *name,
-                    struct gw_error *err)
-{
-    int64_t revision;
-    return read_revision(call, guard_key(call->arena, cp_key_of(call->arena, kind, name)),
-                         &revision, err);
 }
 
 int cp_change_remove(const struct cp_call *call, struct cp_change *change, enum cp_kind_id kind,
@@ -356,25 +305,17 @@ int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind, enum
 int cp_change_claim(const struct cp_call *call, struct cp_change *change, const char *index,
                     gw_str value, const char *owner, struct gw_error *err)
 {
-    const struct cp_claim claim = {.index = index, .owner = owner, .value = value};
-    return cp_change_claim_about(call, change, &claim, err);
-}
-
-int cp_change_claim_about(const struct cp_call *call, struct cp_change *change,
-                          const struct cp_claim *claim, struct gw_error *err)
-{
     struct cp_found found;
-    gw_str owner = gw_str_from(claim->owner);
-    gw_str key = index_key(change->arena, claim->index, claim->value);
+    gw_str key = index_key(change->arena, index, value);
     if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
         return -1;
-    if (found.found && !gw_str_eq(found.kv.value, owner)) {
+    if (found.found && !gw_str_eq(found.kv.value, gw_str_from(owner))) {
         (void)gw_fail(err, GW_ALREADY_EXISTS, "%.*s has it already",
                       (int)GW_MIN(found.kv.value.len, (size_t)CP_NAME_MAX), found.kv.value.ptr);
         return gw_error_reason(err, "NOT_UNIQUE");
     }
-    expect(change, key, found.kv.mod_revision, found.kv.mod_revision ? GW_STR_NONE : claim->about);
-    cp_change_put(change, key, owner);
+    cp_change_expect(change, key, found.kv.mod_revision);
+    cp_change_put(change, key, gw_str_from(owner));
     return 0;
 }
 
@@ -457,19 +398,17 @@ static size_t bytes_of(const struct cp_change *change)
     return bytes;
 }
 
-/* ops: as many as there will be. */
-static int check_size(const struct cp_change *change, size_t ops, struct gw_error *err)
+static int check_size(const struct cp_change *change, struct gw_error *err)
 {
     size_t bytes = bytes_of(change);
-    int compares_max = cp_store_compares_max(ops);
-    if (!change->overflow && change->compare_count <= (size_t)compares_max &&
+    if (!change->overflow && change->compare_count <= CP_STORE_COMPARES_MAX &&
         bytes <= CP_STORE_TXN_BYTES_MAX)
         return 0;
     (void)gw_fail(err, GW_FAILED_PRECONDITION,
                   "this would change %s%zu keys at once, depend on %zu and take %zu bytes: a "
                   "transaction holds %d, %d and %d",
                   change->overflow ? "more than " : "", change->op_count, change->compare_count,
-                  bytes, CP_CHANGE_OPS_MAX, compares_max, CP_STORE_TXN_BYTES_MAX);
+                  bytes, CP_CHANGE_OPS_MAX, CP_STORE_COMPARES_MAX, CP_STORE_TXN_BYTES_MAX);
     return gw_error_reason(err, CP_TOO_LARGE);
 }
 
@@ -482,7 +421,7 @@ static int add_event(const struct cp_call *call, struct cp_change *change, struc
     if (cp_audit_event_of(call, change, &op, err) < 0)
         return -1;
     append_op(change, op);
-    return check_size(change, change->op_count, err);
+    return check_size(change, err);
 }
 
 /* 1: done; 0: somebody was faster. */
@@ -493,9 +432,7 @@ static int try_once(const struct cp_call *call, bool validate_only, cp_attempt *
     struct cp_change change = {.arena = call->arena};
     if (attempt(call, &change, arg, err) < 0)
         return -1;
-    if (change.compare_count > (size_t)cp_store_compares_max(change.op_count + 1))
-        drop_implied(&change);
-    if (check_size(&change, change.op_count + 1, err) < 0)
+    if (check_size(&change, err) < 0)
         return -1;
     if (validate_only || change.op_count == 0)
         return 1;

@@ -14,19 +14,16 @@
 
 #define CP_WRITE_TRIES 10 /* then ABORTED */
 #define CP_REFERRERS_NAMED_MAX 3
-#define CP_CHANGE_COMPARES_MAX 6000              /* before those are left out that others imply */
 #define CP_TOO_LARGE "TOO_LARGE"                 /* reason: it does not fit into a transaction */
 #define CP_CHANGE_OPS_MAX (CP_STORE_OPS_MAX - 1) /* the last one is the audit event */
-#define CP_CHANGE_OPS_PLAIN (CP_STORE_OPS_PLAIN - 1) /* beside CP_STORE_COMPARES_MAX compares */
+#define CP_CHANGE_OPS_ROUND 126 /* of a delete that goes in rounds, each of which is soon done */
 
 struct cp_change {
     struct gw_arena *arena; /* borrowed: of the call */
     struct cp_compare *compares;
-    gw_str *implied_by; /* of each compare: the key without which this one cannot be there; or "" */
     struct cp_op *ops;
     size_t compare_count, op_count, compare_room, op_room;
-    bool overflow;   /* more than a transaction holds: told by cp_write */
-    bool guards_new; /* of many new children their parent's guard is expected, in place of each */
+    bool overflow; /* more than a transaction holds: told by cp_write */
 };
 
 /* ---- parts of a transaction; a key that is there already is not added twice */
@@ -35,9 +32,6 @@ struct cp_change {
 void cp_change_copy(struct cp_change *to, const struct cp_change *from);
 /* The key was read at mod_revision; 0: it was not there. */
 void cp_change_expect(struct cp_change *change, gw_str key, int64_t mod_revision);
-/* The key was not there; `owner` (a key) is what it stands under or is about: while that is not
- * there either, this cannot be. */
-void cp_change_expect_absent(struct cp_change *change, gw_str key, gw_str owner);
 void cp_change_put(struct cp_change *change, gw_str key, gw_str value);
 void cp_change_put_message(struct cp_change *change, gw_str key, const ProtobufCMessage *message);
 void cp_change_delete(struct cp_change *change, gw_str key);
@@ -53,9 +47,6 @@ void cp_change_under(struct cp_change *change, enum cp_kind_id parent_kind, cons
 /* From here on whoever comes to refer to it makes the change fail: before looking for referrers. */
 GW_MUST_CHECK int cp_change_guard(const struct cp_call *call, struct cp_change *change,
                                   enum cp_kind_id kind, const char *name, struct gw_error *err);
-/* Reads the guard now, for a change over an overlay that remembers it (guards_new). */
-GW_MUST_CHECK int cp_change_watch(const struct cp_call *call, enum cp_kind_id kind,
-                                  const char *name, struct gw_error *err);
 /* Deletes the resource and its guard, unless something under or with a reference to it comes in
  * meanwhile: call it before looking for such things. */
 GW_MUST_CHECK int cp_change_remove(const struct cp_call *call, struct cp_change *change,
@@ -82,13 +73,6 @@ GW_MUST_CHECK int cp_each_referrer(const struct cp_call *call, enum cp_kind_id f
 GW_MUST_CHECK int cp_change_claim(const struct cp_call *call, struct cp_change *change,
                                   const char *index, gw_str value, const char *owner,
                                   struct gw_error *err);
-struct cp_claim {
-    const char *index, *owner;
-    gw_str value;
-    gw_str about; /* a key: while it is not there nobody can have the value; or empty */
-};
-GW_MUST_CHECK int cp_change_claim_about(const struct cp_call *call, struct cp_change *change,
-                                        const struct cp_claim *claim, struct gw_error *err);
 void cp_change_release(struct cp_change *change, const char *index, gw_str value);
 /* Who has it, in the call's arena; NULL: nobody. */
 GW_MUST_CHECK int cp_claimed_by(const struct cp_call *call, const char *index, gw_str value,

@@ -36,7 +36,7 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
 #define CHILDREN_LEFT "CHILDREN_LEFT"
 #define VARIABLES_AT_ONCE 50
 
-_Static_assert(VARIABLES_AT_ONCE *CP_DROP_VARIABLE_OPS + 2 <= CP_CHANGE_OPS_PLAIN, "fits");
+_Static_assert(VARIABLES_AT_ONCE *CP_DROP_VARIABLE_OPS + 2 <= CP_CHANGE_OPS_ROUND, "fits");
 
 struct job {
     const char *name, *etag;

@@ -64,11 +64,8 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
     cp_change_expect(change, cp_key_of(change->arena, CP_KIND_POLICY, policy_name),
                      policy.mod_revision);
     const cp_policy *bound_policy = (const cp_policy *)policy.message;
-    const struct cp_claim claim = {.index = INDEX,
-                                   .owner = to.name,
-                                   .value = unique_value(change->arena, bound_policy, binding),
-                                   .about = cp_key_of(change->arena, CP_KIND_API, to.api)};
-    return cp_change_claim_about(call, change, &claim, err);
+    return cp_change_claim(call, change, INDEX, unique_value(change->arena, bound_policy, binding),
+                           to.name, err);
 }
 
 static int forget(const struct cp_call *call, struct cp_change *change,

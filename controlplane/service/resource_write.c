@@ -134,15 +134,10 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
     const struct cp_resource_rules *rules = job->rules;
     enum cp_kind_id parent_kind;
     struct cp_stored there;
-    gw_str parent_key = GW_STR_NONE;
     if (cp_kind_parent(rules->kind, &parent_kind)) {
         if (cp_get(call, parent_kind, job->parent, &there, err) < 0)
             return -1;
         cp_change_under(change, parent_kind, job->parent);
-        if (change->guards_new && there.mod_revision != 0 &&
-            cp_change_guard(call, change, parent_kind, job->parent, err) < 0)
-            return -1;
-        parent_key = cp_key_of(call->arena, parent_kind, job->parent);
     }
     if (cp_find(call, rules->kind, job->name, &there, err) < 0)
         return -1;
@@ -159,7 +154,7 @@ static int attempt_create(const struct cp_call *call, struct cp_change *change, 
     if (rules->prepare && rules->prepare(call, change, job->result, NULL, err) < 0)
         return -1;
     gw_str key = cp_key_of(call->arena, rules->kind, job->name);
-    cp_change_expect_absent(change, key, parent_key);
+    cp_change_expect(change, key, 0);
     cp_change_put_message(change, key, job->result);
     return 0;
 }

@@ -271,12 +271,15 @@ static void touch(struct cp_state *state, const struct cp_resource *resource, bo
 
 /* ---- changes ---- */
 
+bool cp_state_keeps(enum cp_kind_id kind)
+{
+    return kind != CP_KIND_API && kind != CP_KIND_ENVIRONMENT;
+}
+
 static const struct cp_kind *kind_of_key(struct cp_state *state, gw_str key, gw_str *ret_name)
 {
     const struct cp_kind *kind = cp_key_parse(&state->scratch, key, ret_name);
-    if (!kind || kind->id == CP_KIND_API || kind->id == CP_KIND_ENVIRONMENT)
-        return NULL;
-    return kind;
+    return kind && cp_state_keeps(kind->id) ? kind : NULL;
 }
 
 static struct cp_resource *resource_new(const struct cp_kind *kind, gw_str name, gw_str value,

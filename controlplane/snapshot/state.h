@@ -39,6 +39,8 @@ struct cp_state *cp_state_new(const struct cp_seal *seal);
 void cp_state_free(struct cp_state *state);
 const struct cp_seal *cp_state_seal(const struct cp_state *state);
 
+/* False: agents do not depend on that kind. */
+bool cp_state_keeps(enum cp_kind_id kind);
 /* Adds, replaces or removes what the store has under `key`, and adds the names of the agent
  * resources that have to be built again to `touched` (as keys; the values mean nothing). Keys that
  * agents do not depend on are ignored. -1: the value cannot be read; it is kept, and what is built

@@ -207,29 +207,43 @@ static void turn(struct cp_watcher *watcher)
 
 /* ---- listing ---- */
 
-static int list_pages(struct cp_watcher *watcher, struct cp_state *state, struct gw_map *touched,
-                      struct cp_position *ret_at, struct gw_error *err)
+/* All of one kind, as of *at once that has a revision. */
+static int list_kind(struct cp_watcher *watcher, enum cp_kind_id kind, struct cp_state *state,
+                     struct gw_map *touched, struct cp_position *at, struct gw_error *err)
 {
     struct gw_arena arenas[2]; /* the last key of a page asks for the next one */
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
     gw_arena_init(&arenas[0], 256 * 1024);
     gw_arena_init(&arenas[1], 256 * 1024);
-    struct cp_range range = {.prefix = GW_STR(CP_KEY_ROOT), .limit = PAGE_KEYS};
+    struct cp_range range = {.prefix = cp_key_prefix(&arena, kind), .limit = PAGE_KEYS};
     struct cp_page page = {.more = true};
     int result = 0;
     for (unsigned i = 0; page.more && !result; i ^= 1) {
         gw_arena_reset(&arenas[i]);
+        range.at_revision = at->revision;
         result = cp_store_list(watcher->options.store, &range, &arenas[i], &page, err);
         if (result)
             break;
         for (size_t k = 0; k < page.count; k++)
             put(state, &page.kvs[k], touched);
-        range.at_revision = page.at.revision;
+        *at = page.at;
         if (page.count > 0)
             range.after_key = page.kvs[page.count - 1].key;
     }
     gw_arena_done(&arenas[0]);
     gw_arena_done(&arenas[1]);
-    *ret_at = page.at;
+    return result;
+}
+
+/* What agents depend on, and not the drafts, guards and indexes beside it, which are more. */
+static int list_kinds(struct cp_watcher *watcher, struct cp_state *state, struct gw_map *touched,
+                      struct cp_position *ret_at, struct gw_error *err)
+{
+    int result = 0;
+    *ret_at = (struct cp_position){0};
+    for (unsigned kind = 0; kind < CP_KIND_COUNT && !result; kind++)
+        if (cp_state_keeps(kind))
+            result = list_kind(watcher, kind, state, touched, ret_at, err);
     return result;
 }
 
@@ -239,7 +253,7 @@ static int load(struct cp_watcher *watcher, struct cp_position *ret_at, struct g
     struct cp_state *state = cp_state_new(watcher->options.seal);
     struct gw_map touched;
     gw_map_init(&touched);
-    int result = list_pages(watcher, state, &touched, ret_at, err);
+    int result = list_kinds(watcher, state, &touched, ret_at, err);
     if (!result) {
         cp_state_free(watcher->state);
         watcher->state = state;

@@ -58,7 +58,9 @@ static int frail_list(struct cp_store *store, const struct cp_range *range, stru
         return fail_away(err);
     if (range->after_key.len && atomic_exchange(&frail->is_compacting, false))
         return gw_fail(err, GW_OUT_OF_RANGE, "compacted");
-    atomic_fetch_add(&frail->lists, range->after_key.len == 0);
+    gw_str channels = GW_STR(CP_KEY_ROOT "channels/"); /* each kind is a list of its own */
+    atomic_fetch_add(&frail->lists,
+                     range->after_key.len == 0 && gw_str_eq(range->prefix, channels));
     return cp_store_list(frail->real, range, arena, ret_page, err);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The etcd store but for its transactions (etcd_txn.c) and its watches (etcd_watch.c). */
+/* The etcd store but for its lists (etcd_list.c), transactions (etcd_txn.c) and watches
+ * (etcd_watch.c). */
 #include "controlplane/store/etcd.h"
 
 #include <inttypes.h>
@@ -16,9 +17,8 @@ int etcd_fail_header(struct gw_error *err)
     return gw_fail(err, GW_INTERNAL, "etcd's answer is not understood: no header");
 }
 
-/* A call that may be repeated and whose answer has a header. Takes what is in the body. */
-static int call(struct etcd *etcd, const char *path, struct gw_buf *body, struct gw_arena *arena,
-                struct etcd_answer *ret_answer, struct gw_error *err)
+int etcd_ask(struct etcd *etcd, const char *path, struct gw_buf *body, struct gw_arena *arena,
+             struct etcd_answer *ret_answer, struct gw_error *err)
 {
     struct etcd_request request = {.path = path, .body = gw_buf_view(body)};
     enum etcd_fate fate = etcd_call(etcd, &request, arena, ret_answer, err);
@@ -37,7 +37,7 @@ static int etcd_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
     etcd_write(&body, "{");
     etcd_write_bytes(&body, "key", key);
     etcd_write(&body, "}");
-    if (call(etcd_of(store), "/v3/kv/range", &body, arena, &answer, err))
+    if (etcd_ask(etcd_of(store), "/v3/kv/range", &body, arena, &answer, err))
         return -1;
     *ret_found = (struct cp_found){.found = answer.kv_count > 0, .at = answer.at};
     if (ret_found->found)
@@ -56,56 +56,11 @@ static int etcd_ping(struct cp_store *store, struct cp_position *ret_at, struct 
     return 0;
 }
 
-/* ---- lists ---- */
+/* ---- counts ---- */
 
 bool etcd_is_mark(gw_str key)
 {
     return gw_str_has_prefix(key, GW_STR(ETCD_MARK_PREFIX));
-}
-
-static size_t drop_marks(struct cp_kv *kvs, size_t count)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (!etcd_is_mark(kvs[i].key))
-            kvs[kept++] = kvs[i];
-    return kept;
-}
-
-static int list_once(struct etcd *etcd, const struct cp_range *range, struct gw_arena *arena,
-                     struct etcd_answer *ret_answer, struct gw_error *err)
-{
-    struct gw_buf body;
-    gw_buf_init(&body, 0);
-    etcd_write(&body, "{");
-    etcd_write_range(&body, range->prefix, range->after_key);
-    etcd_write(&body, ",\"limit\":\"%zu\",\"revision\":\"%" PRId64 "\",\"keys_only\":%s}",
-               range->limit, range->at_revision, range->keys_only ? "true" : "false");
-    return call(etcd, "/v3/kv/range", &body, arena, ret_answer, err);
-}
-
-static int etcd_list(struct cp_store *store, const struct cp_range *range, struct gw_arena *arena,
-                     struct cp_page *ret_page, struct gw_error *err)
-{
-    struct cp_range rest = *range;
-    for (;;) {
-        struct etcd_answer answer;
-        if (list_once(etcd_of(store), &rest, arena, &answer, err)) {
-            if (strcmp(err->reason, ETCD_TOO_BIG) != 0 || rest.limit == 1)
-                return -1;
-            rest.limit = (rest.limit + 7) / 8; /* fewer at a time: the caller pages anyway */
-            continue;
-        }
-        *ret_page = (struct cp_page){.kvs = answer.kvs, .more = answer.more, .at = answer.at};
-        ret_page->count = drop_marks(answer.kvs, answer.kv_count);
-        if (rest.at_revision)
-            ret_page->at.revision = rest.at_revision;
-        if (ret_page->count || !answer.more)
-            return 0;
-        /* a page of nothing but marks: the caller could not go on from it */
-        rest.after_key = answer.kvs[answer.kv_count - 1].key;
-        rest.at_revision = ret_page->at.revision;
-    }
 }
 
 static void write_count(struct gw_buf *body, gw_str prefix)
@@ -130,7 +85,7 @@ static int etcd_count(struct cp_store *store, gw_str prefix, int64_t *ret_count,
         write_count(&body, GW_STR(ETCD_MARK_PREFIX));
     }
     etcd_write(&body, "]}");
-    if (call(etcd_of(store), "/v3/kv/txn", &body, &arena, &answer, err))
+    if (etcd_ask(etcd_of(store), "/v3/kv/txn", &body, &arena, &answer, err))
         return -1;
     *ret_count = answer.counts[0] - answer.counts[1];
     return 0;
@@ -146,7 +101,7 @@ static int etcd_lease_grant(struct cp_store *store, int64_t ttl_s, int64_t *ret_
     struct etcd_answer answer;
     gw_buf_init(&body, 0);
     etcd_write(&body, "{\"TTL\":\"%" PRId64 "\"}", ttl_s);
-    if (call(etcd_of(store), "/v3/lease/grant", &body, &arena, &answer, err))
+    if (etcd_ask(etcd_of(store), "/v3/lease/grant", &body, &arena, &answer, err))
         return -1;
     if (answer.id == 0)
         return gw_fail(err, GW_INTERNAL, "etcd's answer is not understood: no lease");
@@ -161,7 +116,7 @@ static int etcd_lease_keepalive(struct cp_store *store, int64_t lease, struct gw
     struct etcd_answer answer;
     gw_buf_init(&body, 0);
     etcd_write(&body, "{\"ID\":\"%" PRId64 "\"}", lease);
-    if (call(etcd_of(store), "/v3/lease/keepalive", &body, &arena, &answer, err))
+    if (etcd_ask(etcd_of(store), "/v3/lease/keepalive", &body, &arena, &answer, err))
         return -1;
     if (answer.ttl <= 0) /* etcd's word for a lease that has ended: no TTL */
         return gw_fail(err, GW_NOT_FOUND, "the lease has ended");
@@ -175,7 +130,7 @@ static int etcd_lease_revoke(struct cp_store *store, int64_t lease, struct gw_er
     struct etcd_answer answer;
     gw_buf_init(&body, 0);
     etcd_write(&body, "{\"ID\":\"%" PRId64 "\"}", lease);
-    return call(etcd_of(store), "/v3/lease/revoke", &body, &arena, &answer, err);
+    return etcd_ask(etcd_of(store), "/v3/lease/revoke", &body, &arena, &answer, err);
 }
 
 /* ---- compaction ---- */
@@ -195,7 +150,7 @@ static int etcd_compact(struct cp_store *store, int64_t keep, struct gw_error *e
         return -1;
     gw_buf_init(&body, 0);
     etcd_write(&body, "{\"revision\":\"%" PRId64 "\"}", revision);
-    if (call(etcd_of(store), "/v3/kv/compaction", &body, &arena, &answer, err) == 0 ||
+    if (etcd_ask(etcd_of(store), "/v3/kv/compaction", &body, &arena, &answer, err) == 0 ||
         strstr(err->message, "has been compacted")) {
         *err = GW_ERROR_NONE;
         return 0;
@@ -210,6 +165,7 @@ static void etcd_close(struct cp_store *store)
     struct etcd *etcd = etcd_of(store);
     etcd_idle_free(etcd);
     etcd_marks_free(etcd);
+    etcd_large_done(etcd);
     for (unsigned i = 0; i < etcd->endpoint_count; i++)
         free(etcd->endpoints[i]);
     free(etcd->ca_file);
@@ -292,6 +248,7 @@ int cp_store_open_etcd(const struct cp_etcd_options *options, struct cp_store **
     etcd->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     etcd->progress_ms = options->progress_ms > 0 ? options->progress_ms : PROGRESS_MS;
     etcd->answer_bytes_max = ETCD_ANSWER_BYTES_MAX;
+    etcd_large_init(etcd);
     if (add_endpoints(etcd, options->endpoints, err)) {
         etcd_close(&etcd->store);
         return -1;

@@ -4,6 +4,7 @@
 #ifndef CP_ETCD_H
 #define CP_ETCD_H
 
+#include "common/map.h"
 #include "controlplane/store/etcd_http.h"
 #include "controlplane/store/store_internal.h"
 
@@ -12,6 +13,7 @@
 
 #define ETCD_ENDPOINTS_MAX 16
 #define ETCD_IDLE_CONNS_MAX 16 /* kept between calls; more calls at a time make more */
+#define ETCD_LARGE_KEYS 5000   /* of a prefix; etcd walks over as many in a few milliseconds */
 #define ETCD_TOKEN_MAX 4096    /* of an authentication token; a JWT may be long */
 /* The keys of our transactions' marks (etcd_txn.c). No list, count or watch shows them. */
 #define ETCD_MARK_PREFIX "/penstock/txn/"
@@ -30,13 +32,15 @@ struct etcd {
     char *ca_file, *cert_file, *key_file, *user, *password_file; /* owned, may be NULL */
     gw_msec timeout_ms, progress_ms;
     size_t answer_bytes_max; /* ETCD_ANSWER_BYTES_MAX; tests lower it */
+    int64_t large_keys;      /* ETCD_LARGE_KEYS; likewise */
     atomic_uint preferred;   /* the endpoint that answered last */
 
     pthread_mutex_t lock; /* of what follows */
     struct etcd_conn *idle;
     unsigned idle_count;
     struct etcd_mark *marks;
-    char *token; /* owned; NULL: none yet */
+    char *token;         /* owned; NULL: none yet */
+    struct gw_map large; /* by prefix (etcd_list.c) */
 };
 
 /* ---- etcd_call.c ---- */
@@ -70,6 +74,18 @@ static inline struct etcd *etcd_of(struct cp_store *store)
 bool etcd_is_mark(gw_str key);
 /* An answer without a position. Returns -1. */
 int etcd_fail_header(struct gw_error *err);
+
+/* A call that may be repeated and whose answer has a header. Takes what is in the body. */
+GW_MUST_CHECK int etcd_ask(struct etcd *etcd, const char *path, struct gw_buf *body,
+                           struct gw_arena *arena, struct etcd_answer *ret_answer,
+                           struct gw_error *err);
+
+/* ---- etcd_list.c ---- */
+
+int etcd_list(struct cp_store *store, const struct cp_range *range, struct gw_arena *arena,
+              struct cp_page *ret_page, struct gw_error *err);
+void etcd_large_init(struct etcd *etcd);
+void etcd_large_done(struct etcd *etcd);
 
 /* ---- etcd_txn.c ---- */
 

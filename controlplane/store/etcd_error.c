@@ -24,6 +24,11 @@ bool etcd_error_is_no_space(const struct etcd_error *error)
     return error->is_set && has(error, "database space exceeded");
 }
 
+bool etcd_error_is_no_key(const struct etcd_error *error)
+{
+    return error->is_set && error->grpc_code == GW_INVALID_ARGUMENT && has(error, "key not found");
+}
+
 bool etcd_error_is_token(const struct etcd_error *error)
 {
     return error->is_set &&

@@ -65,5 +65,6 @@ void etcd_error_from_http(long status, gw_str text, struct etcd_error *ret_error
 bool etcd_error_is_final(const struct etcd_error *error);
 bool etcd_error_is_token(const struct etcd_error *error);    /* a new token may help */
 bool etcd_error_is_no_space(const struct etcd_error *error); /* the NOSPACE alarm */
+bool etcd_error_is_no_key(const struct etcd_error *error);   /* of what must be there for a put */
 
 #endif

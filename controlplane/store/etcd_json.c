@@ -48,6 +48,11 @@ static void write_range_end(struct gw_buf *buf, gw_str prefix)
 
 void etcd_write_range(struct gw_buf *buf, gw_str prefix, gw_str after_key)
 {
+    etcd_write_range_to(buf, prefix, after_key, GW_STR_NONE);
+}
+
+void etcd_write_range_to(struct gw_buf *buf, gw_str prefix, gw_str after_key, gw_str end)
+{
     assert(prefix.len <= CP_STORE_KEY_MAX && after_key.len <= CP_STORE_KEY_MAX);
     if (after_key.len && gw_str_cmp(after_key, prefix) >= 0) {
         char key[CP_STORE_KEY_MAX + 1];
@@ -58,5 +63,8 @@ void etcd_write_range(struct gw_buf *buf, gw_str prefix, gw_str after_key)
         etcd_write_bytes(buf, "key", prefix.len ? prefix : GW_STR("\0"));
     }
     etcd_write(buf, ",");
-    write_range_end(buf, prefix);
+    if (end.len > 0)
+        etcd_write_bytes(buf, "range_end", end);
+    else
+        write_range_end(buf, prefix);
 }

@@ -17,6 +17,8 @@ void etcd_write_bytes(struct gw_buf *buf, const char *name, gw_str bytes);
 void etcd_write_text(struct gw_buf *buf, const char *name, gw_str text);
 /* "key":..,"range_end":.. of the keys with the prefix that follow after_key, or of all. */
 void etcd_write_range(struct gw_buf *buf, gw_str prefix, gw_str after_key);
+/* The same, but only those before `end`; empty: all. */
+void etcd_write_range_to(struct gw_buf *buf, gw_str prefix, gw_str after_key, gw_str end);
 
 /* ---- answers ---- */
 

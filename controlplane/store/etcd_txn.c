@@ -12,10 +12,12 @@
 
 #define TRIES_MAX 4 /* of one transaction that certainly did not happen */
 #define SWEEP_KEYS 100
-#define ETCD_TXN_OPS_MAX 128 /* its --max-txn-ops, when nobody has changed it */
+#define ETCD_TXN_OPS_MAX 128             /* its --max-txn-ops, when nobody has changed it */
+#define FLAT_MAX (ETCD_TXN_OPS_MAX - 1)  /* compares, and operations: one of each is the mark's */
+#define INNER_MAX (ETCD_TXN_OPS_MAX / 2) /* of one of the transactions within a large one */
+#define NEVER_KEY ETCD_MARK_PREFIX "never/" /* and a number: nobody ever puts one */
 
-_Static_assert((size_t)CP_STORE_COMPARES_LARGE *(ETCD_TXN_OPS_MAX - CP_STORE_COMPARES_LARGE - 1) >=
-                   CP_STORE_OPS_MAX,
+_Static_assert((INNER_MAX - 1) * INNER_MAX >= GW_MAX(CP_STORE_OPS_MAX, CP_STORE_COMPARES_MAX),
                "the largest transaction fits");
 
 /* ---- marks ---- */
@@ -123,43 +125,72 @@ static void write_ops(struct gw_buf *body, const struct cp_op *ops, size_t count
     }
 }
 
+static void write_compares(struct gw_buf *body, const struct cp_compare *compares, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        etcd_write(body, "%s", i > 0 ? "," : "");
+        if (compares[i].kind == CP_COMPARE_EXISTS)
+            write_exists(body, compares[i].key);
+        else
+            write_compare(body, compares[i].key, compares[i].mod_revision);
+    }
+}
+
+/* Puts the value that a key has to it again, which etcd refuses when the key is not there, and the
+ * whole transaction with it, before any of it happens. */
+static void write_refusal(struct gw_buf *body, size_t number)
+{
+    etcd_write(body, "{\"request_put\":{");
+    etcd_write_bytes(
+        body, "key",
+        gw_str_n(NEVER_KEY "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-",
+                 strlen(NEVER_KEY) + number + 1)); /* a key of its own: etcd takes none twice */
+    etcd_write(body, ",\"ignore_value\":true}}");
+}
+
+static size_t part(size_t count, size_t at)
+{
+    return count > at ? GW_MIN(count - at, (size_t)INNER_MAX) : 0;
+}
+
 /* etcd counts the longest of a transaction's lists, and lets a transaction within it have lists of
- * as many as are left of ETCD_TXN_OPS_MAX then. All of it is one revision. */
+ * as many as are left of ETCD_TXN_OPS_MAX then. All of it is one revision. It looks at all compares
+ * before it does anything; one that does not hold leads to what etcd refuses. */
 static void write_nested(struct gw_buf *body, const struct cp_txn *txn)
 {
-    size_t own = GW_MAX(txn->compare_count + 1, (size_t)ETCD_TXN_OPS_MAX / 2);
-    size_t inner = ETCD_TXN_OPS_MAX - own;
-    assert((own - 1) * inner >= txn->op_count); /* store.c has seen to it; one is the mark */
-    for (size_t at = 0; at < txn->op_count; at += inner) {
-        etcd_write(body, "%s{\"request_txn\":{\"success\":[", at ? "," : "");
-        write_ops(body, txn->ops + at, GW_MIN(inner, txn->op_count - at));
+    size_t count = GW_MAX(txn->op_count, txn->compare_count);
+    for (size_t at = 0; at < count; at += INNER_MAX) {
+        etcd_write(body, "%s{\"request_txn\":{\"compare\":[", at ? "," : "");
+        write_compares(body, txn->compares + at, part(txn->compare_count, at));
+        etcd_write(body, "],\"success\":[");
+        write_ops(body, txn->ops + at, part(txn->op_count, at));
+        etcd_write(body, "],\"failure\":[");
+        write_refusal(body, at / INNER_MAX);
         etcd_write(body, "]}}");
     }
+}
+
+static bool is_flat(const struct cp_txn *txn)
+{
+    return txn->op_count <= FLAT_MAX && txn->compare_count <= FLAT_MAX;
 }
 
 /* mark NULL: without one. */
 static void write_txn(struct gw_buf *body, const struct cp_txn *txn, const struct etcd_mark *mark,
                       const struct id *id)
 {
-    const char *comma = "";
+    size_t compares = is_flat(txn) ? txn->compare_count : 0;
     etcd_write(body, "{\"compare\":[");
-    for (size_t i = 0; i < txn->compare_count; i++, comma = ",") {
-        const struct cp_compare *compare = &txn->compares[i];
-        etcd_write(body, "%s", comma);
-        if (compare->kind == CP_COMPARE_EXISTS)
-            write_exists(body, compare->key);
-        else
-            write_compare(body, compare->key, compare->mod_revision);
-    }
+    write_compares(body, txn->compares, compares);
     if (mark) {
-        etcd_write(body, "%s", comma);
+        etcd_write(body, "%s", compares > 0 ? "," : "");
         write_compare(body, gw_str_from(mark->key), mark->mod_revision);
     }
     etcd_write(body, "],\"success\":[");
-    if (txn->op_count > CP_STORE_OPS_PLAIN)
-        write_nested(body, txn);
-    else
+    if (is_flat(txn))
         write_ops(body, txn->ops, txn->op_count);
+    else
+        write_nested(body, txn);
     if (mark) {
         etcd_write(body, "%s", txn->op_count > 0 ? "," : "");
         write_put(body, gw_str_from(mark->key), gw_str_from(id->text), 0);
@@ -266,6 +297,14 @@ static enum step on_failed_compare(struct etcd_mark *mark, const struct etcd_ans
     return DONE;
 }
 
+/* A compare within a large transaction did not hold, while the mark was as it should be. */
+static enum step on_failed_part(struct etcd *etcd, struct cp_commit *ret_commit,
+                                struct gw_error *err)
+{
+    *ret_commit = (struct cp_commit){.committed = false};
+    return cp_store_ping(&etcd->store, &ret_commit->at, err) ? FAILED : DONE;
+}
+
 static enum step try_once(struct etcd *etcd, const struct cp_txn *txn, struct etcd_mark *mark,
                           struct cp_commit *ret_commit, struct gw_error *err)
 {
@@ -278,6 +317,8 @@ static enum step try_once(struct etcd *etcd, const struct cp_txn *txn, struct et
     enum etcd_fate fate = post(etcd, &body, true, &arena, &answer, err);
     if (fate == ETCD_ANSWERED && !answer.succeeded)
         return on_failed_compare(mark, &answer, ret_commit);
+    if (fate == ETCD_REFUSED && etcd_error_is_no_key(&answer.error))
+        return on_failed_part(etcd, ret_commit, err);
     *ret_commit = (struct cp_commit){.committed = true, .at = answer.at};
     if (fate == ETCD_ANSWERED) {
         mark->mod_revision = answer.at.revision;
@@ -308,7 +349,10 @@ static int check_only(struct etcd *etcd, const struct cp_txn *txn, struct cp_com
     struct etcd_answer answer;
     gw_buf_init(&body, 0);
     write_txn(&body, txn, NULL, NULL);
-    if (post(etcd, &body, false, &arena, &answer, err) != ETCD_ANSWERED)
+    enum etcd_fate fate = post(etcd, &body, false, &arena, &answer, err);
+    if (fate == ETCD_REFUSED && etcd_error_is_no_key(&answer.error))
+        return on_failed_part(etcd, ret_commit, err) == DONE ? 0 : -1;
+    if (fate != ETCD_ANSWERED)
         return -1;
     *ret_commit = (struct cp_commit){.committed = answer.succeeded, .at = answer.at};
     return 0;

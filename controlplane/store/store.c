@@ -67,10 +67,9 @@ static int check_txn(const struct cp_txn *txn, struct gw_error *err)
     if (txn->op_count > CP_STORE_OPS_MAX)
         return gw_fail(err, GW_INVALID_ARGUMENT, "a transaction has %zu changes, more than %d",
                        txn->op_count, CP_STORE_OPS_MAX);
-    int compares_max = cp_store_compares_max(txn->op_count);
-    if (txn->compare_count > (size_t)compares_max)
+    if (txn->compare_count > CP_STORE_COMPARES_MAX)
         return gw_fail(err, GW_INVALID_ARGUMENT, "a transaction has %zu compares, more than %d",
-                       txn->compare_count, compares_max);
+                       txn->compare_count, CP_STORE_COMPARES_MAX);
     size_t bytes = 0;
     if (check_compares(txn, &bytes, err) || check_ops(txn, &bytes, err))
         return -1;

@@ -15,13 +15,9 @@
 #define CP_STORE_KEY_MAX 512
 #define CP_STORE_VALUE_MAX (1024 * 1024)
 #define CP_STORE_TXN_BYTES_MAX (1024 * 1024) /* keys and values of one transaction together */
-/* Of one transaction. etcd takes 128 of each, one of which is the store's own; it takes more
- * operations in transactions within it, the more the fewer compares there are. */
-#define CP_STORE_COMPARES_MAX 127
-#define CP_STORE_OPS_PLAIN 127      /* beside that many compares */
-#define CP_STORE_OPS_MAX 2000       /* when there are at most */
-#define CP_STORE_COMPARES_LARGE 100 /* compares */
-#define CP_STORE_LIMIT_MAX 5000     /* of one page of a list */
+#define CP_STORE_COMPARES_MAX 4000           /* of one transaction */
+#define CP_STORE_OPS_MAX 2000
+#define CP_STORE_LIMIT_MAX 5000 /* of one page of a list */
 #define CP_STORE_OUTCOME_UNKNOWN                                                                   \
     "OUTCOME_UNKNOWN" /* reason: a write may or may not have happened */
 
@@ -111,11 +107,6 @@ struct cp_commit {
     bool committed;        /* false: a compare did not hold and nothing changed; read again */
     struct cp_position at; /* committed: the mod revision of every key put */
 };
-/* How many compares may stand beside that many operations. */
-static inline int cp_store_compares_max(size_t ops)
-{
-    return ops > CP_STORE_OPS_PLAIN ? CP_STORE_COMPARES_LARGE : CP_STORE_COMPARES_MAX;
-}
 /* All or nothing. A lost answer is resolved by asking again (the store marks its transactions);
  * only when that fails too: UNAVAILABLE with reason CP_STORE_OUTCOME_UNKNOWN. Above the limits:
  * INVALID_ARGUMENT. A dead lease: NOT_FOUND. A full store: RESOURCE_EXHAUSTED. */

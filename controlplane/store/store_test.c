@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contract of store.h, held against every backend. */
+/* house: one contract, one table of cases.
+ * The contract of store.h, held against every backend. */
+#include "controlplane/store/etcd.h"
 #include "controlplane/store/test_store.h"
 
 #include <pthread.h>
@@ -59,8 +61,8 @@ static void test_largest_transaction(void **state)
     assert_true(gw_str_eq(get(f, "big").kv.value, op.value));
     free(bytes);
 
-    struct cp_op ops[CP_STORE_OPS_PLAIN];
-    struct cp_compare compares[CP_STORE_COMPARES_MAX];
+    struct cp_op ops[127]; /* of both the most that etcd takes without transactions within it */
+    struct cp_compare compares[127];
     for (size_t i = 0; i < GW_ARRAY_LEN(compares); i++)
         compares[i] =
             (struct cp_compare){.key = gw_arena_printf(&f->arena, "%smany/%03zu", f->prefix, i)};
@@ -73,17 +75,63 @@ static void test_largest_transaction(void **state)
     assert_true(commit.committed);
     int64_t count = 0;
     OK(cp_store_count(f->store, key_of(f, "many/"), &count, &err));
-    assert_int_equal(count, CP_STORE_OPS_PLAIN);
+    assert_int_equal(count, GW_ARRAY_LEN(ops));
     OK(cp_store_txn(f->store, &txn, &commit, &err)); /* they exist now */
     assert_false(commit.committed);
 }
 
-/* Many changes beside fewer compares: one revision, all or nothing, and so again as deletions. */
+static bool commits(struct fixture *f, const struct cp_txn *txn)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_commit commit = {0};
+    OK(cp_store_txn(f->store, txn, &commit, &err));
+    assert_true(commit.at.cluster_id != 0 && commit.at.revision > 0);
+    return commit.committed;
+}
+
+/* Wherever the one of many compares stands that does not hold, nothing happens. */
+static void test_every_one_of_most_compares_counts(void **state)
+{
+    struct fixture *f = *state;
+    static struct cp_compare compares[CP_STORE_COMPARES_MAX];
+    static const size_t places[] = {0, 63, 64, 127, 1999, 2000, CP_STORE_COMPARES_MAX - 1};
+    int64_t first = put(f, "there", "1");
+    int64_t second = put(f, "there", "2");
+    for (size_t i = 0; i < GW_ARRAY_LEN(compares); i++)
+        compares[i] = i % 3 == 0
+                          ? (struct cp_compare){key_of(f, "there"), CP_COMPARE_EXISTS, 0}
+                          : (struct cp_compare){
+                                i % 3 == 1 ? key_of(f, "there")
+                                           : gw_arena_printf(&f->arena, "%sno/%zu", f->prefix, i),
+                                CP_COMPARE_MOD, i % 3 == 1 ? second : 0};
+    struct cp_op op = op_put(f, "target", "x");
+    struct cp_txn txn = {compares, GW_ARRAY_LEN(compares), &op, 1};
+    for (size_t i = 0; i < GW_ARRAY_LEN(places); i++) {
+        struct cp_compare right = compares[places[i]];
+        compares[places[i]] = (struct cp_compare){key_of(f, "there"), CP_COMPARE_MOD, first};
+        assert_false(commits(f, &txn));
+        compares[places[i]] = (struct cp_compare){key_of(f, "absent"), CP_COMPARE_EXISTS, 0};
+        assert_false(commits(f, &txn));
+        compares[places[i]] = right;
+    }
+    assert_false(get(f, "target").found);
+    txn.op_count = 0; /* only to ask */
+    assert_true(commits(f, &txn));
+    compares[200].kind = CP_COMPARE_MOD, compares[200].mod_revision = first;
+    assert_false(commits(f, &txn));
+    compares[200] = compares[0];
+    txn.op_count = 1;
+    assert_true(commits(f, &txn));
+    assert_str(get(f, "target").kv.value, "x");
+}
+
+/* The most changes beside the most compares: one revision, all or nothing, and so again as
+ * deletions, which need each of them as it is. */
 static void test_transaction_of_most_changes(void **state)
 {
     struct fixture *f = *state;
     static struct cp_op ops[CP_STORE_OPS_MAX];
-    struct cp_compare compares[CP_STORE_COMPARES_LARGE];
+    static struct cp_compare compares[CP_STORE_OPS_MAX];
     for (size_t i = 0; i < GW_ARRAY_LEN(ops); i++)
         ops[i] = (struct cp_op){.key = gw_arena_printf(&f->arena, "%smost/%04zu", f->prefix, i),
                                 .value = GW_STR("x")};
@@ -104,8 +152,12 @@ static void test_transaction_of_most_changes(void **state)
     assert_false(commit.committed);
     for (size_t i = 0; i < GW_ARRAY_LEN(ops); i++)
         ops[i] = (struct cp_op){.kind = CP_OP_DELETE, .key = ops[i].key};
-    txn.compare_count = 0;
-    OK(cp_store_txn(f->store, &txn, &commit, &err));
+    for (size_t i = 0; i < GW_ARRAY_LEN(compares); i++)
+        compares[i].mod_revision = page.kvs[0].mod_revision;
+    compares[1500].mod_revision--;
+    assert_false(commits(f, &txn));
+    compares[1500].mod_revision++;
+    assert_true(commits(f, &txn));
     int64_t count = 0;
     OK(cp_store_count(f->store, key_of(f, "most/"), &count, &err));
     assert_int_equal(count, 0);
@@ -242,6 +294,42 @@ static void test_list(void **state)
     assert_int_equal(count, 0);
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return gw_str_cmp(((const struct cp_op *)a)->key, ((const struct cp_op *)b)->key);
+}
+
+/* Whatever the shape of keys, the size of pages, and where they begin. */
+static void test_pages_of_any_size(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const shapes[] = {"p/%zu",
+                                         "p/g%05zu/a",
+                                         "p/g1/%zu/x",
+                                         "p/\xc3\xa9/%zu",
+                                         "p/z/a/b/c/%03zu",
+                                         "p/long-%zu-name/"
+                                         "%060d"};
+    static struct cp_op ops[240];
+    for (size_t i = 0; i < GW_ARRAY_LEN(ops); i++)
+        ops[i] = op_put(f, gw_arena_printf(&f->arena, shapes[i % 6], i * i, 7).ptr, "v");
+    commit_ops(f, ops, GW_ARRAY_LEN(ops));
+    put(f, "o", "before"), put(f, "q", "behind");
+    qsort(ops, GW_ARRAY_LEN(ops), sizeof ops[0], by_key);
+    static const size_t sizes[] = {1, 2, 7, 50, 239, 240, 241};
+    for (size_t s = 0; s < GW_ARRAY_LEN(sizes); s++) {
+        struct cp_range range = {.prefix = key_of(f, "p/"), .limit = sizes[s]};
+        for (size_t at = 0; at < GW_ARRAY_LEN(ops);) {
+            struct cp_page page = list(f, range);
+            assert_int_equal(page.count, GW_MIN(sizes[s], GW_ARRAY_LEN(ops) - at));
+            for (size_t i = 0; i < page.count; i++, at++)
+                assert_true(gw_str_eq(page.kvs[i].key, ops[at].key));
+            assert_int_equal(page.more, at < GW_ARRAY_LEN(ops));
+            range.after_key = page.kvs[page.count - 1].key;
+        }
+    }
+}
+
 static void test_list_everything(void **state)
 {
     struct fixture *f = *state;
@@ -356,7 +444,7 @@ static void test_limits_of_transactions(void **state)
     struct cp_op twice[] = {op_put(f, "a", "1"), op_delete(f, "a")};
     REFUSED(try_txn(f, (struct cp_txn){.ops = twice, .op_count = 2}, &err), GW_INVALID_ARGUMENT);
     static struct cp_op ops[CP_STORE_OPS_MAX + 1];
-    struct cp_compare compares[CP_STORE_COMPARES_MAX + 1] = {{GW_STR_NONE}};
+    static struct cp_compare compares[CP_STORE_COMPARES_MAX + 1] = {{GW_STR_NONE}};
     for (size_t i = 0; i < GW_ARRAY_LEN(ops); i++)
         ops[i] = op_put(f, gw_arena_printf(&f->arena, "%zu", i).ptr, "1");
     txn = (struct cp_txn){.ops = ops, .op_count = GW_ARRAY_LEN(ops)};
@@ -364,8 +452,6 @@ static void test_limits_of_transactions(void **state)
     for (size_t i = 0; i < GW_ARRAY_LEN(compares); i++)
         compares[i].key = key_of(f, "a");
     txn = (struct cp_txn){.compares = compares, .compare_count = GW_ARRAY_LEN(compares)};
-    REFUSED(try_txn(f, txn, &err), GW_INVALID_ARGUMENT);
-    txn = (struct cp_txn){compares, CP_STORE_COMPARES_LARGE + 1, ops, CP_STORE_OPS_PLAIN + 1};
     REFUSED(try_txn(f, txn, &err), GW_INVALID_ARGUMENT);
     assert_int_equal(position(f).revision, before);
     free(bytes);
@@ -496,9 +582,11 @@ static const struct CMUnitTest cases[] = {
     CASE(test_empty_and_binary_values),
     CASE(test_largest_transaction),
     CASE(test_transaction_of_most_changes),
+    CASE(test_every_one_of_most_compares_counts),
     CASE(test_compares),
     CASE(test_transaction_is_all_or_nothing),
     CASE(test_list),
+    CASE(test_pages_of_any_size),
     CASE(test_list_everything),
     CASE(test_pages_of_one_revision),
     CASE(test_list_outside_of_history),
@@ -510,9 +598,20 @@ static const struct CMUnitTest cases[] = {
     CASE(test_lease_ends),
 };
 
+/* Lists as those of a large store (etcd_list.c). */
+static int etcd_large_setup(void **state)
+{
+    if (etcd_setup(state))
+        return -1;
+    struct fixture *f = *state;
+    etcd_of(f->store)->large_keys = 0;
+    return 0;
+}
+
 int main(void)
 {
     return cmocka_run_group_tests_name("sqlite in memory", cases, memory_setup, sqlite_teardown) +
            cmocka_run_group_tests_name("sqlite in a file", cases, file_setup, sqlite_teardown) +
-           cmocka_run_group_tests_name("etcd", cases, etcd_setup, etcd_teardown);
+           cmocka_run_group_tests_name("etcd", cases, etcd_setup, etcd_teardown) +
+           cmocka_run_group_tests_name("etcd, large", cases, etcd_large_setup, etcd_teardown);
 }
