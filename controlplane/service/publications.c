@@ -11,22 +11,39 @@
 
 #define PAGE 500
 
-/* The APIs that are shown, and the keys between which their publications lie. */
+/* The APIs that are shown, and where their publications lie. */
 struct view {
     const struct cp_call *call;
     struct gw_map apis; /* by name -> cp_api, borrowed */
-    gw_str first, last; /* prefixes */
+    gw_str *prefixes;   /* in order */
+    size_t count, at;   /* those before it have been read */
     struct cp_values values;
 };
 
 static void add_api(struct view *view, cp_api *api)
 {
-    gw_str prefix = cp_key_children(view->call->arena, CP_KIND_PUBLICATION, gw_str_from(api->name));
+    view->prefixes[view->count++] =
+        cp_key_children(view->call->arena, CP_KIND_PUBLICATION, gw_str_from(api->name));
     gw_map_put(&view->apis, gw_str_from(api->name), api);
-    if (view->apis.count == 1 || gw_str_cmp(prefix, view->first) < 0)
-        view->first = prefix;
-    if (view->apis.count == 1 || gw_str_cmp(prefix, view->last) > 0)
-        view->last = prefix;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return gw_str_cmp(*(const gw_str *)a, *(const gw_str *)b);
+}
+
+/* Where it goes on behind the key: what lies between it and the next one that is shown may be most
+ * of the store. False: all has been read. */
+static bool go_on(struct view *view, gw_str *key)
+{
+    while (view->at < view->count && !gw_str_has_prefix(*key, view->prefixes[view->at]) &&
+           gw_str_cmp(view->prefixes[view->at], *key) < 0)
+        view->at++;
+    if (view->at == view->count)
+        return false;
+    if (gw_str_cmp(view->prefixes[view->at], *key) > 0)
+        *key = view->prefixes[view->at];
+    return true;
 }
 
 static void add_refusals(const struct cp_call *call, const cp_api *api, cp_publication *publication)
@@ -71,16 +88,17 @@ int cp_show_publications(const struct cp_call *call, const char *parent, cp_api 
                          size_t count, struct gw_error *err)
 {
     struct view view = {.call = call};
-    struct cp_page page = {.more = count > 0};
-    struct cp_range range = {.limit = PAGE};
+    struct cp_page page = {.more = true};
+    struct cp_range range = {.limit = GW_MIN(PAGE, count + count / 2 + 8)};
     int result = 0;
     gw_map_init(&view.apis);
     cp_values_init(&view.values, call);
+    view.prefixes = GW_ARENA_ARRAY(call->arena, gw_str, count + 1);
     for (size_t i = 0; i < count; i++)
         add_api(&view, apis[i]);
+    qsort(view.prefixes, count, sizeof *view.prefixes, by_bytes);
     range.prefix = cp_key_children(call->arena, CP_KIND_PUBLICATION, gw_str_from(parent));
-    range.after_key = view.first;
-    while (page.more && result == 0) {
+    while (page.more && result == 0 && go_on(&view, &range.after_key)) {
         result = cp_store_list(call->services->store, &range, call->arena, &page, err);
         for (size_t i = 0; result == 0 && i < page.count; i++)
             result = show(&view, &page.kvs[i], err);
@@ -88,9 +106,6 @@ int cp_show_publications(const struct cp_call *call, const char *parent, cp_api 
             break;
         range.at_revision = page.at.revision;
         range.after_key = page.kvs[page.count - 1].key;
-        if (gw_str_cmp(range.after_key, view.last) > 0 &&
-            !gw_str_has_prefix(range.after_key, view.last))
-            break;
     }
     gw_map_done(&view.apis);
     cp_values_done(&view.values);

@@ -12,6 +12,7 @@
 /* ---- which prefixes are large */
 
 #define LARGE_PREFIXES_MAX 256 /* that are remembered */
+#define EMPTY_PIECES 6         /* after each other, until it goes on in longer steps */
 
 /* The first key that a large prefix had when it was looked at; len 0: not known. */
 struct first {
@@ -155,18 +156,19 @@ static gw_str end_behind(gw_str key, size_t len, char *bytes)
     return gw_str_n(bytes, len);
 }
 
-/* The less is found, the faster it goes on. */
+/* One byte less is up to ten times as many keys, or more: two at once only where there are none. */
 static int read_pieces(struct listing *listing, gw_str begin, bool *ret_more, struct gw_error *err)
 {
     char bytes[CP_STORE_KEY_MAX];
     gw_str prefix = listing->rest.prefix;
-    size_t step = 1;
+    size_t step = 1, empty = 0;
     for (size_t cut = first_cut(begin, prefix); cut > prefix.len; cut -= GW_MIN(step, cut)) {
         size_t before = listing->count;
         int goes_on = read_to(listing, end_behind(begin, cut, bytes), ret_more, err);
         if (goes_on <= 0)
             return goes_on;
-        step = listing->count > before ? 1 : 2 * step;
+        empty = listing->count > before ? 0 : empty + 1;
+        step = empty < EMPTY_PIECES ? 1 : 2 * step;
     }
     return read_to(listing, GW_STR_NONE, ret_more, err);
 }
