@@ -336,6 +336,10 @@ static int make(struct program *program, struct gw_error *err)
         return -1;
     program->image = cp_image_new(CP_IMAGE_TOMBSTONES_DEFAULT);
     program->registry = cp_registry_new(program->image, (unsigned)settings->agents_max);
+    cp_registry_pace(program->registry)->limits =
+        (struct cp_pace_limits){.at_once = (unsigned)settings->snapshots_at_once,
+                                .bytes_max = (size_t)settings->update_bytes_max,
+                                .stall_ms = settings->agent_stall_ms};
     if (cp_auth_new(given(settings->credentials_file), &program->auth, err))
         return -1;
     program->services = (struct cp_services){

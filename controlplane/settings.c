@@ -95,6 +95,16 @@ static const struct gw_setting rows[] = {
            "of them"),
     NUMBER("agents-max", agents_max, TEXT_OF(CP_AGENTS_MAX_DEFAULT), 1, 15000,
            "Agents connected at a time"),
+    NUMBER("snapshots-at-once", snapshots_at_once, TEXT_OF(CP_PACE_AT_ONCE_DEFAULT), 1, 15000,
+           "Agents that are sent a snapshot, or another large update, at a time. The others wait "
+           "for their turn; who neither takes nor acknowledges for a second loses it"),
+    NUMBER("update-bytes-max", update_bytes_max, TEXT_OF(CP_PACE_BYTES_DEFAULT), 1048576,
+           17179869184,
+           "Bytes of packed updates in memory; agents that need the same one share it. Beyond, "
+           "large updates go out one at a time, and agents that do not take theirs are dropped"),
+    DURATION("agent-stall-timeout", agent_stall_ms, CP_PACE_STALL_DEFAULT, 1000, 3600000,
+             "An agent that does not take, or does not acknowledge, an update for so long is "
+             "dropped; it connects again and goes on from what it has"),
     NUMBER("channel-members-max", channel_members_max, TEXT_OF(CP_CHANNEL_MEMBERS_MAX_DEFAULT), 1,
            CP_CHANNEL_MEMBERS_MAX, "Members of a load balance channel"),
     NUMBER("variables-max", variables_max, TEXT_OF(CP_VARIABLES_MAX_DEFAULT), 1, 1000,

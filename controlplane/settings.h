@@ -31,6 +31,8 @@ struct cp_settings {
     /* limits */
     int64_t releases_kept; /* of an API in an environment */
     int64_t agents_max, channel_members_max;
+    int64_t snapshots_at_once, update_bytes_max; /* of agents' large updates */
+    gw_msec agent_stall_ms;
     int64_t variables_max;   /* of a group in an environment */
     int64_t watch_bytes_max; /* of past changes that are kept for watches */
     int64_t quotas[CP_QUOTA_COUNT];

@@ -87,6 +87,9 @@ bool gw_rpc_stream_send_shared(struct gw_rpc_stream *stream, gw_str bytes,
                                void (*release)(void *keep), void *keep);
 /* Ends with OK (err NULL) or an error, after an outstanding send. Once is enough. */
 void gw_rpc_stream_finish(struct gw_rpc_stream *stream, const struct gw_error *err);
+/* The same, but waits for no send: what is on its way to a client that does not read is given up.
+ */
+void gw_rpc_stream_abort(struct gw_rpc_stream *stream, const struct gw_error *err);
 const struct gw_rpc_caller *gw_rpc_stream_caller(const struct gw_rpc_stream *stream);
 /* The handler's own state: set in on_open, freed in on_close. */
 void gw_rpc_stream_set_user(struct gw_rpc_stream *stream, void *user);

@@ -83,6 +83,16 @@ void gw_rpc_stream_finish(struct gw_rpc_stream *stream, const struct gw_error *e
     pthread_mutex_unlock(&stream->lock);
 }
 
+void gw_rpc_stream_abort(struct gw_rpc_stream *stream, const struct gw_error *err)
+{
+    gw_rpc_stream_finish(stream, err);
+    pthread_mutex_lock(&stream->lock);
+    if (!stream->is_over && !stream->is_ended)
+        (void)grpc_call_cancel_with_status(stream->call->call, (grpc_status_code)err->code,
+                                           err->message, NULL); /* on_closed follows */
+    pthread_mutex_unlock(&stream->lock);
+}
+
 /* Takes the buffer. */
 static bool send_buffer(struct gw_rpc_stream *stream, grpc_byte_buffer *buffer)
 {

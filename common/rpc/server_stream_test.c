@@ -410,6 +410,25 @@ static void test_stalled_client_leaves(void **state)
     counter_wait(&closed, 1);
 }
 
+/* Finishing waits for what is being sent; aborting does not. */
+static void test_abort_gives_up_what_is_not_read(void **state)
+{
+    (void)state;
+    struct gw_error err;
+    struct gw_rpc_reader *reader = open_reader(ECHO "Kept", NULL);
+    counter_wait(&opened, 1);
+    size_t bytes = 64 * 1024 * 1024; /* more than flow control and sockets take */
+    char *text = gw_calloc(1, bytes);
+    assert_true(gw_rpc_stream_send_packed(kept, gw_str_n(text, bytes)));
+    free(text);
+    (void)gw_fail(&err, GW_ABORTED, "too slow");
+    gw_rpc_stream_finish(kept, &err);
+    gw_rpc_stream_abort(kept, &err);
+    counter_wait(&closed, 1);
+    gw_rpc_stream_unref(kept);
+    gw_rpc_reader_close(reader);
+}
+
 static void test_reference_outlives_the_stream(void **state)
 {
     (void)state;
@@ -521,6 +540,7 @@ int main(void)
         ON_SERVER(test_client_goes_away),
         ON_SERVER(test_client_that_does_not_read_holds_the_server_back),
         ON_SERVER(test_stalled_client_leaves),
+        ON_SERVER(test_abort_gives_up_what_is_not_read),
         ON_SERVER(test_reference_outlives_the_stream),
         ON_SERVER(test_shared_bytes_are_given_back),
         ON_SERVER(test_finish_from_another_thread),

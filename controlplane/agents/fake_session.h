@@ -37,6 +37,24 @@ void cp_session_end(struct cp_session *session, const struct gw_error *why)
     atomic_store(&session->ended, (int)why->code);
 }
 
+/* How a test wants them judged; CP_DROP_COUNT: not slow. */
+static enum cp_drop fake_slow = CP_DROP_COUNT;
+
+bool cp_session_is_slow(struct cp_session *session, gw_msec now_ms, enum cp_drop *ret_drop,
+                        struct gw_error *ret_why)
+{
+    (void)session;
+    assert_true(now_ms > 0);
+    *ret_drop = fake_slow;
+    (void)gw_fail(ret_why, GW_ABORTED, "too slow");
+    return fake_slow != CP_DROP_COUNT;
+}
+
+void cp_session_drop(struct cp_session *session, const struct gw_error *why)
+{
+    cp_session_end(session, why);
+}
+
 /* What a test makes of a message that goes out, on the thread that sends it; NULL: nothing. */
 static void (*fake_sent)(struct cp_session *, gw_str packed);
 

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/agents/registry.h"
 
+#include "common/log.h"
 #include "common/map.h"
 #include "common/message.h"
 #include "controlplane/agents/registry_internal.h"
 #include "controlplane/agents/session.h"
 #include "controlplane/model/names.h"
 
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#define COMPONENT "agents"
 
 static void on_image(void *arg, bool has_news);
 
@@ -25,6 +30,7 @@ struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max)
     gw_map_init(&registry->agents);
     gw_list_init(&registry->sessions);
     gw_list_init(&registry->debug_waiters);
+    cp_pace_init(&registry->pace);
     cp_image_listen(image, on_image, registry);
     return registry;
 }
@@ -45,9 +51,15 @@ void cp_registry_free(struct cp_registry *registry)
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
         agent_free(e->value);
     gw_map_done(&registry->agents);
+    cp_pace_done(&registry->pace);
     pthread_cond_destroy(&registry->changed);
     pthread_mutex_destroy(&registry->lock);
     free(registry);
+}
+
+struct cp_pace *cp_registry_pace(struct cp_registry *registry)
+{
+    return &registry->pace;
 }
 
 void cp_registry_stop(struct cp_registry *registry)
@@ -321,6 +333,14 @@ void cp_registry_close(struct cp_registry *registry, struct cp_agent_link *link)
     pthread_mutex_unlock(&registry->lock);
 }
 
+void cp_registry_count_sent(struct cp_registry *registry, const struct cp_delta *delta)
+{
+    atomic_fetch_add_explicit(&registry->updates, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&registry->snapshots, delta->base_revision == 0,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&registry->update_bytes, (int64_t)delta->bytes, memory_order_relaxed);
+}
+
 void cp_registry_count_violation(struct cp_registry *registry)
 {
     pthread_mutex_lock(&registry->lock);
@@ -344,9 +364,48 @@ static void forget_left(struct cp_registry *registry, gw_msec now_ms)
     free(ids);
 }
 
+/* Who it is, for the log; "" before its Hello. */
+static void count_drop(struct cp_registry *registry, struct cp_session *session, enum cp_drop drop,
+                       const struct gw_error *why)
+{
+    char id[CP_AGENT_ID_MAX + 1] = "";
+    pthread_mutex_lock(&registry->lock);
+    registry->dropped[drop]++;
+    gw_list_each(&registry->sessions, node)
+    {
+        const struct cp_agent_link *link = gw_container_of(node, struct cp_agent_link, node);
+        if (link->session == session && link->agent)
+            snprintf(id, sizeof(id), "%s", link->agent->message.name + strlen("agents/"));
+    }
+    pthread_mutex_unlock(&registry->lock);
+    static struct gw_log_limit limit;
+    unsigned dropped;
+    if (gw_log_allow(&limit, 10, &dropped))
+        gw_log(GW_LOG_WARN, COMPONENT,
+               "agent dropped, it is to connect again and to go on from there",
+               gw_kv_text("agent", id), gw_kv_error(why), gw_kv_int("dropped", dropped));
+}
+
+static void drop_slow(struct cp_registry *registry, gw_msec now_ms)
+{
+    pthread_mutex_lock(&registry->lock);
+    struct picked picked = pick(registry);
+    pthread_mutex_unlock(&registry->lock);
+    for (size_t i = 0; i < picked.count; i++) {
+        struct gw_error why = GW_ERROR_NONE;
+        enum cp_drop reason;
+        if (!cp_session_is_slow(picked.sessions[i], now_ms, &reason, &why))
+            continue;
+        count_drop(registry, picked.sessions[i], reason, &why);
+        cp_session_drop(picked.sessions[i], &why);
+    }
+    drop(&picked);
+}
+
 void cp_registry_tick(struct cp_registry *registry)
 {
     gw_msec now_ms = gw_clock_monotonic_ms();
+    drop_slow(registry, now_ms);
     pthread_mutex_lock(&registry->lock);
     forget_left(registry, now_ms);
     struct picked silent = pick_late(registry, now_ms);

@@ -6,6 +6,7 @@
 #include "common/arena.h"
 #include "common/error.h"
 #include "common/list.h"
+#include "controlplane/agents/pace.h"
 #include "controlplane/model/types.h"
 #include "controlplane/snapshot/image.h"
 
@@ -20,6 +21,9 @@
 #define CP_AGENT_HELLO_TIMEOUT_MS (10 * 1000) /* from the stream's begin to its Hello */
 #define CP_DEBUG_WAITERS_MAX 8                /* likewise; one more is refused */
 #define CP_ROLLOUT_WAITERS_MAX 8 /* they hold threads of the rpc server; more do not wait */
+
+/* Why an agent was too slow. It connects again, and gets what it lacks then. */
+enum cp_drop { CP_DROP_STALLED, CP_DROP_OUTRUN, CP_DROP_MEMORY, CP_DROP_COUNT };
 
 struct cp_registry;
 struct cp_session;
@@ -40,7 +44,10 @@ struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max)
 void cp_registry_free(struct cp_registry *registry);
 /* Waits for rollouts end now, and later ones at once: before the rpc server drains. */
 void cp_registry_stop(struct cp_registry *registry);
-/* About once a second: ends streams without a Hello, forgets agents that left long ago. */
+/* How large updates take turns, and who is too slow; limits to be set before the first session. */
+struct cp_pace *cp_registry_pace(struct cp_registry *registry);
+/* About once a second: ends streams without a Hello, drops agents that are too slow, forgets those
+ * that left long ago. */
 void cp_registry_tick(struct cp_registry *registry);
 /* Ends every session: its agent may try another control plane. */
 void cp_registry_turn_away(struct cp_registry *registry, const struct gw_error *why);
@@ -92,8 +99,14 @@ struct cp_registry_stats {
     size_t refusals;           /* of connected agents */
     int64_t max_lag;           /* revisions, of the one furthest behind */
     int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
+    int64_t dropped[CP_DROP_COUNT];
+    int64_t updates, snapshots, update_bytes;   /* sent; snapshots: full updates of those */
+    int64_t updates_waiting, updates_under_way; /* large ones, now */
+    int64_t update_bytes_held;                  /* of packed updates in memory, now */
 };
 void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *ret_stats);
+/* The last chunk of an update goes out. */
+void cp_registry_count_sent(struct cp_registry *registry, const struct cp_delta *delta);
 /* A session ended because its agent broke the protocol. */
 void cp_registry_count_violation(struct cp_registry *registry);
 

@@ -36,6 +36,10 @@ struct cp_registry {
     unsigned debug_count;
     uint64_t debug_ids; /* given out so far */
     int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
+    int64_t dropped[CP_DROP_COUNT];
+    /* With locks of their own, or none. */
+    struct cp_pace pace;
+    _Atomic int64_t updates, snapshots, update_bytes;
 };
 
 /* rollout.c, with the lock held: the agent serves something else now; the image has seen more. */

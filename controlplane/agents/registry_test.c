@@ -304,6 +304,23 @@ static void only_names_of_agents_are_found(void **state)
     fake_close(registry, &one);
 }
 
+static void the_slow_are_dropped(void **state)
+{
+    (void)state;
+    struct cp_session one;
+    struct cp_registry_stats stats;
+    fake_connect(registry, &one, "one", 100);
+    cp_registry_tick(registry);
+    assert_int_equal(atomic_load(&one.ended), 0);
+    fake_slow = CP_DROP_OUTRUN;
+    cp_registry_tick(registry);
+    fake_slow = CP_DROP_COUNT;
+    assert_int_equal(atomic_load(&one.ended), GW_ABORTED);
+    cp_registry_stats(registry, &stats);
+    assert_int_equal(stats.dropped[CP_DROP_OUTRUN], 1);
+    fake_close(registry, &one);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -314,6 +331,7 @@ int main(void)
         TEST(a_stream_without_hello_is_ended_once),
         TEST(all_can_be_turned_away),
         TEST(a_replaced_session_says_nothing_any_more),
+        TEST(the_slow_are_dropped),
         TEST(lag_is_counted),
         TEST(an_ack_of_unknown_latency_is_not_timed),
         TEST(refusals_are_cut_and_counted),

@@ -269,7 +269,16 @@ void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *r
                                             .ack_latency_ms_sum = registry->ack_latency_ms_sum,
                                             .statistics = registry->statistics,
                                             .replaced = registry->replaced,
-                                            .violations = registry->violations};
+                                            .violations = registry->violations,
+                                            .updates = registry->updates,
+                                            .snapshots = registry->snapshots,
+                                            .update_bytes = registry->update_bytes};
+    unsigned waiting, in;
+    cp_pace_counts(&registry->pace, &waiting, &in);
+    ret_stats->updates_waiting = waiting;
+    ret_stats->updates_under_way = in;
+    ret_stats->update_bytes_held = (int64_t)cp_delta_bytes_held();
+    memcpy(ret_stats->dropped, registry->dropped, sizeof(ret_stats->dropped));
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));) {
         const struct cp_known_agent *agent = e->value;
         if (!agent->link)

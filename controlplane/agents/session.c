@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 #define COMPONENT "agents"
-#define SENT_REMEMBERED 16 /* updates under way to be acknowledged, for the latency */
+/* Updates sent and not acknowledged: the next one waits, and then holds all that has changed. */
+#define UNACKNOWLEDGED_MAX 16
 
 /* A message that waits to be sent. */
 struct queued {
@@ -21,6 +22,7 @@ struct queued {
 struct sent {
     int64_t revision;
     gw_msec commit_ms;
+    gw_msec sent_ms;
 };
 
 struct cp_session {
@@ -41,9 +43,18 @@ struct cp_session {
     struct gw_list queue;   /* of queued.node: goes out before the next chunk */
     struct cp_delta *delta; /* a reference; NULL: between updates */
     size_t next_chunk;
-    struct sent sent[SENT_REMEMBERED]; /* the last ones, round */
+    struct sent sent[UNACKNOWLEDGED_MAX]; /* the last ones, round */
     unsigned sent_count;
+    gw_msec moved_ms; /* something was taken, or acknowledged, or begun */
+    gw_msec acked_ms; /* the last acknowledgement */
+    struct cp_pace_ticket ticket;
+    int64_t large_revision; /* that the ticket is for; 0: none */
 };
+
+static struct cp_pace *pace_of(const struct cp_session *session)
+{
+    return cp_registry_pace(session->sessions->registry);
+}
 
 struct cp_session *cp_session_ref(struct cp_session *session)
 {
@@ -90,25 +101,79 @@ void cp_session_end(struct cp_session *session, const struct gw_error *why)
         gw_rpc_stream_finish(session->stream, why);
 }
 
+void cp_session_drop(struct cp_session *session, const struct gw_error *why)
+{
+    pthread_mutex_lock(&session->lock);
+    session->is_ended = true;
+    pthread_mutex_unlock(&session->lock);
+    gw_rpc_stream_abort(session->stream, why);
+}
+
 /* ---- sending ---- */
 
 /* The last chunk goes out: from here on the agent may acknowledge it. */
 static void finish_update(struct cp_session *session, const struct cp_delta *delta)
 {
     if (strcmp(session->cluster_id, delta->cluster_id) != 0)
-        session->acked_revision = 0;
+        session->acked_revision = session->sent_count = 0; /* those numbers are another history's */
     memcpy(session->cluster_id, delta->cluster_id, CP_CLUSTER_MAX);
     session->revision = delta->revision;
-    session->sent[session->sent_count++ % SENT_REMEMBERED] =
-        (struct sent){delta->revision, GW_MAX(delta->commit_ms, session->hello_ms)};
+    session->sent[session->sent_count++ % UNACKNOWLEDGED_MAX] = (struct sent){
+        delta->revision, GW_MAX(delta->commit_ms, session->hello_ms), gw_clock_monotonic_ms()};
+    cp_registry_count_sent(session->sessions->registry, delta);
+}
+
+/* How many, and since when the first of them. */
+static unsigned unacknowledged(const struct cp_session *session, gw_msec *ret_since_ms)
+{
+    unsigned count = 0;
+    *ret_since_ms = INT64_MAX;
+    for (unsigned i = 0; i < GW_MIN(session->sent_count, UNACKNOWLEDGED_MAX); i++) {
+        if (session->sent[i].revision <= session->acked_revision)
+            continue;
+        *ret_since_ms = GW_MIN(*ret_since_ms, session->sent[i].sent_ms);
+        count++;
+    }
+    return count;
+}
+
+/* Under the lock. The update to begin now; NULL: none. A large one has its turn. */
+static struct cp_delta *next_delta(struct cp_session *session)
+{
+    struct cp_image_base base = {session->cluster_id, session->revision, session->hello_ms};
+    gw_msec since_ms;
+    if (unacknowledged(session, &since_ms) == UNACKNOWLEDGED_MAX ||
+        cp_pace_state(pace_of(session), &session->ticket) == CP_PACE_WAITING)
+        return NULL;
+    struct cp_delta *delta = cp_image_delta(session->sessions->image, &base, session->kinds);
+    if (!delta || delta->chunk_count == 1)
+        return delta;
+    if (cp_pace_enter(pace_of(session), &session->ticket)) {
+        session->large_revision = delta->revision;
+        return delta;
+    }
+    cp_delta_unref(delta);
+    return NULL;
+}
+
+/* Under the lock. The place goes to another one once the agent has acknowledged what it was for, or
+ * did not need it after all. */
+static bool gives_place_back(struct cp_session *session)
+{
+    bool needs_it = session->large_revision > session->acked_revision;
+    if (session->delta || needs_it ||
+        cp_pace_state(pace_of(session), &session->ticket) != CP_PACE_IN)
+        return false;
+    session->large_revision = 0;
+    cp_pace_leave(pace_of(session), &session->ticket);
+    return true;
 }
 
 /* Under the lock. The chunk to send now, with a reference that keeps its bytes; ptr NULL: none. */
 static gw_str take_chunk(struct cp_session *session, struct cp_delta **ret_keep)
 {
     if (!session->delta) {
-        struct cp_image_base base = {session->cluster_id, session->revision, session->hello_ms};
-        session->delta = cp_image_delta(session->sessions->image, &base, session->kinds);
+        session->delta = next_delta(session);
         session->next_chunk = 0;
         if (!session->delta)
             return GW_STR_NONE;
@@ -141,6 +206,8 @@ static struct outgoing take_next(struct cp_session *session)
     next.bytes =
         next.message ? gw_buf_view(&next.message->bytes) : take_chunk(session, &next.delta);
     session->is_sending = next.bytes.ptr != NULL;
+    if (session->is_sending)
+        session->moved_ms = gw_clock_monotonic_ms();
     return next;
 }
 
@@ -153,6 +220,7 @@ void cp_session_wake(struct cp_session *session)
 {
     pthread_mutex_lock(&session->lock);
     struct outgoing next = take_next(session);
+    bool is_place_free = gives_place_back(session);
     pthread_mutex_unlock(&session->lock);
     /* Of either, false: on_close follows. */
     if (next.delta)
@@ -160,6 +228,55 @@ void cp_session_wake(struct cp_session *session)
     else if (next.message)
         (void)gw_rpc_stream_send_packed(session->stream, next.bytes);
     queued_free(next.message);
+    if (is_place_free)
+        cp_pace_run(pace_of(session));
+}
+
+/* Under the lock. Why it is to be dropped; CP_DROP_COUNT: it is not. */
+static enum cp_drop judge(struct cp_session *session, gw_msec now_ms)
+{
+    struct cp_pace *pace = pace_of(session);
+    gw_msec since_ms, idle_ms = now_ms - session->moved_ms;
+    bool is_taking = session->is_sending || session->delta;
+    if (session->is_ended)
+        return CP_DROP_COUNT;
+    if (is_taking && idle_ms > pace->limits.stall_ms)
+        return CP_DROP_STALLED;
+    if (unacknowledged(session, &since_ms) > 0 &&
+        now_ms - GW_MAX(since_ms, session->acked_ms) > pace->limits.stall_ms)
+        return CP_DROP_STALLED;
+    if (!session->delta)
+        return CP_DROP_COUNT;
+    if (cp_image_is_outrun(session->sessions->image, session->delta))
+        return CP_DROP_OUTRUN;
+    return idle_ms > CP_PACE_PATIENCE_MS && cp_pace_is_short(pace) ? CP_DROP_MEMORY : CP_DROP_COUNT;
+}
+
+bool cp_session_is_slow(struct cp_session *session, gw_msec now_ms, enum cp_drop *ret_drop,
+                        struct gw_error *ret_why)
+{
+    struct cp_pace *pace = pace_of(session);
+    pthread_mutex_lock(&session->lock);
+    gw_msec idle_ms = now_ms - session->moved_ms;
+    *ret_drop = judge(session, now_ms);
+    bool loses_place =
+        idle_ms > CP_PACE_PATIENCE_MS && cp_pace_state(pace, &session->ticket) == CP_PACE_IN;
+    if (loses_place)
+        cp_pace_leave(pace, &session->ticket);
+    pthread_mutex_unlock(&session->lock);
+    if (loses_place)
+        cp_pace_run(pace);
+    if (*ret_drop == CP_DROP_STALLED)
+        (void)gw_fail(ret_why, GW_ABORTED,
+                      "too slow: an update was not taken, or not acknowledged, within %d ms",
+                      (int)pace->limits.stall_ms);
+    else if (*ret_drop == CP_DROP_OUTRUN)
+        (void)gw_fail(ret_why, GW_ABORTED,
+                      "too slow: what it is being sent is out of date by too many changes");
+    else if (*ret_drop == CP_DROP_MEMORY)
+        (void)gw_fail(ret_why, GW_ABORTED,
+                      "too slow: others wait for the memory that its update takes");
+    return *ret_drop != CP_DROP_COUNT;
 }
 
 void cp_session_send(struct cp_session *session, uint64_t id, gw_str packed)
@@ -198,6 +315,7 @@ static void on_writable(struct gw_rpc_stream *stream)
     struct cp_session *session = gw_rpc_stream_user(stream);
     pthread_mutex_lock(&session->lock);
     session->is_sending = false;
+    session->moved_ms = gw_clock_monotonic_ms();
     pthread_mutex_unlock(&session->lock);
     cp_session_wake(session);
 }
@@ -283,7 +401,7 @@ static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw
  */
 static gw_msec latency_of(const struct cp_session *session, int64_t revision)
 {
-    unsigned count = GW_MIN(session->sent_count, SENT_REMEMBERED);
+    unsigned count = GW_MIN(session->sent_count, UNACKNOWLEDGED_MAX);
     for (unsigned i = 0; i < count; i++)
         if (session->sent[i].revision == revision)
             return gw_clock_monotonic_ms() - session->sent[i].commit_ms;
@@ -304,6 +422,7 @@ static int on_ack(struct cp_session *session, const cp_ack *ack, struct gw_error
         if (ack->revision > session->acked_revision)
             latency_ms = latency_of(session, ack->revision);
         session->acked_revision = ack->revision;
+        session->moved_ms = session->acked_ms = gw_clock_monotonic_ms();
     }
     pthread_mutex_unlock(&session->lock);
     if (!is_current)
@@ -313,6 +432,7 @@ static int on_ack(struct cp_session *session, const cp_ack *ack, struct gw_error
     if (!is_forward)
         return gw_fail_field(err, "ack.revision", "is older than the one acknowledged before");
     (void)cp_registry_ack(session->sessions->registry, &session->link, ack, latency_ms);
+    cp_session_wake(session); /* what waited for it */
     return 0;
 }
 
@@ -369,6 +489,7 @@ static int on_open(void *context, struct gw_rpc_stream *stream, struct gw_error 
     session->stream = stream;
     session->link.session = session;
     gw_list_init(&session->queue);
+    cp_pace_ticket_init(&session->ticket, session);
     gw_rpc_stream_ref(stream);
     pthread_mutex_init(&session->lock, NULL);
     gw_rpc_stream_set_user(stream, session);
@@ -389,7 +510,9 @@ static void on_close(struct gw_rpc_stream *stream)
     struct cp_session *session = gw_rpc_stream_user(stream);
     pthread_mutex_lock(&session->lock);
     session->is_ended = true;
+    cp_pace_leave(pace_of(session), &session->ticket);
     pthread_mutex_unlock(&session->lock);
+    cp_pace_run(pace_of(session));
     cp_registry_close(session->sessions->registry, &session->link);
     cp_session_unref(session);
 }

@@ -32,5 +32,11 @@ void cp_session_send(struct cp_session *session, uint64_t id, gw_str packed);
 /* If it has not gone out yet, it does not. */
 void cp_session_unsend(struct cp_session *session, uint64_t id);
 void cp_session_end(struct cp_session *session, const struct gw_error *why);
+/* About once a second. True, with why: the agent is too slow, and its session is to be dropped. */
+bool cp_session_is_slow(struct cp_session *session, gw_msec now_ms, enum cp_drop *ret_drop,
+                        struct gw_error *ret_why);
+/* Ends it without waiting for what is on its way: the agent connects again, and says what it has.
+ */
+void cp_session_drop(struct cp_session *session, const struct gw_error *why);
 
 #endif

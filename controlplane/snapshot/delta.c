@@ -16,6 +16,8 @@
 #define TAG_UPDATE_REMOVALS 0x2a
 #define VARINT_MAX 10
 
+static _Atomic size_t bytes_held;
+
 struct cp_delta_writer {
     struct cp_delta *delta;
     struct gw_buf records; /* upserts and removals of the chunk being filled */
@@ -126,7 +128,20 @@ struct cp_delta *cp_delta_finish(struct cp_delta_writer *writer)
     struct cp_delta *delta = writer->delta;
     gw_buf_done(&writer->records);
     free(writer);
+    for (size_t i = 0; i < delta->chunk_count; i++)
+        delta->bytes += delta->chunks[i].len;
+    atomic_fetch_add_explicit(&bytes_held, delta->bytes, memory_order_relaxed);
     return delta;
+}
+
+bool cp_delta_is_shared(const struct cp_delta *delta)
+{
+    return atomic_load_explicit(&delta->refs, memory_order_relaxed) > 1;
+}
+
+size_t cp_delta_bytes_held(void)
+{
+    return atomic_load_explicit(&bytes_held, memory_order_relaxed);
 }
 
 struct cp_delta *cp_delta_ref(struct cp_delta *delta)
@@ -139,6 +154,7 @@ void cp_delta_unref(struct cp_delta *delta)
 {
     if (!delta || atomic_fetch_sub_explicit(&delta->refs, 1, memory_order_acq_rel) != 1)
         return;
+    atomic_fetch_sub_explicit(&bytes_held, delta->bytes, memory_order_relaxed);
     for (size_t i = 0; i < delta->chunk_count; i++)
         free((void *)(uintptr_t)delta->chunks[i].ptr);
     free(delta->chunks);

@@ -17,6 +17,8 @@ struct cp_delta {
     int64_t base_revision; /* 0: a full snapshot */
     int64_t revision;
     gw_msec commit_ms; /* monotonic: when this replica had it */
+    int64_t edits;     /* of the image until then; set by it */
+    size_t bytes;      /* of all chunks */
     gw_str *chunks;    /* owned; packed ControlMessages, the last one is final */
     size_t chunk_count;
 };
@@ -31,7 +33,10 @@ void cp_delta_upsert(struct cp_delta_writer *writer, gw_str packed);
 void cp_delta_remove(struct cp_delta_writer *writer, cp_agent_kind kind, gw_str name);
 struct cp_delta *cp_delta_finish(struct cp_delta_writer *writer);
 
-/* Any thread. */
+/* Any thread, as all below. Somebody beside the caller has it. */
+bool cp_delta_is_shared(const struct cp_delta *delta);
+/* Of all deltas that are in memory. */
+size_t cp_delta_bytes_held(void);
 struct cp_delta *cp_delta_ref(struct cp_delta *delta);
 void cp_delta_unref(struct cp_delta *delta); /* takes NULL */
 

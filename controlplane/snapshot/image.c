@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define CACHED_DELTAS 8
+#define CACHED_SNAPSHOTS 4
 
 struct item {
     struct gw_list node; /* in `live` or `removed`, by revision; in none: never had a good form */
@@ -41,7 +42,9 @@ struct cp_image {
     struct gw_list live, removed;
     size_t live_count, removed_count, refusal_count;
     unsigned generation;
-    struct cached cache[CACHED_DELTAS]; /* up to content_revision, the newest first */
+    int64_t edits;                             /* of all time */
+    struct cached cache[CACHED_DELTAS];        /* up to content_revision, the newest first */
+    struct cached snapshots[CACHED_SNAPSHOTS]; /* full ones, the newest first */
     cp_image_listener *on_change;
     void *on_change_arg;
 };
@@ -65,6 +68,38 @@ static void drop_cache(struct cp_image *image)
     }
 }
 
+static int64_t edits_since(const struct cp_image *image, const struct cp_delta *snapshot)
+{
+    return image->edits - snapshot->edits;
+}
+
+/* So many edits make a snapshot stale. */
+static int64_t stale_after(const struct cp_image *image)
+{
+    return GW_MAX((int64_t)image->live_count / 4, (int64_t)CP_IMAGE_STALE_MIN);
+}
+
+/* Agents are being sent it, and can get a delta on top. */
+static bool is_of_use(const struct cp_image *image, const struct cp_delta *snapshot)
+{
+    return snapshot->revision == image->content_revision ||
+           (cp_delta_is_shared(snapshot) && snapshot->revision >= image->floor_revision &&
+            edits_since(image, snapshot) <= stale_after(image));
+}
+
+static void drop_snapshots(struct cp_image *image, bool all)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < CACHED_SNAPSHOTS && image->snapshots[i].delta; i++) {
+        struct cached found = image->snapshots[i];
+        image->snapshots[i] = (struct cached){0};
+        if (!all && is_of_use(image, found.delta))
+            image->snapshots[kept++] = found;
+        else
+            cp_delta_unref(found.delta);
+    }
+}
+
 static void item_free(struct item *item)
 {
     free((void *)(uintptr_t)item->packed.ptr);
@@ -80,6 +115,7 @@ void cp_image_free(struct cp_image *image)
         item_free(e->value);
     gw_map_done(&image->items);
     drop_cache(image);
+    drop_snapshots(image, true);
     pthread_mutex_destroy(&image->lock);
     free(image);
 }
@@ -145,6 +181,7 @@ static void stamp(struct cp_image *image, struct item *item, struct gw_list *lis
     gw_list_remove(&item->node);
     gw_list_push(list, &item->node);
     item->revision = image->seen_revision;
+    image->edits++;
 }
 
 /* True: agents have to know. */
@@ -227,6 +264,7 @@ static void begin_history(struct cp_image *image, const struct cp_image_change *
         snprintf(image->cluster_id, CP_CLUSTER_MAX, "%016" PRIx64, change->cluster_id);
     image->cluster = change->cluster_id;
     image->is_loaded = true;
+    drop_snapshots(image, true);
     image->floor_revision = change->revision;
     forget_tombstones(image, 0);
     image->floor_revision = change->revision; /* old tombstones have numbers of the old history */
@@ -254,6 +292,7 @@ void cp_image_commit(struct cp_image *image, const struct cp_image_change *chang
         image->content_revision = change->revision;
         image->content_ms = gw_clock_monotonic_ms();
         drop_cache(image);
+        drop_snapshots(image, false);
     }
     pthread_mutex_unlock(&image->lock);
     if (image->on_change)
@@ -282,19 +321,31 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
         if (kinds >> kind & 1)
             cp_delta_remove(writer, kind, item->name);
     }
-    return cp_delta_finish(writer);
+    struct cp_delta *delta = cp_delta_finish(writer);
+    delta->edits = image->edits;
+    return delta;
+}
+
+/* Found in the cache, or written into it. */
+static struct cp_delta *cached_delta(struct cp_image *image, struct cached *cache, unsigned size,
+                                     int64_t base, unsigned kinds)
+{
+    for (unsigned i = 0; i < size && cache[i].delta; i++)
+        if (cache[i].delta->base_revision == base && cache[i].kinds == kinds)
+            return cp_delta_ref(cache[i].delta);
+    struct cp_delta *delta = write_delta(image, base, kinds);
+    cp_delta_unref(cache[size - 1].delta);
+    memmove(&cache[1], &cache[0], sizeof(cache[0]) * (size - 1));
+    cache[0] = (struct cached){cp_delta_ref(delta), kinds};
+    return delta;
 }
 
 static struct cp_delta *shared_delta(struct cp_image *image, int64_t base, unsigned kinds)
 {
-    for (unsigned i = 0; i < CACHED_DELTAS && image->cache[i].delta; i++)
-        if (image->cache[i].delta->base_revision == base && image->cache[i].kinds == kinds)
-            return cp_delta_ref(image->cache[i].delta);
-    struct cp_delta *delta = write_delta(image, base, kinds);
-    cp_delta_unref(image->cache[CACHED_DELTAS - 1].delta);
-    memmove(&image->cache[1], &image->cache[0], sizeof(image->cache[0]) * (CACHED_DELTAS - 1));
-    image->cache[0] = (struct cached){cp_delta_ref(delta), kinds};
-    return delta;
+    if (base)
+        return cached_delta(image, image->cache, CACHED_DELTAS, base, kinds);
+    drop_snapshots(image, false); /* those that nobody is sent any more */
+    return cached_delta(image, image->snapshots, CACHED_SNAPSHOTS, 0, kinds);
 }
 
 static struct cp_delta *delta_on(struct cp_image *image, const struct cp_image_base *base,
@@ -322,6 +373,14 @@ struct cp_delta *cp_image_delta(struct cp_image *image, const struct cp_image_ba
     struct cp_delta *delta = image->is_loaded ? delta_on(image, base, kinds) : NULL;
     pthread_mutex_unlock(&image->lock);
     return delta;
+}
+
+bool cp_image_is_outrun(struct cp_image *image, const struct cp_delta *delta)
+{
+    pthread_mutex_lock(&image->lock);
+    bool is_outrun = edits_since(image, delta) > 4 * stale_after(image);
+    pthread_mutex_unlock(&image->lock);
+    return is_outrun;
 }
 
 bool cp_image_wants_check(struct cp_image *image)

@@ -12,6 +12,10 @@
 #include "controlplane/snapshot/delta.h"
 
 #define CP_IMAGE_TOMBSTONES_DEFAULT 10000
+/* A full snapshot that agents are being sent is given to further ones, who get a delta on top,
+ * until so many resources have changed since: CP_IMAGE_STALE_MIN or a quarter of all, the greater.
+ * After four times as many an agent that is still being sent it is dropped. */
+#define CP_IMAGE_STALE_MIN 1000
 #define CP_REASON_MAX 256 /* bytes of a refusal's reason, NUL included; longer ones are cut */
 
 struct cp_image;
@@ -53,6 +57,9 @@ struct cp_image_base {
  * NULL: nothing, or not known yet; ask again after the next change. */
 struct cp_delta *cp_image_delta(struct cp_image *image, const struct cp_image_base *base,
                                 unsigned kinds);
+
+/* Too much has changed since: whoever is still being sent it had better ask again. */
+bool cp_image_is_outrun(struct cp_image *image, const struct cp_delta *delta);
 
 /* An agent may be ahead of this replica: it has been told more by another one, or the store was set
  * back. True once when an agent is, and then the watcher asks the store (not its own watch) and
