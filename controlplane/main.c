@@ -20,6 +20,7 @@
 #include "controlplane/service/services.h"
 #include "controlplane/service/ticket_keys.h"
 #include "controlplane/settings.h"
+#include "controlplane/snapshot/scope.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -168,6 +169,8 @@ static void on_turn(void *arg)
 {
     struct program *program = arg;
     cp_registry_tick(program->registry);
+    if (cp_auth_refresh(program->auth))
+        cp_registry_readmit(program->registry, NULL);
     if (program->is_reachable)
         write_own(program);
     turn_agents_away(program);
@@ -290,11 +293,15 @@ static int open_seal(struct program *program, struct gw_error *err)
     return 0;
 }
 
-static int admit_agent(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err)
+static int admit_agent(void *arg, const struct gw_rpc_caller *caller, const char *agent_id,
+                       struct gw_arena *arena, struct cp_agent_identity *ret, struct gw_error *err)
 {
     struct program *program = arg;
-    if (cp_auth_identify_agent(program->auth, caller, err))
+    struct cp_texts environments;
+    if (cp_auth_identify_agent(program->auth, caller, agent_id, arena, &environments, err))
         return -1;
+    ret->name = caller->cert_name ? caller->cert_name : "local";
+    ret->scope = cp_scope_text(arena, environments.at, environments.count);
     return atomic_load(&program->is_withheld) && !is_loaded(program) ? fail_withheld(err) : 0;
 }
 

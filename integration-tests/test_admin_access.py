@@ -158,9 +158,9 @@ def test_penstockctl_with_tls(guarded, tmp_path):
 def test_agents_need_their_own_certificate(guarded, start, tmp_path):
     good = guarded.authority.issue("agent-1", "DNS:agent-1")
     flags = ("--controlplane-ca-file", guarded.authority.ca)
-    agent = start(Agent(tmp_path, guarded.controlplane, extra=(
+    agent = start(Agent(tmp_path, guarded.controlplane, "agent-1", extra=(
         *flags, "--controlplane-cert-file", good.cert, "--controlplane-key-file", good.key)))
-    assert [a.name for a in guarded.admin(TOKENS["viewer"]).ListAgents().agents if a.connected] == ["agents/agent"]
+    assert [a.name for a in guarded.admin(TOKENS["viewer"]).ListAgents().agents if a.connected] == ["agents/agent-1"]
     assert agent.stop() == 0
 
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Debug calls: sent to one agent, and waited for on the thread of who asks. */
+#include "controlplane/agents/debug.h"
+
 #include "common/message.h"
 #include "controlplane/agents/registry_internal.h"
 #include "controlplane/agents/session.h"
+#include "controlplane/model/names.h"
 
 #include <stdlib.h>
 
@@ -31,12 +34,22 @@ static bool is_better(const struct cp_registry *registry, const struct cp_known_
     return waiting_for(registry, a->link) < waiting_for(registry, b->link);
 }
 
+/* An agent with a scope sees nothing of others', not by debug calls either. */
+static bool gets(const struct cp_known_agent *agent, const char *environment)
+{
+    for (size_t i = 0; i < agent->message.n_environments; i++)
+        if (strcmp(cp_name_last(agent->message.environments[i]), environment) == 0)
+            return true;
+    return agent->message.n_environments == 0;
+}
+
 /* With the lock held: the one that was named, or of those that can the best. */
-static const struct cp_known_agent *find(struct cp_registry *registry, const char *name,
+static const struct cp_known_agent *find(struct cp_registry *registry, struct cp_debug_aim aim,
                                          struct gw_error *err)
 {
+    const char *name = aim.agent;
     const struct cp_known_agent *found = NULL;
-    bool is_known = false;
+    bool is_known = false, is_foreign = false;
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));) {
         const struct cp_known_agent *agent = e->value;
         if (*name && strcmp(agent->message.name, name) != 0)
@@ -44,12 +57,20 @@ static const struct cp_known_agent *find(struct cp_registry *registry, const cha
         is_known = true;
         if (!agent->link || !agent->takes_debug_calls)
             continue;
+        if (!gets(agent, aim.environment)) {
+            is_foreign = true;
+            continue;
+        }
         if (!found || is_better(registry, agent, found))
             found = agent;
     }
     if (found)
         return found;
-    if (*name && !is_known)
+    if (is_foreign)
+        (void)gw_fail(err, GW_UNAVAILABLE, "%s gets only some environments, not %s",
+                      *name ? name : "each connected agent",
+                      *aim.environment ? aim.environment : "drafts");
+    else if (*name && !is_known)
         (void)gw_fail(err, GW_NOT_FOUND, "%s is not known", name);
     else if (*name)
         (void)gw_fail(err, GW_UNAVAILABLE,
@@ -63,7 +84,7 @@ static const struct cp_known_agent *find(struct cp_registry *registry, const cha
 
 /* With the lock held. */
 static struct cp_session *begin(struct cp_registry *registry, struct waiter *waiter,
-                                const char *name, char **ret_agent, struct gw_error *err)
+                                struct cp_debug_aim aim, char **ret_agent, struct gw_error *err)
 {
     if (registry->is_stopped) {
         (void)gw_fail(err, GW_UNAVAILABLE, "draining");
@@ -74,7 +95,7 @@ static struct cp_session *begin(struct cp_registry *registry, struct waiter *wai
                       CP_DEBUG_WAITERS_MAX);
         return NULL;
     }
-    const struct cp_known_agent *agent = find(registry, name, err);
+    const struct cp_known_agent *agent = find(registry, aim, err);
     if (!agent)
         return NULL;
     *ret_agent = gw_arena_strdup(waiter->arena, agent->message.name);
@@ -113,14 +134,14 @@ static int tell_why(const struct cp_registry *registry, const struct waiter *wai
     return gw_fail(err, GW_DEADLINE_EXCEEDED, "%s has not answered in time", agent);
 }
 
-int cp_registry_debug(struct cp_registry *registry, struct gw_arena *arena, const char *agent,
+int cp_registry_debug(struct cp_registry *registry, struct gw_arena *arena, struct cp_debug_aim aim,
                       cp_debug_call *call, gw_msec deadline_ms, cp_debug_reply **ret_reply,
                       char **ret_agent, struct gw_error *err)
 {
     struct waiter waiter = {.arena = arena};
     gw_list_init(&waiter.node);
     pthread_mutex_lock(&registry->lock);
-    struct cp_session *session = begin(registry, &waiter, agent, ret_agent, err);
+    struct cp_session *session = begin(registry, &waiter, aim, ret_agent, err);
     pthread_mutex_unlock(&registry->lock);
     if (!session)
         return -1;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions without a stream: the tests of the registry define what it calls of a session, and drive
- * it as sessions do. */
+/* Sessions without a stream: tests of the registry define what it calls of one, and drive it. */
 #ifndef CP_AGENTS_FAKE_SESSION_H
 #define CP_AGENTS_FAKE_SESSION_H
 
@@ -13,6 +12,7 @@ struct cp_session {
     struct cp_agent_link link;
     atomic_int refs; /* of the registry, beyond the test's own */
     atomic_int wakes;
+    atomic_int readmitted;
     atomic_int ended; /* enum gw_code of cp_session_end; 0: not called */
 };
 
@@ -30,6 +30,11 @@ void cp_session_unref(struct cp_session *session)
 void cp_session_wake(struct cp_session *session)
 {
     atomic_fetch_add(&session->wakes, 1);
+}
+
+void cp_session_readmit(struct cp_session *session)
+{
+    atomic_fetch_add(&session->readmitted, 1);
 }
 
 void cp_session_end(struct cp_session *session, const struct gw_error *why)
@@ -88,6 +93,7 @@ static inline void fake_connect(struct cp_registry *registry, struct cp_session 
     gw_arena_init(&arena, 0);
     fake_open(registry, session);
     cp_registry_greet(registry, &session->link, new_hello(&arena, id, CLUSTER_TEXT, revision),
+                      &(struct cp_agent_identity){.name = "local", .scope = GW_STR("")},
                       "ipv4:192.0.2.1:4000");
     gw_arena_done(&arena);
 }

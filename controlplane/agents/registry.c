@@ -7,6 +7,7 @@
 #include "controlplane/agents/registry_internal.h"
 #include "controlplane/agents/session.h"
 #include "controlplane/model/names.h"
+#include "controlplane/snapshot/scope.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ static void agent_free(struct cp_known_agent *agent)
 {
     gw_arena_done(&agent->said);
     gw_arena_done(&agent->refused);
+    gw_arena_done(&agent->shown);
     free(agent);
 }
 
@@ -138,6 +140,26 @@ void cp_registry_turn_away(struct cp_registry *registry, const struct gw_error *
     drop(&picked);
 }
 
+/* With the lock held. */
+static struct picked pick_named(struct cp_registry *registry, const char *agent_id)
+{
+    struct picked picked = {gw_calloc(1, sizeof(struct cp_session *)), 0};
+    const struct cp_known_agent *agent = gw_map_get(&registry->agents, gw_str_from(agent_id));
+    if (agent && agent->link)
+        picked.sessions[picked.count++] = cp_session_ref(agent->link->session);
+    return picked;
+}
+
+void cp_registry_readmit(struct cp_registry *registry, const char *agent_id)
+{
+    pthread_mutex_lock(&registry->lock);
+    struct picked picked = agent_id ? pick_named(registry, agent_id) : pick(registry);
+    pthread_mutex_unlock(&registry->lock);
+    for (size_t i = 0; i < picked.count; i++)
+        cp_session_readmit(picked.sessions[i]);
+    drop(&picked);
+}
+
 int cp_registry_open(struct cp_registry *registry, struct cp_agent_link *link, struct gw_error *err)
 {
     pthread_mutex_lock(&registry->lock);
@@ -169,6 +191,7 @@ static struct cp_known_agent *agent_of(struct cp_registry *registry, const char 
     agent = gw_calloc(1, sizeof(*agent));
     gw_arena_init(&agent->said, 512);
     gw_arena_init(&agent->refused, 512);
+    gw_arena_init(&agent->shown, 512);
     gw_map_put(&registry->agents, gw_str_from(id), agent);
     return agent;
 }
@@ -210,8 +233,38 @@ static void write_hello(struct cp_known_agent *agent, const cp_hello *hello, con
     write_labels(agent, hello);
 }
 
+/* What it has shown by its certificate. */
+static void write_identity(struct cp_known_agent *agent, const struct cp_agent_identity *identity)
+{
+    size_t count = 0;
+    gw_str rest = identity->scope;
+    cp_agent *message = &agent->message;
+    gw_arena_reset(&agent->shown);
+    message->identity = gw_arena_strdup(&agent->shown, identity->name);
+    message->environments = GW_ARENA_ARRAY(&agent->shown, char *, CP_SCOPE_ENVIRONMENTS_MAX);
+    while (rest.len > 0 && count < CP_SCOPE_ENVIRONMENTS_MAX) {
+        gw_str id = gw_str_split(&rest, ',');
+        gw_str name = gw_arena_printf(&agent->shown, "environments/%.*s", GW_STR_ARG(id));
+        message->environments[count++] = (char *)(uintptr_t)name.ptr;
+    }
+    message->n_environments = count;
+    timestamp(&agent->expire_time, identity->expiry_ms);
+    message->certificate_expire_time = identity->expiry_ms > 0 ? &agent->expire_time : NULL;
+}
+
+void cp_registry_rescope(struct cp_registry *registry, struct cp_agent_link *link,
+                         const struct cp_agent_identity *identity, struct cp_image *image)
+{
+    pthread_mutex_lock(&registry->lock);
+    link->image = image;
+    if (link->agent)
+        write_identity(link->agent, identity);
+    pthread_mutex_unlock(&registry->lock);
+}
+
 void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
-                       const cp_hello *hello, const char *peer)
+                       const cp_hello *hello, const struct cp_agent_identity *identity,
+                       const char *peer)
 {
     struct cp_session *older = NULL;
     pthread_mutex_lock(&registry->lock);
@@ -222,6 +275,7 @@ void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
         registry->replaced++;
     }
     write_hello(agent, hello, peer);
+    write_identity(agent, identity);
     agent->takes_debug_calls = hello->takes_debug_calls;
     agent->link = link;
     link->agent = agent;

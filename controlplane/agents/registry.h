@@ -6,12 +6,13 @@
 #include "common/arena.h"
 #include "common/error.h"
 #include "common/list.h"
+#include "controlplane/agents/identity.h"
 #include "controlplane/agents/pace.h"
+#include "controlplane/model/agent_ids.h"
 #include "controlplane/model/types.h"
 #include "controlplane/snapshot/image.h"
 
 #define CP_AGENTS_MAX_DEFAULT 10000
-#define CP_AGENT_ID_MAX 128     /* bytes */
 #define CP_AGENT_VERSION_MAX 64 /* bytes */
 #define CP_AGENT_LABELS_MAX 64  /* pairs */
 #define CP_AGENT_LABEL_KEY_MAX 63
@@ -19,7 +20,6 @@
 #define CP_AGENT_REFUSALS_MAX 100             /* kept of an acknowledgement; the rest is counted */
 #define CP_AGENT_FORGET_MS (10 * 60 * 1000)   /* how long one that left is shown */
 #define CP_AGENT_HELLO_TIMEOUT_MS (10 * 1000) /* from the stream's begin to its Hello */
-#define CP_DEBUG_WAITERS_MAX 8                /* likewise; one more is refused */
 #define CP_ROLLOUT_WAITERS_MAX 8 /* they hold threads of the rpc server; more do not wait */
 
 /* Why an agent was too slow. It connects again, and gets what it lacks then. */
@@ -27,11 +27,13 @@ enum cp_drop { CP_DROP_STALLED, CP_DROP_OUTRUN, CP_DROP_MEMORY, CP_DROP_COUNT };
 
 struct cp_registry;
 struct cp_session;
+
 struct cp_known_agent;
 
 /* A session as the registry sees it: embedded in it, the registry's own but for `session`. */
 struct cp_agent_link {
     struct cp_session *session;
+    struct cp_image *image; /* what it gets; borrowed from the session; NULL before its Hello */
     struct gw_list node;
     struct cp_known_agent *agent; /* whom it speaks for; NULL before its Hello, or when replaced */
     gw_msec opened_ms;
@@ -51,15 +53,23 @@ struct cp_pace *cp_registry_pace(struct cp_registry *registry);
 void cp_registry_tick(struct cp_registry *registry);
 /* Ends every session: its agent may try another control plane. */
 void cp_registry_turn_away(struct cp_registry *registry, const struct gw_error *why);
+/* Who is connected is asked again whether it may be, and what it may get: `agent_id`, or with NULL
+ * everybody. */
+void cp_registry_readmit(struct cp_registry *registry, const char *agent_id);
 
 /* ---- what sessions say; the link is borrowed until cp_registry_close ---- */
 
 /* A stream begins. RESOURCE_EXHAUSTED: there are agents_max. */
 GW_MUST_CHECK int cp_registry_open(struct cp_registry *registry, struct cp_agent_link *link,
                                    struct gw_error *err);
-/* Its Hello, checked before. An older session of the same id ends with ALREADY_EXISTS. */
+/* Its Hello, checked before, and who it has shown to be. An older session of the same id ends with
+ * ALREADY_EXISTS. */
 void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
-                       const cp_hello *hello, const char *peer);
+                       const cp_hello *hello, const struct cp_agent_identity *identity,
+                       const char *peer);
+/* It gets another image from now on. */
+void cp_registry_rescope(struct cp_registry *registry, struct cp_agent_link *link,
+                         const struct cp_agent_identity *identity, struct cp_image *image);
 /* latency_ms -1: not known. False: a newer session speaks for the agent. */
 bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, const cp_ack *ack,
                      gw_msec latency_ms);
@@ -85,14 +95,6 @@ void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int6
 /* Who refuses the agent resource now, and why. Returns how many. */
 size_t cp_registry_refusals(struct cp_registry *registry, struct gw_arena *arena, gw_str resource,
                             cp_refusal ***ret_refusals);
-
-/* Lets an agent ("agents/{agent}"; "": any) make a call, whose id is set here, and waits for its
- * reply, at most until deadline_ms (monotonic). Reply and *ret_agent are in the arena. NOT_FOUND,
- * UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED as DebugApi has them. */
-GW_MUST_CHECK int cp_registry_debug(struct cp_registry *registry, struct gw_arena *arena,
-                                    const char *agent, cp_debug_call *call, gw_msec deadline_ms,
-                                    cp_debug_reply **ret_reply, char **ret_agent,
-                                    struct gw_error *err);
 
 struct cp_registry_stats {
     size_t connected, lagging; /* lagging: connected, and not at the content revision */

@@ -12,13 +12,14 @@ struct cp_known_agent {
     cp_agent message;           /* current_revision is set when it is read */
     struct gw_arena said;       /* what message borrows of the Hello */
     struct gw_arena refused;    /* message.refusals */
+    struct gw_arena shown;      /* who it has shown to be, and what it gets: texts of message */
     size_t refusal_count;       /* with those that were not kept */
     struct cp_agent_link *link; /* NULL: it left */
     gw_msec left_ms;            /* monotonic */
     unsigned waited_by;         /* bit i: waits[i] waits for it */
     bool takes_debug_calls;
     char cluster_id[CP_CLUSTER_MAX]; /* of applied_revision */
-    cp_timestamp connect_time, last_seen_time;
+    cp_timestamp connect_time, last_seen_time, expire_time;
 };
 
 struct cp_registry {
@@ -45,6 +46,14 @@ struct cp_registry {
 /* rollout.c, with the lock held: the agent serves something else now; the image has seen more. */
 void cp_registry_advance(struct cp_registry *registry, struct cp_known_agent *agent);
 void cp_registry_advance_all(struct cp_registry *registry);
+
+/* With the lock held: whether a connected agent has all that it gets of the store's revision. */
+bool cp_registry_covers(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                        int64_t revision);
+/* Likewise: the revision that it serves. What lies outside of its scope changes nothing for it, so
+ * that may be more than it was told. */
+int64_t cp_registry_applied(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                            const struct cp_image_status *whole);
 
 /* debug.c, with the lock held: who waits for this agent waits no more. */
 void cp_registry_end_debug(struct cp_registry *registry, const struct cp_agent_link *link);

@@ -162,7 +162,8 @@ static void lag_is_counted(void **state)
     assert_int_equal(stats().ack_latency_ms_sum, 6);
 
     fake_open(registry, &other); /* of another cluster: it has nothing of this one */
-    cp_registry_greet(registry, &other.link, new_hello(&arena, "other", "beef", 300), "");
+    cp_registry_greet(registry, &other.link, new_hello(&arena, "other", "beef", 300),
+                      &(struct cp_agent_identity){.name = "local", .scope = GW_STR("")}, "");
     assert_int_equal(stats().max_lag, 105);
     fake_close(registry, &one);
     fake_close(registry, &two);

@@ -3,13 +3,34 @@
 #include "common/message.h"
 #include "controlplane/agents/registry_internal.h"
 #include "controlplane/agents/session.h"
+#include "controlplane/snapshot/scope.h"
 
 #include <stdlib.h>
 
-static cp_agent *copy(const struct cp_known_agent *agent, const struct cp_image_status *status,
-                      struct gw_arena *arena)
+bool cp_registry_covers(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                        int64_t revision)
+{
+    struct cp_image_status status;
+    const bool is_here = agent->link && agent->link->image;
+    cp_image_status(is_here ? agent->link->image : registry->image, &status);
+    return cp_image_covers(&status, agent->cluster_id, agent->message.applied_revision, revision);
+}
+
+int64_t cp_registry_applied(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                            const struct cp_image_status *whole)
+{
+    int64_t applied = agent->message.applied_revision;
+    bool is_scoped = agent->link && agent->link->image && agent->link->image != registry->image;
+    if (is_scoped && cp_registry_covers(registry, agent, whole->content_revision))
+        return GW_MAX(applied, whole->content_revision);
+    return applied;
+}
+
+static cp_agent *copy(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                      const struct cp_image_status *status, struct gw_arena *arena)
 {
     cp_agent *message = (cp_agent *)(void *)gw_message_copy(arena, &agent->message.base);
+    message->applied_revision = cp_registry_applied(registry, agent, status);
     message->current_revision = status->content_revision;
     return message;
 }
@@ -23,7 +44,7 @@ cp_agent *cp_registry_get(struct cp_registry *registry, struct gw_arena *arena, 
     cp_image_status(registry->image, &status);
     pthread_mutex_lock(&registry->lock);
     const struct cp_known_agent *agent = gw_map_get(&registry->agents, id);
-    cp_agent *message = agent ? copy(agent, &status, arena) : NULL;
+    cp_agent *message = agent ? copy(registry, agent, &status, arena) : NULL;
     pthread_mutex_unlock(&registry->lock);
     return message;
 }
@@ -62,7 +83,7 @@ size_t cp_registry_list(struct cp_registry *registry, struct gw_arena *arena, gw
         if (gw_str_cmp(gw_str_from(all[i]->message.name), after) <= 0)
             continue;
         if (count < limit)
-            (*ret_agents)[count++] = copy(all[i], &status, arena);
+            (*ret_agents)[count++] = copy(registry, all[i], &status, arena);
         else
             *ret_more = true;
     }
@@ -145,13 +166,6 @@ static bool is_expected(const struct cp_registry *registry, const struct cp_know
     return agent->link || (registry->is_stopped && agent->left_ms >= registry->stopped_ms);
 }
 
-static bool is_there(const struct cp_image_status *status, const struct cp_known_agent *agent,
-                     const struct cp_wait *wait)
-{
-    return cp_image_covers(status, agent->cluster_id, agent->message.applied_revision,
-                           wait->revision);
-}
-
 /* A place among those that wait, if there is one. */
 static void enlist(struct cp_registry *registry, struct cp_wait *wait)
 {
@@ -178,15 +192,13 @@ static void leave(struct cp_registry *registry, struct cp_wait *wait)
 
 static void begin(struct cp_registry *registry, struct cp_wait *wait)
 {
-    struct cp_image_status status;
-    cp_image_status(registry->image, &status);
     enlist(registry, wait);
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));) {
         struct cp_known_agent *agent = e->value;
         if (!is_expected(registry, agent))
             continue;
         wait->total++;
-        if (is_there(&status, agent, wait)) {
+        if (cp_registry_covers(registry, agent, wait->revision)) {
             wait->applied += refusal_by(agent, wait->resource) == NULL;
         } else {
             wait->pending++;
@@ -196,12 +208,11 @@ static void begin(struct cp_registry *registry, struct cp_wait *wait)
 }
 
 /* An acknowledgement costs what waits for that agent, not what all waits wait for. */
-static void advance(struct cp_registry *registry, struct cp_known_agent *agent,
-                    const struct cp_image_status *status)
+void cp_registry_advance(struct cp_registry *registry, struct cp_known_agent *agent)
 {
     for (unsigned i = 0; i < CP_ROLLOUT_WAITERS_MAX; i++) {
         struct cp_wait *wait = registry->waits[i];
-        if (!(agent->waited_by >> i & 1) || !is_there(status, agent, wait))
+        if (!(agent->waited_by >> i & 1) || !cp_registry_covers(registry, agent, wait->revision))
             continue;
         agent->waited_by &= ~wait->bit;
         wait->applied += refusal_by(agent, wait->resource) == NULL;
@@ -210,23 +221,12 @@ static void advance(struct cp_registry *registry, struct cp_known_agent *agent,
     }
 }
 
-void cp_registry_advance(struct cp_registry *registry, struct cp_known_agent *agent)
-{
-    struct cp_image_status status;
-    if (!agent->waited_by)
-        return;
-    cp_image_status(registry->image, &status);
-    advance(registry, agent, &status);
-}
-
 void cp_registry_advance_all(struct cp_registry *registry)
 {
-    struct cp_image_status status;
     if (registry->waiters == 0)
         return;
-    cp_image_status(registry->image, &status);
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&registry->agents, e));)
-        advance(registry, e->value, &status);
+        cp_registry_advance(registry, e->value);
 }
 
 static void sleep_until(struct cp_registry *registry, gw_msec deadline_ms)
@@ -283,8 +283,8 @@ void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *r
         const struct cp_known_agent *agent = e->value;
         if (!agent->link)
             continue;
-        bool is_current = strcmp(agent->cluster_id, status.cluster_id) == 0;
-        int64_t applied = is_current ? agent->message.applied_revision : 0;
+        bool is_current = cp_scope_same_cluster(agent->cluster_id, status.cluster_id);
+        int64_t applied = is_current ? cp_registry_applied(registry, agent, &status) : 0;
         int64_t lag = GW_MAX(0, status.content_revision - applied);
         ret_stats->connected++;
         ret_stats->refusals += agent->refusal_count;

@@ -3,6 +3,8 @@
 
 #include "common/buf.h"
 #include "common/log.h"
+#include "controlplane/agents/hello.h"
+#include "controlplane/snapshot/scope.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,7 +33,11 @@ struct cp_session {
     struct gw_rpc_stream *stream; /* a reference */
     struct cp_agent_link link;    /* the registry's */
 
-    pthread_mutex_t lock; /* all below; never held over a call of the registry or the stream */
+    char *agent_id; /* owned; NULL before its Hello */
+
+    pthread_mutex_t lock;   /* all below; never held over a call of the registry or the stream */
+    struct cp_image *image; /* what it gets, joined; NULL before its Hello */
+    char *scope;            /* owned; of that image */
     bool is_greeted, is_ended, is_sending;
     unsigned kinds;
     /* What it has once everything that was sent is applied. */
@@ -86,7 +92,10 @@ void cp_session_unref(struct cp_session *session)
     for (struct queued *message; (message = take_queued(session));)
         queued_free(message);
     cp_delta_unref(session->delta);
+    cp_scope_leave(session->sessions->image, session->image);
     gw_rpc_stream_unref(session->stream);
+    free(session->agent_id);
+    free(session->scope);
     pthread_mutex_destroy(&session->lock);
     free(session);
 }
@@ -145,7 +154,7 @@ static struct cp_delta *next_delta(struct cp_session *session)
     if (unacknowledged(session, &since_ms) == UNACKNOWLEDGED_MAX ||
         cp_pace_state(pace_of(session), &session->ticket) == CP_PACE_WAITING)
         return NULL;
-    struct cp_delta *delta = cp_image_delta(session->sessions->image, &base, session->kinds);
+    struct cp_delta *delta = cp_image_delta(session->image, &base, session->kinds);
     if (!delta || delta->chunk_count == 1)
         return delta;
     if (cp_pace_enter(pace_of(session), &session->ticket)) {
@@ -247,7 +256,7 @@ static enum cp_drop judge(struct cp_session *session, gw_msec now_ms)
         return CP_DROP_STALLED;
     if (!session->delta)
         return CP_DROP_COUNT;
-    if (cp_image_is_outrun(session->sessions->image, session->delta))
+    if (cp_image_is_outrun(session->image, session->delta))
         return CP_DROP_OUTRUN;
     return idle_ms > CP_PACE_PATIENCE_MS && cp_pace_is_short(pace) ? CP_DROP_MEMORY : CP_DROP_COUNT;
 }
@@ -322,56 +331,41 @@ static void on_writable(struct gw_rpc_stream *stream)
 
 /* ---- what the agent says ---- */
 
-static bool is_agent_id(const char *id)
+/* The agent's certificate decides who it may say that it is, and what it gets. */
+static int admit(struct cp_session *session, const char *agent_id, struct gw_arena *arena,
+                 struct cp_agent_identity *ret_identity, struct gw_error *err)
 {
-    size_t length = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
-    return length >= 1 && length <= CP_AGENT_ID_MAX && id[length] == '\0';
+    struct cp_sessions *sessions = session->sessions;
+    *ret_identity = (struct cp_agent_identity){.name = "", .scope = GW_STR("")};
+    return sessions->admit(sessions->admit_arg, gw_rpc_stream_caller(session->stream), agent_id,
+                           arena, ret_identity, err);
 }
 
-static int check_labels(const cp_hello *hello, struct gw_error *err)
+static struct cp_image *join(struct cp_session *session, gw_str scope, struct gw_error *err)
 {
-    if (hello->n_labels > CP_AGENT_LABELS_MAX)
-        return gw_fail_field(err, "hello.labels", "at most %d labels", CP_AGENT_LABELS_MAX);
-    for (size_t i = 0; i < hello->n_labels; i++) {
-        size_t key = strlen(hello->labels[i]->key);
-        if (key == 0 || key > CP_AGENT_LABEL_KEY_MAX ||
-            strlen(hello->labels[i]->value) > CP_AGENT_LABEL_VALUE_MAX)
-            return gw_fail_field(err, "hello.labels", "a key has 1 to %d bytes, a value at most %d",
-                                 CP_AGENT_LABEL_KEY_MAX, CP_AGENT_LABEL_VALUE_MAX);
-    }
-    return 0;
+    struct cp_image *image = cp_scope_join(session->sessions->image, scope);
+    if (!image)
+        (void)gw_fail(err, GW_RESOURCE_EXHAUSTED,
+                      "agents of %d different scopes are connected, the most allowed here",
+                      CP_SCOPES_MAX);
+    return image;
 }
 
-/* The kinds that both sides know. */
-static int read_kinds(const cp_hello *hello, unsigned *ret_kinds, struct gw_error *err)
+/* Who the agent says that it is is checked against its certificate. */
+static int enter(struct cp_session *session, const cp_hello *hello, struct gw_error *err)
 {
-    const ProtobufCMessageDescriptor *resource = &penstock__agent__v1__resource__descriptor;
-    *ret_kinds = 0;
-    for (size_t i = 0; i < hello->n_kinds; i++) {
-        const ProtobufCFieldDescriptor *field =
-            protobuf_c_message_descriptor_get_field_by_name(resource, hello->kinds[i]);
-        if (field)
-            *ret_kinds |= 1u << field->id; /* enum Kind has the field's numbers */
-    }
-    if (*ret_kinds == 0)
-        return gw_fail_field(err, "hello.kinds", "names no kind of resource that is known here");
-    return 0;
-}
-
-static int check_hello(const cp_hello *hello, unsigned *ret_kinds, struct gw_error *err)
-{
-    if (!is_agent_id(hello->agent_id))
-        return gw_fail_field(err, "hello.agent_id", "1 to %d of a-z A-Z 0-9 . - _",
-                             CP_AGENT_ID_MAX);
-    if (strlen(hello->version) > CP_AGENT_VERSION_MAX)
-        return gw_fail_field(err, "hello.version", "at most %d bytes", CP_AGENT_VERSION_MAX);
-    if (strlen(hello->cluster_id) >= CP_CLUSTER_MAX)
-        return gw_fail_field(err, "hello.cluster_id", "at most %d bytes", CP_CLUSTER_MAX - 1);
-    if (hello->revision < 0)
-        return gw_fail_field(err, "hello.revision", "is not negative");
-    if (check_labels(hello, err))
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    struct cp_agent_identity identity;
+    if (admit(session, hello->agent_id, &arena, &identity, err))
         return -1;
-    return read_kinds(hello, ret_kinds, err);
+    session->image = session->link.image = join(session, identity.scope, err);
+    if (!session->image)
+        return -1;
+    session->agent_id = gw_strdup(hello->agent_id);
+    session->scope = gw_strdup(gw_arena_dup(&arena, identity.scope).ptr);
+    cp_registry_greet(session->sessions->registry, &session->link, hello, &identity,
+                      gw_rpc_stream_caller(session->stream)->peer);
+    return 0;
 }
 
 static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw_error *err)
@@ -379,10 +373,9 @@ static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw
     unsigned kinds;
     if (session->is_greeted)
         return gw_fail(err, GW_INVALID_ARGUMENT, "a second Hello");
-    if (check_hello(hello, &kinds, err))
+    if (cp_hello_check(hello, &kinds, err) || enter(session, hello, err))
         return -1;
     const char *peer = gw_rpc_stream_caller(session->stream)->peer;
-    cp_registry_greet(session->sessions->registry, &session->link, hello, peer);
     pthread_mutex_lock(&session->lock);
     session->is_greeted = true;
     session->kinds = kinds;
@@ -392,9 +385,55 @@ static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw
     pthread_mutex_unlock(&session->lock);
     gw_log(GW_LOG_INFO, COMPONENT, "agent connected", gw_kv_text("agent", hello->agent_id),
            gw_kv_text("peer", peer), gw_kv_text("version", hello->version),
-           gw_kv_text("cluster_id", hello->cluster_id), gw_kv_int("revision", hello->revision));
+           gw_kv_text("scope", session->scope), gw_kv_text("cluster_id", hello->cluster_id),
+           gw_kv_int("revision", hello->revision));
     cp_session_wake(session);
     return 0;
+}
+
+/* The scope has changed: between two updates the other image takes over, whose cluster id says that
+ * what the agent has is not a part of it. */
+static void rescope(struct cp_session *session, const struct cp_agent_identity *identity,
+                    struct cp_image *image)
+{
+    char *scope = gw_calloc(1, identity->scope.len + 1);
+    memcpy(scope, identity->scope.ptr, identity->scope.len);
+    cp_registry_rescope(session->sessions->registry, &session->link, identity, image);
+    pthread_mutex_lock(&session->lock);
+    struct cp_image *before = session->image;
+    char *scope_before = session->scope;
+    session->image = image;
+    session->scope = scope;
+    pthread_mutex_unlock(&session->lock);
+    cp_scope_leave(session->sessions->image, before);
+    free(scope_before);
+    gw_log(GW_LOG_INFO, COMPONENT, "the agent's scope has changed",
+           gw_kv_text("agent", session->agent_id), gw_kv_str("scope", identity->scope));
+    cp_session_wake(session);
+}
+
+void cp_session_readmit(struct cp_session *session)
+{
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_agent_identity identity;
+    struct cp_image *image = NULL;
+    pthread_mutex_lock(&session->lock);
+    bool is_greeted = session->is_greeted, is_ended = session->is_ended;
+    pthread_mutex_unlock(&session->lock);
+    if (is_ended || !is_greeted)
+        return;
+    if (admit(session, session->agent_id, &arena, &identity, &err) ||
+        !(image = join(session, identity.scope, &err))) {
+        gw_log(GW_LOG_WARN, COMPONENT, "stream ended: the agent is not admitted any more",
+               gw_kv_text("agent", session->agent_id), gw_kv_error(&err));
+        cp_session_end(session, &err);
+    } else if (image == session->image) {
+        cp_scope_leave(session->sessions->image, image);
+        cp_registry_rescope(session->sessions->registry, &session->link, &identity, image);
+    } else {
+        rescope(session, &identity, image);
+    }
 }
 
 /* Milliseconds from the commit in this replica, or from the Hello when that was later; -1: unknown.
@@ -481,7 +520,10 @@ static void on_message(struct gw_rpc_stream *stream, const ProtobufCMessage *mes
 static int on_open(void *context, struct gw_rpc_stream *stream, struct gw_error *err)
 {
     struct cp_sessions *sessions = context;
-    if (sessions->admit(sessions->admit_arg, gw_rpc_stream_caller(stream), err))
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    struct cp_agent_identity ignored;
+    if (sessions->admit(sessions->admit_arg, gw_rpc_stream_caller(stream), NULL, &arena, &ignored,
+                        err))
         return -1;
     struct cp_session *session = gw_calloc(1, sizeof(*session));
     session->refs = 1;

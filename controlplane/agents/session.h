@@ -7,8 +7,11 @@
 #include "common/rpc/server.h"
 #include "controlplane/agents/registry.h"
 
-/* Who may open a stream; 0, or -1 with err. cp_auth_identify_agent in the program. */
-typedef int cp_session_admit(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err);
+/* Who may open a stream, and say that it is this agent (NULL: it has not said which); 0, or -1 with
+ * err. Does not block. */
+typedef int cp_session_admit(void *arg, const struct gw_rpc_caller *caller, const char *agent_id,
+                             struct gw_arena *arena, struct cp_agent_identity *ret_identity,
+                             struct gw_error *err);
 
 /* The context of the method; borrowed while the server runs. */
 struct cp_sessions {
@@ -26,6 +29,9 @@ struct cp_session *cp_session_ref(struct cp_session *session);
 void cp_session_unref(struct cp_session *session);
 /* There may be something to send. */
 void cp_session_wake(struct cp_session *session);
+/* Asks again whether it is admitted, and to what: ends it, or goes on with another scope, which
+ * the agent gets whole once the update under way is through. */
+void cp_session_readmit(struct cp_session *session);
 /* A packed ControlMessage, copied: it goes out as soon as what is being sent has, also between the
  * chunks of an update. After the end nothing does. */
 void cp_session_send(struct cp_session *session, uint64_t id, gw_str packed);

@@ -20,14 +20,21 @@ static struct {
     struct gw_rpc_method method;
     struct fixture fixture;
     bool nobody_is_admitted;
+    const char *scope; /* of all agents; NULL: everything */
 } plane;
 
-static inline int admit(void *arg, const struct gw_rpc_caller *caller, struct gw_error *err)
+static inline int admit(void *arg, const struct gw_rpc_caller *caller, const char *agent_id,
+                        struct gw_arena *arena, struct cp_agent_identity *ret, struct gw_error *err)
 {
+    (void)arena;
     assert_ptr_equal(arg, &plane);
     assert_true(caller->is_loopback);
     if (plane.nobody_is_admitted)
         return gw_fail(err, GW_PERMISSION_DENIED, "not an agent");
+    if (agent_id && strcmp(agent_id, "impostor") == 0)
+        return gw_fail(err, GW_PERMISSION_DENIED, "not of that id");
+    ret->name = "tested";
+    ret->scope = gw_str_from(plane.scope);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "controlplane/rpc/auth.h"
 
 #include "common/log.h"
+#include "controlplane/model/agent_ids.h"
 #include "controlplane/rpc/credentials.h"
 
 #include <openssl/sha.h>
@@ -22,6 +23,8 @@ struct cp_auth {
         issuer_stamps[CP_ISSUERS_MAX]; /* of the JWKS files of `credentials`, likewise */
     gw_msec retry_ms;                  /* monotonic; 0: all is read */
     char why[GW_ERROR_MESSAGE_MAX];    /* it could not be read; logged */
+
+    unsigned readings, readings_told; /* times the credentials were read */
 
     struct cp_directory directory; /* set before the first call */
 };
@@ -44,6 +47,7 @@ static void take(struct cp_auth *auth, struct cp_credentials *credentials)
 {
     cp_credentials_free(auth->credentials);
     auth->credentials = credentials;
+    auth->readings++;
     auth->retry_ms = 0;
     auth->why[0] = '\0';
     memcpy(auth->issuer_stamps, credentials->issuer_stamps, sizeof(auth->issuer_stamps));
@@ -366,18 +370,49 @@ bool cp_auth_has_role(struct cp_auth *auth, const char *name)
     return found;
 }
 
-static bool is_agent(struct cp_auth *auth, const char *cert_name)
+/* ---- agents */
+
+static bool may_say(const struct cp_agent_entry *entry, const char *name, const char *agent_id)
 {
-    pthread_mutex_lock(&auth->lock);
-    reload_when_changed(auth);
-    bool found = gw_map_get(&auth->credentials->agents, gw_str_from(cert_name)) != NULL;
-    pthread_mutex_unlock(&auth->lock);
-    return found;
+    if (!agent_id || (entry->ids.count == 0 && strcmp(name, agent_id) == 0))
+        return true;
+    for (size_t i = 0; i < entry->ids.count; i++)
+        if (cp_agent_pattern_fits(gw_str_from(entry->ids.at[i]), gw_str_from(agent_id)))
+            return true;
+    return false;
+}
+
+static void copy_texts(struct gw_arena *arena, const struct cp_texts *from, struct cp_texts *ret)
+{
+    const char **at = GW_ARENA_ARRAY(arena, const char *, from->count + 1);
+    for (size_t i = 0; i < from->count; i++)
+        at[i] = gw_arena_strdup(arena, from->at[i]);
+    *ret = (struct cp_texts){at, from->count};
+}
+
+/* With the lock held. */
+static int find_agent(const struct cp_credentials *credentials, const char *name,
+                      const char *agent_id, struct gw_arena *arena, struct cp_texts *ret,
+                      struct gw_error *err)
+{
+    const struct cp_agent_entry *entry = gw_map_get(&credentials->agents, gw_str_from(name));
+    if (!entry)
+        return gw_fail(err, GW_PERMISSION_DENIED, "\"%s\" is not named as an agent", name);
+    if (!may_say(entry, name, agent_id))
+        return gw_fail(err, GW_PERMISSION_DENIED,
+                       "the certificate of \"%s\" is not for an agent of the id %s: that has to be "
+                       "the certificate's name, or one of \"ids\" of its entry in the credentials "
+                       "file",
+                       name, agent_id);
+    copy_texts(arena, &entry->environments, ret);
+    return 0;
 }
 
 int cp_auth_identify_agent(struct cp_auth *auth, const struct gw_rpc_caller *caller,
-                           struct gw_error *err)
+                           const char *agent_id, struct gw_arena *arena,
+                           struct cp_texts *ret_environments, struct gw_error *err)
 {
+    *ret_environments = (struct cp_texts){NULL, 0};
     if (!auth->file) {
         if (caller->is_loopback)
             return 0;
@@ -386,8 +421,22 @@ int cp_auth_identify_agent(struct cp_auth *auth, const struct gw_rpc_caller *cal
     }
     if (!caller->cert_name)
         return gw_fail(err, GW_PERMISSION_DENIED, "agents need a client certificate");
-    if (!is_agent(auth, caller->cert_name))
-        return gw_fail(err, GW_PERMISSION_DENIED, "\"%s\" is not named as an agent",
-                       caller->cert_name);
-    return 0;
+    pthread_mutex_lock(&auth->lock);
+    reload_when_changed(auth);
+    int failed =
+        find_agent(auth->credentials, caller->cert_name, agent_id, arena, ret_environments, err);
+    pthread_mutex_unlock(&auth->lock);
+    return failed;
+}
+
+bool cp_auth_refresh(struct cp_auth *auth)
+{
+    if (!auth->file)
+        return false;
+    pthread_mutex_lock(&auth->lock);
+    reload_when_changed(auth);
+    bool changed = auth->readings != auth->readings_told;
+    auth->readings_told = auth->readings;
+    pthread_mutex_unlock(&auth->lock);
+    return changed;
 }

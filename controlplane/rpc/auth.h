@@ -50,9 +50,14 @@ bool cp_auth_has_role(struct cp_auth *auth, const char *name);
 GW_MUST_CHECK int cp_auth_identify(struct cp_auth *auth, const struct gw_rpc_caller *caller,
                                    struct gw_arena *arena, struct cp_principal *ret_principal,
                                    struct gw_error *err);
-/* Whether the caller is a data-plane agent: a certificate named under "agents". PERMISSION_DENIED
- * otherwise. */
+/* Whether the caller is a data-plane agent, of that id where it has said one: a certificate named
+ * under "agents". The id is the certificate's name, or one of "ids" of the entry. PERMISSION_DENIED
+ * otherwise. *ret_environments: ids of those that it may get anything of, in the arena; none: of
+ * all. */
 GW_MUST_CHECK int cp_auth_identify_agent(struct cp_auth *auth, const struct gw_rpc_caller *caller,
-                                         struct gw_error *err);
+                                         const char *agent_id, struct gw_arena *arena,
+                                         struct cp_texts *ret_environments, struct gw_error *err);
+/* Reads what has changed; true once after that, for who has to ask again. */
+bool cp_auth_refresh(struct cp_auth *auth);
 
 #endif

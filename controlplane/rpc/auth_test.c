@@ -70,16 +70,20 @@ static const char *who(struct cp_auth *auth, struct gw_rpc_caller caller)
 }
 #define WHO(auth, ...) who(auth, (struct gw_rpc_caller){__VA_ARGS__})
 
-static const char *agent(struct cp_auth *auth, struct gw_rpc_caller caller)
+static const char *agent(struct cp_auth *auth, const char *id, struct gw_rpc_caller caller)
 {
     static char text[GW_ERROR_MESSAGE_MAX + 64];
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
     struct gw_error err = GW_ERROR_NONE;
-    if (cp_auth_identify_agent(auth, &caller, &err) == 0)
-        return "yes";
-    snprintf(text, sizeof(text), "%s: %s", gw_code_name(err.code), err.message);
+    struct cp_texts environments;
+    if (cp_auth_identify_agent(auth, &caller, id, &arena, &environments, &err) == 0)
+        snprintf(text, sizeof(text), "yes%s%s", environments.count ? " of " : "",
+                 environments.count ? environments.at[0] : "");
+    else
+        snprintf(text, sizeof(text), "%s: %s", gw_code_name(err.code), err.message);
     return text;
 }
-#define AGENT(auth, ...) agent(auth, (struct gw_rpc_caller){__VA_ARGS__})
+#define AGENT(auth, ...) agent(auth, NULL, (struct gw_rpc_caller){__VA_ARGS__})
 
 static void without_credentials_loopback_is_everything(void **state)
 {
@@ -153,6 +157,39 @@ static void agents_are_named_on_their_own(void **state)
                         "PERMISSION_DENIED: agents need a client certificate");
     assert_string_equal(WHO(auth, .cert_name = "agent-1"),
                         "UNAUTHENTICATED: no principal for the client certificate of \"agent-1\"");
+    cp_auth_free(auth);
+}
+
+/* Who has a certificate is one agent, and no other. */
+static void an_agent_says_the_id_that_its_certificate_is_for(void **state)
+{
+    (void)state;
+    write_file("{\"agents\": [{\"name\": \"agent-1\"}, {\"name\": \"spiffe://x/edge\", \"ids\": "
+               "[\"edge-*\", \"hub\"], \"environments\": [\"TEST\"]}]}");
+    struct cp_auth *auth = open_auth(file);
+    const struct gw_rpc_caller one = {.cert_name = "agent-1"},
+                               edge = {.cert_name = "spiffe://x/edge"};
+    assert_string_equal(agent(auth, "agent-1", one), "yes");
+    assert_non_null(strstr(agent(auth, "agent-2", one),
+                           "PERMISSION_DENIED: the certificate of \"agent-1\" is not for an agent "
+                           "of the id agent-2"));
+    assert_string_equal(agent(auth, "edge-7", edge), "yes of TEST");
+    assert_string_equal(agent(auth, "hub", edge), "yes of TEST");
+    assert_non_null(strstr(agent(auth, "agent-1", edge), "PERMISSION_DENIED"));
+    assert_non_null(strstr(agent(auth, "spiffe://x/edge", edge), "PERMISSION_DENIED"));
+    cp_auth_free(auth);
+}
+
+static void a_reading_is_told_once(void **state)
+{
+    (void)state;
+    write_file(TOKENS(TOKEN_DIGEST));
+    struct cp_auth *auth = open_auth(file);
+    (void)cp_auth_refresh(auth);
+    assert_false(cp_auth_refresh(auth));
+    write_file(TOKENS(OTHER_DIGEST));
+    assert_true(cp_auth_refresh(auth));
+    assert_false(cp_auth_refresh(auth));
     cp_auth_free(auth);
 }
 
@@ -280,6 +317,8 @@ int main(void)
         cmocka_unit_test(loopback_is_nothing_special_with_credentials),
         cmocka_unit_test(strangers_are_told_without_their_token),
         cmocka_unit_test(agents_are_named_on_their_own),
+        cmocka_unit_test(an_agent_says_the_id_that_its_certificate_is_for),
+        cmocka_unit_test(a_reading_is_told_once),
         cmocka_unit_test(a_change_takes_effect_at_the_next_call),
         cmocka_unit_test(access_keys_lead_to_users),
         cmocka_unit_test(a_wrong_edit_keeps_the_last_good_form),

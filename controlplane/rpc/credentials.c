@@ -136,19 +136,6 @@ static int add_certificate(struct cp_credentials *credentials, const json_t *ent
     return 0;
 }
 
-static int add_agent(struct cp_credentials *credentials, const json_t *entry, struct cp_place place,
-                     struct gw_error *err)
-{
-    static const char *const keys[] = {"name", NULL};
-    const char *name;
-    if (cp_check_keys(entry, place, keys, err) || cp_read_text(entry, place, "name", &name, err))
-        return -1;
-    char *copy = gw_arena_strdup(&credentials->arena, name);
-    if (gw_map_put(&credentials->agents, gw_str_from(name), copy))
-        return cp_fail_at(err, place, "name", "stands here twice");
-    return 0;
-}
-
 static const struct list {
     const char *name;
     size_t max;
@@ -159,7 +146,7 @@ static const struct list {
     {"roles", CP_ROLES_MAX, cp_read_role},
     {"tokens", CP_AUTH_ENTRIES_MAX, add_token},
     {"certificates", CP_AUTH_ENTRIES_MAX, add_certificate},
-    {"agents", CP_AUTH_ENTRIES_MAX, add_agent},
+    {"agents", CP_AUTH_ENTRIES_MAX, cp_read_agent},
     {"issuers", CP_ISSUERS_MAX, cp_read_issuer},
 };
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 
 #define CP_ISSUERS_MAX 10
+#define CP_AGENT_IDS_MAX 100 /* patterns of an entry */
+#define CP_AGENT_ENVIRONMENTS_MAX 32
 
 struct cp_descriptors;
 
@@ -22,12 +24,18 @@ struct cp_stamp {
 struct cp_stamp cp_stamp_of(const char *file);
 bool cp_stamp_is(const struct cp_stamp *a, const struct cp_stamp *b);
 
+/* An agent, by its certificate's name. */
+struct cp_agent_entry {
+    struct cp_texts ids;          /* patterns of the ids that it may say; none: its name alone */
+    struct cp_texts environments; /* ids of those that it gets anything of; none: everything */
+};
+
 /* Immutable. */
 struct cp_credentials {
     struct gw_arena arena;
     struct gw_map tokens;       /* SHA-256, 32 bytes -> const struct cp_principal */
     struct gw_map certificates; /* name -> const struct cp_principal */
-    struct gw_map agents;       /* name -> its own text */
+    struct gw_map agents;       /* name -> const struct cp_agent_entry */
     struct gw_map roles;        /* name of a custom one -> const struct cp_grant without limits */
     struct cp_descriptors *descriptors; /* owned; NULL: there are no custom roles */
     struct cp_issuer issuers[CP_ISSUERS_MAX];

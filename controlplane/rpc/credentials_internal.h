@@ -27,6 +27,9 @@ GW_MUST_CHECK int cp_read_text(const json_t *entry, struct cp_place place, const
 /* "roles": custom ones. */
 GW_MUST_CHECK int cp_read_role(struct cp_credentials *credentials, const json_t *entry,
                                struct cp_place place, struct gw_error *err);
+/* "agents". */
+GW_MUST_CHECK int cp_read_agent(struct cp_credentials *credentials, const json_t *entry,
+                                struct cp_place place, struct gw_error *err);
 /* "issuers". */
 GW_MUST_CHECK int cp_read_issuer(struct cp_credentials *credentials, const json_t *entry,
                                  struct cp_place place, struct gw_error *err);

@@ -98,6 +98,16 @@ static void what_is_wrong_is_named(void **state)
     refuse("{\"agents\": [{\"name\": \"a\", \"role\": \"viewer\"}]}",
            "agents[0].role: unknown key");
     refuse("{\"agents\": [{\"name\": \"\"}]}", "agents[0].name: must be a text of 1 to 127 bytes");
+    refuse("{\"agents\": [{\"name\": \"a\", \"ids\": []}]}",
+           "agents[0].ids: must be a list of 1 to 100 texts");
+    refuse(
+        "{\"agents\": [{\"name\": \"a\", \"ids\": [\"*-1\"]}]}",
+        "agents[0].ids: must be ids of agents, 1 to 128 of a-z A-Z 0-9 . - _, or their beginning "
+        "with * behind it: \"edge-*\"");
+    refuse("{\"agents\": [{\"name\": \"a\", \"environments\": []}]}",
+           "agents[0].environments: must be a list of 1 to 32 texts");
+    refuse("{\"agents\": [{\"name\": \"a\", \"environments\": [\"a,b\"]}]}",
+           "agents[0].environments: must be ids of environments: \"RELEASE\"");
     refuse("{\"agents\": [{\"name\": 7}]}", "agents[0].name: must be a text of 1 to 127 bytes");
     refuse("{\"certificates\": [{\"name\": \"n\", \"role\": \"viewer\"}]}",
            "certificates[0].principal: must be a text of 1 to 127 bytes");

@@ -4,7 +4,7 @@
 #include "controlplane/service/debug.h"
 
 #include "common/message.h"
-#include "controlplane/agents/registry.h"
+#include "controlplane/agents/debug.h"
 #include "controlplane/model/check_api.h"
 #include "controlplane/model/check_backend.h"
 #include "controlplane/model/check_debug.h"
@@ -360,8 +360,10 @@ static int make_call(struct job *job, cp_debug_api_response *ret, struct gw_erro
     job->ask.https = job->asked->https;
     gw_str shown, request = cp_debug_request(arena, job->asked, &job->target, &shown);
     job->ask.request = (ProtobufCBinaryData){request.len, (uint8_t *)(uintptr_t)request.ptr};
-    if (cp_registry_debug(job->call->services->registry, arena, job->asked->agent, &job->ask,
-                          deadline_ms, &reply, &ret->agent, err) < 0 ||
+    bool is_draft = strcmp(job->target.environment, AGENT_ENVIRONMENT) == 0;
+    struct cp_debug_aim aim = {job->asked->agent, is_draft ? "" : job->target.environment};
+    if (cp_registry_debug(job->call->services->registry, arena, aim, &job->ask, deadline_ms, &reply,
+                          &ret->agent, err) < 0 ||
         check_reply(job, reply, err) < 0)
         return -1;
     ret->status = (int32_t)reply->status;

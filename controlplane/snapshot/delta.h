@@ -7,7 +7,7 @@
 #include "common/clock.h"
 #include "controlplane/snapshot/agent_types.h"
 
-#define CP_CLUSTER_MAX 48                  /* bytes of a cluster id's text, NUL included */
+#define CP_CLUSTER_MAX 64                  /* bytes of a cluster id's text, NUL included */
 #define CP_CHUNK_TARGET_BYTES (128 * 1024) /* a chunk is sent once it holds this much */
 #define CP_CHUNK_MAX_BYTES (256 * 1024)    /* exceeded only by one resource that is larger alone */
 

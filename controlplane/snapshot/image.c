@@ -1,53 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/snapshot/image.h"
 
-#include "common/list.h"
-#include "common/map.h"
 #include "controlplane/snapshot/build.h"
+#include "controlplane/snapshot/image_internal.h"
+#include "controlplane/snapshot/scope.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define CACHED_DELTAS 8
-#define CACHED_SNAPSHOTS 4
-
-struct item {
-    struct gw_list node; /* in `live` or `removed`, by revision; in none: never had a good form */
-    gw_str name;         /* owned, behind the struct */
-    gw_str packed;       /* owned; ptr NULL: none */
-    int64_t revision;    /* of its last change */
-    unsigned generation; /* of the last list that had it */
-    struct cp_image_refusal *refusal; /* owned; NULL: built well */
-};
-
-struct cached {
-    struct cp_delta *delta;
-    unsigned kinds;
-};
-
-struct cp_image {
-    pthread_mutex_t lock;
-    unsigned tombstones_max;
-    bool is_loaded, wants_check;
-    uint64_t cluster;
-    char cluster_id[CP_CLUSTER_MAX];
-    int64_t seen_revision, content_revision;
-    int64_t floor_revision; /* removals up to here may be forgotten */
-    gw_msec content_ms;     /* monotonic: when content_revision came */
-    gw_msec asked_ms;       /* the last check of the store */
-    int64_t store_revision;
-    struct gw_map items; /* by name; owned */
-    struct gw_list live, removed;
-    size_t live_count, removed_count, refusal_count;
-    unsigned generation;
-    int64_t edits;                             /* of all time */
-    struct cached cache[CACHED_DELTAS];        /* up to content_revision, the newest first */
-    struct cached snapshots[CACHED_SNAPSHOTS]; /* full ones, the newest first */
-    cp_image_listener *on_change;
-    void *on_change_arg;
-};
 
 struct cp_image *cp_image_new(unsigned tombstones_max)
 {
@@ -57,14 +17,15 @@ struct cp_image *cp_image_new(unsigned tombstones_max)
     gw_map_init(&image->items);
     gw_list_init(&image->live);
     gw_list_init(&image->removed);
+    gw_list_init(&image->scopes);
     return image;
 }
 
 static void drop_cache(struct cp_image *image)
 {
-    for (unsigned i = 0; i < CACHED_DELTAS; i++) {
+    for (unsigned i = 0; i < CP_CACHED_DELTAS; i++) {
         cp_delta_unref(image->cache[i].delta);
-        image->cache[i] = (struct cached){0};
+        image->cache[i] = (struct cp_cached){0};
     }
 }
 
@@ -90,9 +51,9 @@ static bool is_of_use(const struct cp_image *image, const struct cp_delta *snaps
 static void drop_snapshots(struct cp_image *image, bool all)
 {
     unsigned kept = 0;
-    for (unsigned i = 0; i < CACHED_SNAPSHOTS && image->snapshots[i].delta; i++) {
-        struct cached found = image->snapshots[i];
-        image->snapshots[i] = (struct cached){0};
+    for (unsigned i = 0; i < CP_CACHED_SNAPSHOTS && image->snapshots[i].delta; i++) {
+        struct cp_cached found = image->snapshots[i];
+        image->snapshots[i] = (struct cp_cached){0};
         if (!all && is_of_use(image, found.delta))
             image->snapshots[kept++] = found;
         else
@@ -100,7 +61,7 @@ static void drop_snapshots(struct cp_image *image, bool all)
     }
 }
 
-static void item_free(struct item *item)
+static void item_free(struct cp_item *item)
 {
     free((void *)(uintptr_t)item->packed.ptr);
     free(item->refusal);
@@ -116,6 +77,8 @@ void cp_image_free(struct cp_image *image)
     gw_map_done(&image->items);
     drop_cache(image);
     drop_snapshots(image, true);
+    cp_scopes_free(image);
+    free(image->changed);
     pthread_mutex_destroy(&image->lock);
     free(image);
 }
@@ -128,9 +91,9 @@ void cp_image_listen(struct cp_image *image, cp_image_listener *on_change, void 
 
 /* ---- changes ---- */
 
-static struct item *item_get(struct cp_image *image, gw_str name)
+static struct cp_item *item_get(struct cp_image *image, gw_str name)
 {
-    struct item *item = gw_map_get(&image->items, name);
+    struct cp_item *item = gw_map_get(&image->items, name);
     if (item)
         return item;
     item = gw_calloc(1, sizeof(*item) + name.len);
@@ -140,21 +103,21 @@ static struct item *item_get(struct cp_image *image, gw_str name)
     return item;
 }
 
-static void item_drop(struct cp_image *image, struct item *item)
+static void item_drop(struct cp_image *image, struct cp_item *item)
 {
     gw_list_remove(&item->node);
     gw_map_take(&image->items, item->name);
     item_free(item);
 }
 
-static void clear_refusal(struct cp_image *image, struct item *item)
+static void clear_refusal(struct cp_image *image, struct cp_item *item)
 {
     image->refusal_count -= item->refusal != NULL;
     free(item->refusal);
     item->refusal = NULL;
 }
 
-static void set_refusal(struct cp_image *image, struct item *item, const char *reason)
+static void set_refusal(struct cp_image *image, struct cp_item *item, const char *reason)
 {
     if (item->refusal && strncmp(item->refusal->reason, reason, CP_REASON_MAX - 1) == 0)
         return;
@@ -166,7 +129,7 @@ static void set_refusal(struct cp_image *image, struct item *item, const char *r
     image->refusal_count++;
 }
 
-static void set_packed(struct item *item, gw_str packed)
+static void set_packed(struct cp_item *item, gw_str packed)
 {
     free((void *)(uintptr_t)item->packed.ptr);
     item->packed = GW_STR_NONE;
@@ -175,9 +138,21 @@ static void set_packed(struct item *item, gw_str packed)
             gw_str_n(memcpy(gw_malloc(packed.len + 1), packed.ptr, packed.len), packed.len);
 }
 
-/* The item changes now: last of its list. */
-static void stamp(struct cp_image *image, struct item *item, struct gw_list *list)
+/* What the scopes have to look at. */
+static void note_change(struct cp_image *image, struct cp_item *item)
 {
+    if (image->changed_count == image->changed_room) {
+        image->changed_room = GW_MAX((size_t)64, image->changed_room * 2);
+        image->changed = gw_realloc(image->changed, image->changed_room * sizeof(item));
+    }
+    image->changed[image->changed_count++] = item;
+}
+
+/* The item changes now: last of its list. */
+static void stamp(struct cp_image *image, struct cp_item *item, struct gw_list *list)
+{
+    if (!gw_list_is_empty(&image->scopes))
+        note_change(image, item);
     gw_list_remove(&item->node);
     gw_list_push(list, &item->node);
     item->revision = image->seen_revision;
@@ -185,7 +160,7 @@ static void stamp(struct cp_image *image, struct item *item, struct gw_list *lis
 }
 
 /* True: agents have to know. */
-static bool put(struct cp_image *image, struct item *item, gw_str packed)
+static bool put(struct cp_image *image, struct cp_item *item, gw_str packed)
 {
     clear_refusal(image, item);
     if (item->packed.ptr && gw_str_eq(item->packed, packed))
@@ -199,7 +174,7 @@ static bool put(struct cp_image *image, struct item *item, gw_str packed)
     return true;
 }
 
-static bool take(struct cp_image *image, struct item *item)
+static bool take(struct cp_image *image, struct cp_item *item)
 {
     clear_refusal(image, item);
     if (!item->packed.ptr) {
@@ -216,7 +191,7 @@ static bool take(struct cp_image *image, struct item *item)
 
 static bool apply(struct cp_image *image, const struct cp_edit *edit)
 {
-    struct item *item = item_get(image, edit->name);
+    struct cp_item *item = item_get(image, edit->name);
     item->generation = image->generation;
     if (edit->refusal) {
         set_refusal(image, item, edit->refusal);
@@ -229,9 +204,9 @@ static bool take_unlisted(struct cp_image *image)
 {
     bool changed = false;
     size_t count = 0; /* collected first: the map may not change while it is walked */
-    struct item **unlisted = gw_calloc(image->items.count + 1, sizeof(struct item *));
+    struct cp_item **unlisted = gw_calloc(image->items.count + 1, sizeof(struct cp_item *));
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&image->items, e));) {
-        struct item *item = e->value;
+        struct cp_item *item = e->value;
         if (item->generation != image->generation && (item->packed.ptr || item->refusal))
             unlisted[count++] = item;
     }
@@ -244,7 +219,7 @@ static bool take_unlisted(struct cp_image *image)
 static void forget_tombstones(struct cp_image *image, size_t keep)
 {
     while (image->removed_count > keep) {
-        struct item *oldest = gw_container_of(image->removed.next, struct item, node);
+        struct cp_item *oldest = gw_container_of(image->removed.next, struct cp_item, node);
         image->floor_revision = GW_MAX(image->floor_revision, oldest->revision);
         image->removed_count--;
         gw_list_remove(&oldest->node);
@@ -257,18 +232,18 @@ static void forget_tombstones(struct cp_image *image, size_t keep)
 static void begin_history(struct cp_image *image, const struct cp_image_change *change)
 {
     bool set_back = image->is_loaded && change->cluster_id == image->cluster;
+    char since[24] = "";
     if (set_back)
-        snprintf(image->cluster_id, CP_CLUSTER_MAX, "%016" PRIx64 ".%" PRId64, change->cluster_id,
-                 change->revision);
-    else
-        snprintf(image->cluster_id, CP_CLUSTER_MAX, "%016" PRIx64, change->cluster_id);
+        snprintf(since, sizeof(since), ".%" PRId64, change->revision);
+    snprintf(image->cluster_id, CP_CLUSTER_MAX, "%016" PRIx64 "%s%s", change->cluster_id, since,
+             image->suffix);
     image->cluster = change->cluster_id;
     image->is_loaded = true;
     drop_snapshots(image, true);
     image->floor_revision = change->revision;
     forget_tombstones(image, 0);
     image->floor_revision = change->revision; /* old tombstones have numbers of the old history */
-    gw_list_each(&image->live, node) gw_container_of(node, struct item, node)->revision =
+    gw_list_each(&image->live, node) gw_container_of(node, struct cp_item, node)->revision =
         change->revision;
 }
 
@@ -281,12 +256,15 @@ void cp_image_commit(struct cp_image *image, const struct cp_image_change *chang
         assert(change->is_complete);
         begin_history(image, change);
     }
+    bool is_new_history = changed;
     image->seen_revision = change->revision;
     image->generation += change->is_complete;
+    image->changed_count = 0;
     for (size_t i = 0; i < change->count; i++)
         changed |= apply(image, &change->edits[i]);
     if (change->is_complete)
         changed |= take_unlisted(image);
+    cp_scopes_commit(image, is_new_history); /* before what has changed may be forgotten */
     forget_tombstones(image, image->tombstones_max);
     if (changed) {
         image->content_revision = change->revision;
@@ -306,7 +284,7 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
     struct cp_delta_writer *writer =
         cp_delta_begin(image->cluster_id, base, image->content_revision, image->content_ms);
     for (struct gw_list *node = image->live.prev; node != &image->live; node = node->prev) {
-        const struct item *item = gw_container_of(node, struct item, node);
+        const struct cp_item *item = gw_container_of(node, struct cp_item, node);
         if (base && item->revision <= base)
             break;
         if (kinds >> cp_build_kind(item->name) & 1)
@@ -314,7 +292,7 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
     }
     for (struct gw_list *node = image->removed.prev; base && node != &image->removed;
          node = node->prev) {
-        const struct item *item = gw_container_of(node, struct item, node);
+        const struct cp_item *item = gw_container_of(node, struct cp_item, node);
         cp_agent_kind kind = cp_build_kind(item->name);
         if (item->revision <= base)
             break;
@@ -327,7 +305,7 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
 }
 
 /* Found in the cache, or written into it. */
-static struct cp_delta *cached_delta(struct cp_image *image, struct cached *cache, unsigned size,
+static struct cp_delta *cached_delta(struct cp_image *image, struct cp_cached *cache, unsigned size,
                                      int64_t base, unsigned kinds)
 {
     for (unsigned i = 0; i < size && cache[i].delta; i++)
@@ -336,16 +314,16 @@ static struct cp_delta *cached_delta(struct cp_image *image, struct cached *cach
     struct cp_delta *delta = write_delta(image, base, kinds);
     cp_delta_unref(cache[size - 1].delta);
     memmove(&cache[1], &cache[0], sizeof(cache[0]) * (size - 1));
-    cache[0] = (struct cached){cp_delta_ref(delta), kinds};
+    cache[0] = (struct cp_cached){cp_delta_ref(delta), kinds};
     return delta;
 }
 
 static struct cp_delta *shared_delta(struct cp_image *image, int64_t base, unsigned kinds)
 {
     if (base)
-        return cached_delta(image, image->cache, CACHED_DELTAS, base, kinds);
+        return cached_delta(image, image->cache, CP_CACHED_DELTAS, base, kinds);
     drop_snapshots(image, false); /* those that nobody is sent any more */
-    return cached_delta(image, image->snapshots, CACHED_SNAPSHOTS, 0, kinds);
+    return cached_delta(image, image->snapshots, CP_CACHED_SNAPSHOTS, 0, kinds);
 }
 
 static struct cp_delta *delta_on(struct cp_image *image, const struct cp_image_base *base,
@@ -388,6 +366,7 @@ bool cp_image_wants_check(struct cp_image *image)
     pthread_mutex_lock(&image->lock);
     bool wants = image->wants_check;
     image->wants_check = false;
+    wants |= cp_scopes_want_check(image);
     pthread_mutex_unlock(&image->lock);
     return wants;
 }
@@ -397,6 +376,7 @@ void cp_image_checked(struct cp_image *image, gw_msec asked_ms, int64_t store_re
     pthread_mutex_lock(&image->lock);
     image->asked_ms = asked_ms;
     image->store_revision = store_revision;
+    cp_scopes_checked(image);
     pthread_mutex_unlock(&image->lock);
     if (image->on_change)
         image->on_change(image->on_change_arg, true);
@@ -428,7 +408,7 @@ bool cp_image_covers(const struct cp_image_status *status, const char *cluster_i
 bool cp_image_refusal(struct cp_image *image, gw_str name, struct cp_image_refusal *ret_refusal)
 {
     pthread_mutex_lock(&image->lock);
-    const struct item *item = gw_map_get(&image->items, name);
+    const struct cp_item *item = gw_map_get(&image->items, name);
     bool found = item && item->refusal;
     if (found)
         *ret_refusal = *item->refusal;
