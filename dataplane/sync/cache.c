@@ -2,7 +2,8 @@
 #include "dataplane/sync/cache.h"
 
 #include "common/buf.h"
-#include "common/message.h"
+#include "dataplane/sync/cache_file.h"
+#include "dataplane/sync/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +16,13 @@
 
 #define MAGIC "penstock snapshot 1\n"
 #define MAGIC_BYTES (sizeof(MAGIC) - 1)
-#define DIGEST_BYTES 32
-#define LENGTH_BYTES 4
+#define DIGEST_BYTES DP_JOURNAL_DIGEST_BYTES
 
 struct dp_cache_writer {
     char dir[PATH_MAX], temporary[PATH_MAX + 64];
     FILE *file;
     EVP_MD_CTX *digest;
+    size_t bytes;
     int error; /* errno of the first failure */
 };
 
@@ -32,6 +33,7 @@ static void put(struct dp_cache_writer *writer, const void *bytes, size_t len)
     if (fwrite(bytes, 1, len, writer->file) != len)
         writer->error = errno;
     EVP_DigestUpdate(writer->digest, bytes, len);
+    writer->bytes += len;
 }
 
 int dp_cache_begin(const char *dir, struct dp_cache_writer **ret_writer, struct gw_error *err)
@@ -59,12 +61,10 @@ int dp_cache_begin(const char *dir, struct dp_cache_writer **ret_writer, struct 
 
 void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Update *update)
 {
-    size_t len = protobuf_c_message_get_packed_size(&update->base);
-    uint8_t *bytes = gw_malloc(len + LENGTH_BYTES);
-    const uint32_t length = (uint32_t)len;
-    memcpy(bytes, &length, LENGTH_BYTES);
-    protobuf_c_message_pack(&update->base, bytes + LENGTH_BYTES);
-    put(writer, bytes, len + LENGTH_BYTES);
+    size_t len = dp_cache_packed_size(update);
+    char *bytes = gw_malloc(len);
+    dp_cache_pack(update, bytes);
+    put(writer, bytes, len);
     free(bytes);
 }
 
@@ -93,14 +93,16 @@ static int install(const struct dp_cache_writer *writer)
     return 0;
 }
 
-int dp_cache_finish(struct dp_cache_writer *writer, struct gw_error *err)
+int dp_cache_finish(struct dp_cache_writer *writer, struct dp_cache_mark *ret_mark,
+                    struct gw_error *err)
 {
-    uint8_t digest[DIGEST_BYTES];
+    uint8_t *digest = ret_mark->digest;
     EVP_DigestFinal_ex(writer->digest, digest, NULL);
-    if (!writer->error && fwrite(digest, 1, sizeof(digest), writer->file) != sizeof(digest))
+    if (!writer->error && fwrite(digest, 1, DIGEST_BYTES, writer->file) != DIGEST_BYTES)
         writer->error = errno;
     if (!writer->error && (fflush(writer->file) != 0 || fsync(fileno(writer->file)) < 0))
         writer->error = errno;
+    ret_mark->bytes = writer->bytes + DIGEST_BYTES;
     fclose(writer->file);
     if (!writer->error)
         writer->error = -install(writer);
@@ -114,26 +116,6 @@ int dp_cache_finish(struct dp_cache_writer *writer, struct gw_error *err)
     return error ? -1 : 0;
 }
 
-static int read_file(const char *path, struct gw_buf *out)
-{
-    struct stat stat;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int result = fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode) ? -EIO : 0;
-    if (result == 0)
-        result = gw_buf_reserve(out, (size_t)stat.st_size);
-    while (result == 0 && gw_buf_len(out) < (size_t)stat.st_size) {
-        ssize_t n = read(fd, out->data + out->end, (size_t)stat.st_size - gw_buf_len(out));
-        if (n <= 0)
-            result = n < 0 ? -errno : -EIO;
-        else
-            gw_buf_commit(out, (size_t)n);
-    }
-    close(fd);
-    return result;
-}
-
 static bool is_whole(gw_str bytes)
 {
     uint8_t digest[DIGEST_BYTES];
@@ -144,52 +126,58 @@ static bool is_whole(gw_str bytes)
            memcmp(digest, bytes.ptr + len, DIGEST_BYTES) == 0;
 }
 
-/* Messages of a file whose checksum holds. */
-static int unpack_all(struct gw_arena *arena, gw_str bytes,
-                      Penstock__Agent__V1__Update ***ret_updates, size_t *ret_count,
-                      struct gw_error *err)
+static gw_str between(gw_str bytes, size_t head, size_t tail)
 {
-    const char *at = bytes.ptr + MAGIC_BYTES, *end = bytes.ptr + bytes.len - DIGEST_BYTES;
-    size_t count = 0;
-    for (const char *p = at; end - p >= LENGTH_BYTES; count++) {
-        uint32_t len;
-        memcpy(&len, p, LENGTH_BYTES);
-        if ((size_t)(end - p) < LENGTH_BYTES + (size_t)len)
-            return gw_fail(err, GW_INTERNAL, "snapshot file: a message is cut");
-        p += LENGTH_BYTES + len;
-    }
-    Penstock__Agent__V1__Update **updates =
-        GW_ARENA_ARRAY(arena, Penstock__Agent__V1__Update *, count + 1);
-    for (size_t i = 0; i < count; i++) {
-        ProtobufCMessage *message;
-        uint32_t len;
-        memcpy(&len, at, LENGTH_BYTES);
-        if (gw_message_unpack(arena, &penstock__agent__v1__update__descriptor,
-                              gw_str_n(at + LENGTH_BYTES, len), &message, err) < 0)
-            return -1;
-        updates[i] = (Penstock__Agent__V1__Update *)message;
-        at += LENGTH_BYTES + len;
-    }
-    *ret_updates = updates;
-    *ret_count = count;
-    return 0;
+    return gw_str_n(bytes.ptr + head, bytes.len - head - tail);
 }
 
-int dp_cache_load(const char *dir, unsigned age, struct gw_arena *arena,
-                  Penstock__Agent__V1__Update ***ret_updates, size_t *ret_count,
+/* What came after the snapshot, behind its own messages. Damage there is told and no failure. */
+static void load_journal(const char *dir, unsigned age, struct dp_cache_found *found,
+                         struct gw_error *err)
+{
+    Penstock__Agent__V1__Update **more, **all;
+    size_t count;
+    found->is_journal_damaged =
+        dp_journal_load(dir, age, &found->arena, &found->end, &more, &count, err) < 0;
+    if (count == 0)
+        return;
+    all = GW_ARENA_ARRAY(&found->arena, Penstock__Agent__V1__Update *, found->count + count);
+    memcpy(all, found->updates, found->count * sizeof(all[0]));
+    memcpy(all + found->count, more, count * sizeof(all[0]));
+    found->updates = all;
+    found->count += count;
+}
+
+int dp_cache_load(const char *dir, unsigned age, struct dp_cache_found *ret_found,
                   struct gw_error *err)
 {
     char path[PATH_MAX + 64];
     struct gw_buf bytes;
     gw_buf_init(&bytes, DP_CACHE_BYTES_MAX);
     path_of(path, sizeof(path), dir, age == 0 ? "" : ".old");
-    int result = read_file(path, &bytes);
+    int result = dp_cache_read_file(path, &bytes);
+    gw_str view = gw_buf_view(&bytes);
     int found = 0;
-    if (result == 0 && is_whole(gw_buf_view(&bytes)))
-        found = unpack_all(arena, gw_buf_view(&bytes), ret_updates, ret_count, err) == 0 ? 1 : -1;
+    *ret_found = (struct dp_cache_found){.updates = NULL};
+    gw_arena_init(&ret_found->arena, 64 * 1024);
+    if (result == 0 && is_whole(view))
+        found = dp_cache_unpack(&ret_found->arena, between(view, MAGIC_BYTES, DIGEST_BYTES),
+                                &ret_found->updates, &ret_found->count, err) == 0
+                    ? 1
+                    : -1;
     else if (result != -ENOENT)
         found = gw_fail(err, GW_INTERNAL, "%s: %s", path,
                         result < 0 ? strerror(-result) : "damaged, its checksum does not hold");
+    if (found == 1) {
+        ret_found->bytes = view.len;
+        memcpy(ret_found->end.base, view.ptr + view.len - DIGEST_BYTES, DIGEST_BYTES);
+        load_journal(dir, age, ret_found, err);
+    }
     gw_buf_done(&bytes);
     return found;
+}
+
+void dp_cache_found_done(struct dp_cache_found *found)
+{
+    gw_arena_done(&found->arena);
 }

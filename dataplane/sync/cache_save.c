@@ -58,7 +58,8 @@ static void write_updates(struct save *save, const struct dp_catalog *catalog)
         end_chunk(save, true);
 }
 
-int dp_cache_save(const char *dir, const struct dp_catalog *catalog, struct gw_error *err)
+int dp_cache_save(const char *dir, const struct dp_catalog *catalog, struct dp_cache_mark *ret_mark,
+                  struct gw_error *err)
 {
     struct save save = {.update = PENSTOCK__AGENT__V1__UPDATE__INIT};
     struct gw_arena names;
@@ -72,5 +73,5 @@ int dp_cache_save(const char *dir, const struct dp_catalog *catalog, struct gw_e
     free(save.update.upserts);
     gw_arena_done(&save.arena);
     gw_arena_done(&names);
-    return dp_cache_finish(save.writer, err);
+    return dp_cache_finish(save.writer, ret_mark, err);
 }

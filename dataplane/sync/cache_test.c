@@ -24,13 +24,15 @@ static int remove_dir(void **state)
 {
     (void)state;
     char path[128];
-    static const char *const names[] = {"", ".old", ".tmp"};
+    static const char *const names[] = {"", ".old", ".tmp", ".journal", ".journal.old"};
     for (size_t i = 0; i < GW_ARRAY_LEN(names); i++) {
         snprintf(path, sizeof(path), "%s/" DP_CACHE_FILE "%s", dir, names[i]);
         unlink(path);
     }
     return rmdir(dir);
 }
+
+static uint8_t digest[DP_JOURNAL_DIGEST_BYTES]; /* of the file that was saved last */
 
 static void save(int64_t revision, unsigned chunks)
 {
@@ -44,22 +46,22 @@ static void save(int64_t revision, unsigned chunks)
         update.final = i + 1 == chunks;
         dp_cache_add(writer, &update);
     }
-    assert_int_equal(dp_cache_finish(writer, &err), 0);
+    struct dp_cache_mark mark;
+    assert_int_equal(dp_cache_finish(writer, &mark, &err), 0);
+    memcpy(digest, mark.digest, sizeof(digest));
 }
 
 /* Revision of what is loaded; 0: nothing; -1: damaged. */
 static int64_t load_age(unsigned age, size_t *ret_count)
 {
     struct gw_error err = GW_ERROR_NONE;
-    struct gw_arena arena;
-    Penstock__Agent__V1__Update **updates;
-    gw_arena_init(&arena, 0);
-    int64_t result = dp_cache_load(dir, age, &arena, &updates, ret_count, &err);
+    struct dp_cache_found found;
+    int64_t result = dp_cache_load(dir, age, &found, &err);
+    *ret_count = found.count;
     if (result == 1)
-        result = updates[0]->revision;
-    else if (result < 0)
-        assert_int_not_equal(err.code, GW_OK);
-    gw_arena_done(&arena);
+        result = found.updates[found.count - 1]->revision;
+    assert_true((err.code != GW_OK) == (result < 0 || found.is_journal_damaged));
+    dp_cache_found_done(&found);
     return result;
 }
 
@@ -149,6 +151,132 @@ static void a_file_cut_anywhere_is_refused(void **state)
     }
 }
 
+/* One update of one chunk is added to the journal. */
+static void add(struct dp_journal *journal, int64_t revision)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    Penstock__Agent__V1__Update update = PENSTOCK__AGENT__V1__UPDATE__INIT, *chunks = &update;
+    update.cluster_id = "c1";
+    update.base_revision = revision - 1;
+    update.revision = revision;
+    update.final = true;
+    assert_int_equal(dp_journal_add(journal, &chunks, 1, &err), 0);
+}
+
+static struct dp_journal *begin(void)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct dp_journal *journal;
+    assert_int_equal(dp_journal_begin(dir, digest, &journal, &err), 0);
+    return journal;
+}
+
+static void what_came_after_it_is_loaded(void **state)
+{
+    (void)state;
+    struct gw_error err = GW_ERROR_NONE;
+    size_t count;
+    save(7, 2);
+    struct dp_journal *journal = begin();
+    assert_int_equal(load(&count), 7);
+    add(journal, 8);
+    add(journal, 9);
+    assert_int_equal(dp_journal_sync(journal, &err), 0);
+    dp_journal_close(journal);
+    assert_int_equal(load(&count), 9);
+    assert_int_equal(count, 4);
+}
+
+static void a_journal_goes_with_its_snapshot(void **state)
+{
+    (void)state;
+    size_t count;
+    save(7, 1);
+    struct dp_journal *journal = begin();
+    add(journal, 8);
+    dp_journal_close(journal);
+    save(9, 1); /* killed before its journal begins */
+    assert_int_equal(load(&count), 9);
+    assert_int_equal(count, 1);
+    dp_journal_close(begin());
+    assert_int_equal(load(&count), 9);
+    assert_int_equal(load_age(1, &count), 8);
+}
+
+static void a_journal_cut_or_damaged_anywhere_counts_up_to_there(void **state)
+{
+    (void)state;
+    char path[128];
+    struct stat stat_;
+    size_t count;
+    save(7, 1);
+    struct dp_journal *journal = begin();
+    for (int64_t revision = 8; revision <= 10; revision++)
+        add(journal, revision);
+    size_t head = sizeof("penstock journal 1\n") - 1 + DP_JOURNAL_DIGEST_BYTES;
+    size_t record = (dp_journal_bytes(journal) - head) / 3;
+    dp_journal_close(journal);
+    snprintf(path, sizeof(path), "%s/" DP_JOURNAL_FILE, dir);
+    assert_int_equal(stat(path, &stat_), 0);
+    for (size_t at = head; at < (size_t)stat_.st_size; at++) {
+        damage(".journal", (long)at);
+        assert_int_equal(load(&count), 7 + (at - head) / record);
+        damage(".journal", (long)at); /* undone */
+    }
+    assert_int_equal(load(&count), 10);
+    for (size_t size = (size_t)stat_.st_size - 1; size > 0; size--) {
+        assert_int_equal(truncate(path, (off_t)size), 0);
+        assert_int_equal(load(&count), size < head ? 7 : 7 + (size - head) / record);
+    }
+}
+
+static void it_is_gone_on_with_behind_what_is_whole(void **state)
+{
+    (void)state;
+    struct gw_error err = GW_ERROR_NONE;
+    struct dp_cache_found found;
+    struct dp_journal *journal;
+    size_t count;
+    char path[128];
+    save(7, 1);
+    journal = begin();
+    add(journal, 8);
+    size_t whole = dp_journal_bytes(journal);
+    add(journal, 9);
+    dp_journal_close(journal);
+    snprintf(path, sizeof(path), "%s/" DP_JOURNAL_FILE, dir);
+    assert_int_equal(truncate(path, (off_t)whole + 10), 0);
+    assert_int_equal(dp_cache_load(dir, 0, &found, &err), 1);
+    assert_true(found.is_journal_damaged);
+    dp_cache_found_done(&found);
+    assert_int_equal(found.end.bytes, whole);
+    assert_int_equal(dp_journal_resume(dir, &found.end, &journal, &err), 0);
+    add(journal, 9);
+    dp_journal_close(journal);
+    assert_int_equal(load(&count), 9);
+    dp_journal_close(begin()); /* by another process */
+    assert_int_equal(dp_journal_resume(dir, &found.end, &journal, &err), -1);
+    assert_int_equal(err.code, GW_FAILED_PRECONDITION);
+}
+
+static void a_record_has_a_limit(void **state)
+{
+    (void)state;
+    struct gw_error err = GW_ERROR_NONE;
+    size_t count;
+    Penstock__Agent__V1__Update update = PENSTOCK__AGENT__V1__UPDATE__INIT, *chunks = &update;
+    update.cluster_id = gw_calloc(1, DP_JOURNAL_RECORD_MAX + 1);
+    memset(update.cluster_id, 'c', DP_JOURNAL_RECORD_MAX);
+    save(7, 1);
+    struct dp_journal *journal = begin();
+    assert_int_equal(dp_journal_add(journal, &chunks, 1, &err), -1);
+    assert_int_equal(err.code, GW_RESOURCE_EXHAUSTED);
+    add(journal, 8);
+    dp_journal_close(journal);
+    free(update.cluster_id);
+    assert_int_equal(load(&count), 8);
+}
+
 static void a_directory_that_is_not_there_is_an_error(void **state)
 {
     (void)state;
@@ -167,6 +295,13 @@ int main(void)
                                         remove_dir),
         cmocka_unit_test_setup_teardown(a_damaged_file_leaves_the_one_before, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_file_cut_anywhere_is_refused, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(what_came_after_it_is_loaded, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_journal_goes_with_its_snapshot, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_journal_cut_or_damaged_anywhere_counts_up_to_there,
+                                        make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(it_is_gone_on_with_behind_what_is_whole, make_dir,
+                                        remove_dir),
+        cmocka_unit_test_setup_teardown(a_record_has_a_limit, make_dir, remove_dir),
         cmocka_unit_test(a_directory_that_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

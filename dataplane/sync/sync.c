@@ -2,9 +2,9 @@
 #include "dataplane/sync/sync.h"
 
 #include "common/log.h"
-#include "dataplane/sync/cache.h"
 #include "dataplane/sync/client.h"
 #include "dataplane/sync/debug_call.h"
+#include "dataplane/sync/keeper.h"
 #include "dataplane/sync/statistics.h"
 
 #include <ev.h>
@@ -26,8 +26,9 @@ struct dp_sync {
     ev_async stop;
     struct dp_route_stats_table *stats; /* borrowed */
     ev_timer tell;                      /* statistics */
-    ev_timer save;   /* the cache is written a moment after a change, not for each of a burst */
-    bool is_unsaved; /* there has been a change since */
+    struct dp_keeper *keeper;           /* owned; NULL: nothing is kept on disk */
+    ev_timer settle;   /* what was kept reaches the disk a moment after, not for each of a burst */
+    bool is_unsettled; /* there has been a change since */
     enum dp_sync_role role;
     ev_async assume;
     _Atomic enum dp_sync_role asked_role; /* any thread's */
@@ -86,14 +87,35 @@ static void tell_refusals(struct dp_sync *sync)
     pthread_mutex_unlock(&sync->lock);
 }
 
+static void set_cached(struct dp_sync *sync)
+{
+    pthread_mutex_lock(&sync->lock);
+    sync->status.cached_revision = dp_catalog_revision(sync->catalog);
+    pthread_mutex_unlock(&sync->lock);
+}
+
+/* Before it is served: who is killed then goes on with no older revision. With nothing served yet
+ * there is none, and the first one can wait. Beside another process of the same id, the directory
+ * is that one's. */
+static void keep(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, size_t count)
+{
+    sync->is_unsettled = sync->keeper != NULL;
+    if (sync->keeper && sync->current && sync->role == DP_SYNC_ALONE &&
+        dp_keeper_add(sync->keeper, sync->catalog, chunks, count))
+        set_cached(sync);
+}
+
+/* From disk: it is kept already. */
 static int apply(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, size_t count,
-                 struct gw_arena *arena, struct gw_error *err)
+                 bool from_disk, struct gw_arena *arena, struct gw_error *err)
 {
     struct dp_update update;
     struct dp_snapshot *snapshot;
     gather(&update, chunks, count, arena);
     if (dp_catalog_apply(sync->catalog, &update, &snapshot, &sync->refusals, err) < 0)
         return -1;
+    if (!from_disk)
+        keep(sync, chunks, count);
     take(sync, snapshot);
     tell_refusals(sync);
     return 0;
@@ -101,38 +123,26 @@ static int apply(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, siz
 
 /* ---- the cache */
 
-static void set_cached(struct dp_sync *sync, int64_t revision)
+static void settle(struct dp_sync *sync)
 {
-    pthread_mutex_lock(&sync->lock);
-    sync->status.cached_revision = revision;
-    pthread_mutex_unlock(&sync->lock);
+    sync->is_unsettled = false;
+    if (dp_keeper_settle(sync->keeper, sync->catalog))
+        set_cached(sync);
 }
 
-static void save_cache(struct dp_sync *sync)
-{
-    struct gw_error err = GW_ERROR_NONE;
-    sync->is_unsaved = false;
-    if (dp_cache_save(sync->options->cache_dir, sync->catalog, &err) == 0)
-        set_cached(sync, dp_catalog_revision(sync->catalog));
-    else
-        gw_log(GW_LOG_ERROR, "sync", "cannot keep the snapshot on disk, serving goes on",
-               gw_kv_error(&err));
-}
-
-static void on_save(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)events;
     ev_timer_stop(loop, timer);
-    save_cache(timer->data);
+    settle(timer->data);
 }
 
-/* Beside another process of the same id, the directory is that one's. */
-static void save_soon(struct dp_sync *sync)
+static void settle_soon(struct dp_sync *sync)
 {
-    if (!sync->is_unsaved || sync->role != DP_SYNC_ALONE || ev_is_active(&sync->save))
+    if (!sync->is_unsettled || sync->role != DP_SYNC_ALONE || ev_is_active(&sync->settle))
         return;
-    ev_timer_set(&sync->save, 0.2, 0);
-    ev_timer_start(sync->loop, &sync->save);
+    ev_timer_set(&sync->settle, 0.2, 0);
+    ev_timer_start(sync->loop, &sync->settle);
 }
 
 /* Each update ends with its final chunk. */
@@ -144,24 +154,28 @@ static int apply_all(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks,
     for (size_t i = 0; i < count && result == 0; i++) {
         if (!chunks[i]->final)
             continue;
-        result = apply(sync, chunks + begin, i + 1 - begin, arena, err);
+        result = apply(sync, chunks + begin, i + 1 - begin, true, arena, err);
         begin = i + 1;
     }
     return result;
 }
 
-/* True: what the file of that age holds is served. */
+/* True: what the file of that age holds is served, and what its journal holds as far as it is
+ * whole. */
 static bool load_file(struct dp_sync *sync, unsigned age)
 {
     struct gw_error err = GW_ERROR_NONE;
-    struct gw_arena arena;
-    Penstock__Agent__V1__Update **updates;
-    size_t count = 0;
-    gw_arena_init(&arena, 64 * 1024);
-    int result = dp_cache_load(sync->options->cache_dir, age, &arena, &updates, &count, &err);
-    if (result < 0 || (result == 1 && apply_all(sync, updates, count, &arena, &err) < 0))
+    struct dp_cache_found found;
+    int result = dp_cache_load(sync->options->cache_dir, age, &found, &err);
+    if (result == 1 && found.is_journal_damaged)
+        gw_log(GW_LOG_WARN, "sync", "the end of a journal on disk is of no use", gw_kv_error(&err));
+    if (result == 1)
+        result = apply_all(sync, found.updates, found.count, &found.arena, &err);
+    if (result < 0)
         gw_log(GW_LOG_ERROR, "sync", "a snapshot on disk is of no use", gw_kv_error(&err));
-    gw_arena_done(&arena);
+    else if (sync->current && age == 0)
+        dp_keeper_begin(sync->keeper, &found);
+    dp_cache_found_done(&found);
     return sync->current != NULL;
 }
 
@@ -175,6 +189,8 @@ static void load_cache(struct dp_sync *sync)
         return;
     }
     sync->status.revision = dp_snapshot_revision(sync->current);
+    if (age == 0)
+        set_cached(sync);
     gw_log(GW_LOG_INFO, "sync", "serving the snapshot on disk",
            gw_kv_int("revision", sync->status.revision),
            gw_kv_int("routes", dp_snapshot_route_count(sync->current)));
@@ -230,11 +246,10 @@ static int on_update(void *user, Penstock__Agent__V1__Update **chunks, size_t co
                      struct gw_error *err)
 {
     struct dp_sync *sync = user;
-    if (apply(sync, chunks, count, arena, err) < 0)
+    if (apply(sync, chunks, count, false, arena, err) < 0)
         return -1;
     fill_ack(sync, arena, ret_ack);
-    sync->is_unsaved = sync->options->cache_dir && *sync->options->cache_dir;
-    save_soon(sync);
+    settle_soon(sync);
     pthread_mutex_lock(&sync->lock);
     sync->status.revision = ret_ack->revision;
     sync->status.updates++;
@@ -327,7 +342,7 @@ static void assume(struct dp_sync *sync, enum dp_sync_role role)
     switch (role) {
     case DP_SYNC_ALONE:
         dp_client_resume(sync->client);
-        save_soon(sync);
+        settle_soon(sync);
         return;
     case DP_SYNC_YIELDS:
         dp_client_pause(sync->client);
@@ -336,9 +351,11 @@ static void assume(struct dp_sync *sync, enum dp_sync_role role)
         dp_client_leave(sync->client);
         break;
     }
-    ev_timer_stop(sync->loop, &sync->save);
-    if (role == DP_SYNC_YIELDS && sync->is_unsaved)
-        save_cache(sync);
+    ev_timer_stop(sync->loop, &sync->settle);
+    if (role == DP_SYNC_YIELDS && sync->is_unsettled)
+        settle(sync);
+    if (sync->keeper)
+        dp_keeper_release(sync->keeper);
 }
 
 static void on_assume(struct ev_loop *loop, ev_async *async, int events)
@@ -369,8 +386,8 @@ static void *run(void *arg)
 {
     struct dp_sync *sync = arg;
     ev_run(sync->loop, 0);
-    if (ev_is_active(&sync->save))
-        save_cache(sync);
+    if (ev_is_active(&sync->settle))
+        settle(sync);
     return NULL;
 }
 
@@ -400,16 +417,18 @@ int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile
                              .catalog = dp_catalog_new(env)};
     pthread_mutex_init(&sync->lock, NULL);
     ev_async_init(&sync->stop, on_stop);
-    ev_init(&sync->save, on_save);
+    ev_init(&sync->settle, on_settle);
     ev_timer_init(&sync->tell, on_tell, DP_STATISTICS_MS / 1000., DP_STATISTICS_MS / 1000.);
     ev_async_init(&sync->assume, on_assume);
-    sync->save.data = sync->tell.data = sync->assume.data = sync;
+    sync->settle.data = sync->tell.data = sync->assume.data = sync;
     ev_timer_start(sync->loop, &sync->tell);
     ev_async_start(sync->loop, &sync->stop);
     ev_async_start(sync->loop, &sync->assume);
     sync->debug_calls = dp_debug_calls_new(sync->loop, env, &debug_events, sync);
-    if (options->cache_dir && *options->cache_dir)
+    if (options->cache_dir && *options->cache_dir) {
+        sync->keeper = dp_keeper_new(options->cache_dir);
         load_cache(sync);
+    }
     if (dp_client_new(sync->loop, options, &client_events, sync, &sync->client, err) < 0 ||
         start_thread(sync, err) < 0) {
         dp_sync_stop(sync);
@@ -429,6 +448,7 @@ void dp_sync_stop(struct dp_sync *sync)
     }
     dp_debug_calls_free(sync->debug_calls);
     dp_client_free(sync->client);
+    dp_keeper_free(sync->keeper);
     dp_catalog_free(sync->catalog);
     dp_snapshot_unref(sync->current);
     ev_loop_destroy(sync->loop);
