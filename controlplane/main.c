@@ -16,11 +16,12 @@
 #include "controlplane/service/audit_clean.h"
 #include "controlplane/service/context.h"
 #include "controlplane/service/feed.h"
-#include "controlplane/service/reseal.h"
+#include "controlplane/service/leader.h"
 #include "controlplane/service/services.h"
 #include "controlplane/service/ticket_keys.h"
 #include "controlplane/settings.h"
 #include "controlplane/snapshot/scope.h"
+#include "controlplane/upkeep.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -38,6 +39,7 @@ struct program {
     struct cp_settings settings;
     struct cp_store *store;
     struct cp_seal *seal; /* NULL: no keys for secrets */
+    struct cp_leader *leader;
     struct cp_image *image;
     struct cp_registry *registry;
     struct cp_auth *auth;
@@ -62,8 +64,8 @@ struct program {
     atomic_bool is_listening, is_draining; /* set by main */
     atomic_bool is_withheld;               /* the image: agents are turned away */
     /* The watcher's thread. */
-    bool is_reachable, is_seeded, is_resealed;
-    struct cp_ticket_turns ticket_turns;
+    bool is_reachable;
+    struct cp_upkeep upkeep;
 };
 
 /* ---- readiness */
@@ -80,56 +82,6 @@ static bool is_ready(struct program *program)
 {
     return is_loaded(program) && atomic_load(&program->was_reached) &&
            atomic_load(&program->is_listening) && !atomic_load(&program->is_draining);
-}
-
-/* What always exists is written once the store can be written to. */
-static void seed(struct program *program)
-{
-    struct gw_error err = GW_ERROR_NONE;
-    if (program->is_seeded)
-        return;
-    program->is_seeded = cp_services_seed(&program->services, &err) == 0;
-    if (!program->is_seeded)
-        gw_log(GW_LOG_WARN, COMPONENT, "cannot write what always exists, trying again",
-               gw_kv_error(&err));
-}
-
-/* What was stored before the keys for secrets were rotated. */
-static void reseal(struct program *program)
-{
-    unsigned count = 0;
-    struct gw_error err = GW_ERROR_NONE;
-    if (program->is_resealed || !program->seal)
-        return;
-    program->is_resealed = cp_services_reseal(&program->services, &count, &err) == 0;
-    if (!program->is_resealed)
-        gw_log(GW_LOG_WARN, COMPONENT, "cannot seal secrets again, trying again",
-               gw_kv_error(&err));
-    else if (count > 0)
-        gw_log(GW_LOG_INFO, COMPONENT, "secrets sealed again under the first key",
-               gw_kv_int("records", count));
-}
-
-static void turn_ticket_keys(struct program *program)
-{
-    struct gw_error err = GW_ERROR_NONE;
-    gw_msec now_ms = gw_clock_wall_ms();
-    if (!program->seal || now_ms < program->ticket_turns.due_ms)
-        return;
-    static struct gw_log_limit limit;
-    unsigned dropped;
-    if (cp_ticket_keys_turn(&program->services, now_ms, &program->ticket_turns, &err) &&
-        gw_log_allow(&limit, 1, &dropped))
-        gw_log(GW_LOG_WARN, COMPONENT, "cannot turn the ticket keys, trying again",
-               gw_kv_error(&err), gw_kv_int("dropped", dropped));
-}
-
-/* What is to be written by itself, whenever the store can be written to. */
-static void write_own(struct program *program)
-{
-    seed(program);
-    reseal(program);
-    turn_ticket_keys(program);
 }
 
 static int fail_withheld(struct gw_error *err)
@@ -158,7 +110,8 @@ static void on_store(void *arg, bool is_reachable)
     program->is_reachable = is_reachable;
     turn_agents_away(program);
     if (is_reachable) {
-        write_own(program);
+        cp_leader_step(program->leader); /* who comes first need not wait for its turn */
+        cp_upkeep_run(&program->upkeep);
         atomic_store(&program->was_reached, true);
     }
     cp_health_set_part(program->health, STORE_PART, is_reachable);
@@ -172,7 +125,7 @@ static void on_turn(void *arg)
     if (cp_auth_refresh(program->auth))
         cp_registry_readmit(program->registry, NULL);
     if (program->is_reachable)
-        write_own(program);
+        cp_upkeep_run(&program->upkeep);
     turn_agents_away(program);
     cp_health_set(program->health, is_ready(program));
 }
@@ -349,8 +302,10 @@ static int make(struct program *program, struct gw_error *err)
                                 .stall_ms = settings->agent_stall_ms};
     if (cp_auth_new(given(settings->credentials_file), &program->auth, err))
         return -1;
+    program->leader = cp_leader_new(program->store, CP_LEADER_TTL_S);
     program->services = (struct cp_services){
         .store = program->store,
+        .leader = program->leader,
         .registry = program->registry,
         .auth = program->auth,
         .seal = program->seal,
@@ -362,6 +317,7 @@ static int make(struct program *program, struct gw_error *err)
         .audit_events_max = settings->audit_events_max,
         .debug_domain_suffix = settings->debug_domain_suffix,
     };
+    program->upkeep.services = &program->services;
     struct cp_directory directory = cp_directory_of(&program->services);
     cp_auth_set_directory(program->auth, &directory);
     memcpy(program->services.quotas, settings->quotas, sizeof program->services.quotas);
@@ -436,13 +392,15 @@ static int start(struct program *program, struct gw_error *err)
                                          .on_batch = on_batch,
                                          .arg = program};
     program->watcher = cp_watcher_start(&options);
+    cp_leader_start(program->leader);
     program->cleaner = cp_audit_cleaner_start(&program->services);
     program->metrics = (struct cp_metrics_sources){.watcher = program->watcher,
                                                    .image = program->image,
                                                    .registry = program->registry,
                                                    .methods = program->methods,
                                                    .json = program->json,
-                                                   .feed = program->feed};
+                                                   .feed = program->feed,
+                                                   .leader = program->leader};
     return cp_ops_start(program->settings.ops_listen, pages, GW_ARRAY_LEN(pages), program,
                         &program->ops, err);
 }
@@ -476,6 +434,7 @@ static void stop(struct program *program)
     cp_auth_free(program->auth);
     cp_registry_free(program->registry);
     cp_image_free(program->image);
+    cp_leader_free(program->leader);
     cp_seal_free(program->seal);
     cp_store_close(program->store);
 }

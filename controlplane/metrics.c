@@ -4,6 +4,7 @@
 #include "common/metrics.h"
 #include "controlplane/service/audit.h"
 #include "controlplane/service/feed.h"
+#include "controlplane/service/leader.h"
 
 #include <inttypes.h>
 
@@ -17,6 +18,7 @@ struct figures {
     struct cp_json_stats json;
     struct cp_feed_stats feed;
     /* of other types where they come from */
+    int64_t leader, leader_terms;
     int64_t audit_lost, store_reachable, resources, refusals, connected, lagging, agent_refusals;
 };
 
@@ -47,6 +49,9 @@ static const struct row rows[] = {
     ROW("image_withheld", GW_GAUGE, watcher.withheld, 1,
         "Certificates in use whose key for secrets is not here: while there are any at the start, "
         "agents get nothing from here and keep what they have."),
+    ROW("leader", GW_GAUGE, leader, 1,
+        "1 while this replica does what is to be done once: one of all replicas."),
+    ROW("leader_terms_total", GW_COUNTER, leader_terms, 1, "Times that it has come to lead."),
     ROW("changes_total", GW_COUNTER, watcher.changes, 1,
         "Changes of the store that concerned agents."),
     ROW("builds_total", GW_COUNTER, watcher.builds, 1, "Resources built for agents."),
@@ -108,6 +113,7 @@ static const struct row rows[] = {
 #define REFUSED PREFIX "http_refused_total"
 #define CALL_SECONDS PREFIX "rpc_call_seconds_total"
 
+/* figures are zero. */
 static void gather(const struct cp_metrics_sources *sources, struct figures *figures)
 {
     cp_watcher_stats(sources->watcher, &figures->watcher);
@@ -117,6 +123,10 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     figures->feed = (struct cp_feed_stats){0};
     if (sources->feed)
         cp_feed_stats(sources->feed, &figures->feed);
+    if (sources->leader) {
+        figures->leader = cp_leader_leads(sources->leader);
+        figures->leader_terms = cp_leader_terms(sources->leader);
+    }
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
     figures->audit_lost = cp_audit_lost();
@@ -189,7 +199,7 @@ static void write_methods(struct gw_buf *out, const struct cp_methods *methods)
 
 void cp_metrics_write(const struct cp_metrics_sources *sources, struct gw_buf *out)
 {
-    struct figures figures;
+    struct figures figures = {0};
     gather(sources, &figures);
     gw_metrics_write_head(out, INFO, GW_GAUGE, "Always 1; its label names the version.");
     int rc = gw_buf_printf(out, INFO "{version=\"" PENSTOCK_VERSION "\"} 1\n");

@@ -18,6 +18,7 @@ struct cp_metrics_sources {
     const struct cp_methods *methods;
     struct cp_json_server *json; /* NULL: there is none */
     struct cp_feed *feed;        /* likewise */
+    struct cp_leader *leader;    /* likewise */
 };
 
 /* Prometheus text exposition 0.0.4, with process_* of this process; out has no limit. */

@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "controlplane/service/audit.h"
+#include "controlplane/service/leader.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,23 +15,37 @@
 
 /* ---- one round */
 
-/* Without expectations: who deletes the same at the same time does no harm. */
-static int delete_keys(struct cp_store *store, const struct cp_page *page, struct gw_error *err)
+/* What the round's transactions expect: that this replica still leads. */
+struct fence {
+    struct cp_store *store;
+    struct cp_compare compare;
+    size_t count; /* 0: there is one replica alone */
+};
+
+static int lost(struct gw_error *err)
+{
+    return gw_fail(err, GW_ABORTED, "another replica leads by now");
+}
+
+static int delete_keys(const struct fence *fence, const struct cp_page *page, struct gw_error *err)
 {
     struct cp_op ops[CP_STORE_OPS_MAX];
     for (size_t at = 0; at < page->count;) {
         struct cp_commit commit;
-        struct cp_txn txn = {.ops = ops};
+        struct cp_txn txn = {
+            .compares = &fence->compare, .compare_count = fence->count, .ops = ops};
         for (; at < page->count && txn.op_count < CP_STORE_OPS_MAX; at++)
             ops[txn.op_count++] = (struct cp_op){.kind = CP_OP_DELETE, .key = page->kvs[at].key};
-        if (cp_store_txn(store, &txn, &commit, err) < 0)
+        if (cp_store_txn(fence->store, &txn, &commit, err) < 0)
             return -1;
+        if (!commit.committed)
+            return lost(err);
     }
     return 0;
 }
 
 /* All that lie behind the key, the older ones. */
-static int delete_behind(struct cp_store *store, gw_str after_key, int64_t *count,
+static int delete_behind(const struct fence *fence, gw_str after_key, int64_t *count,
                          struct gw_error *err)
 {
     struct cp_page page = {.more = true};
@@ -38,21 +53,21 @@ static int delete_behind(struct cp_store *store, gw_str after_key, int64_t *coun
         gw_auto(gw_arena_done) struct gw_arena arena = {0};
         struct cp_range range = {
             .prefix = GW_STR(CP_AUDIT_ROOT), .after_key = after_key, .keys_only = true};
-        if (cp_store_list(store, &range, &arena, &page, err) < 0 ||
-            delete_keys(store, &page, err) < 0)
+        if (cp_store_list(fence->store, &range, &arena, &page, err) < 0 ||
+            delete_keys(fence, &page, err) < 0)
             return -1;
         *count += (int64_t)page.count;
     }
     return 0;
 }
 
-static int delete_older(struct cp_store *store, gw_msec before_ms, int64_t *count,
+static int delete_older(const struct fence *fence, gw_msec before_ms, int64_t *count,
                         struct gw_error *err)
 {
     char id[CP_AUDIT_ID_LEN + 1];
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     cp_audit_id(GW_MAX(before_ms, 0) * NANOS_PER_MS, UINT32_MAX, id);
-    return delete_behind(store, gw_arena_printf(&arena, CP_AUDIT_ROOT "%s", id), count, err);
+    return delete_behind(fence, gw_arena_printf(&arena, CP_AUDIT_ROOT "%s", id), count, err);
 }
 
 /* The key of the newest but max - 1: how far the list goes is known by walking it. */
@@ -77,17 +92,18 @@ static int find_last_kept(struct cp_store *store, int64_t max, struct gw_arena *
     return 0;
 }
 
-static int delete_surplus(struct cp_store *store, int64_t max, int64_t *count, struct gw_error *err)
+static int delete_surplus(const struct fence *fence, int64_t max, int64_t *count,
+                          struct gw_error *err)
 {
     gw_str key;
     int64_t there, surplus = 0;
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
-    if (cp_store_count(store, GW_STR(CP_AUDIT_ROOT), &there, err) < 0)
+    if (cp_store_count(fence->store, GW_STR(CP_AUDIT_ROOT), &there, err) < 0)
         return -1;
     if (there <= max)
         return 0;
-    if (find_last_kept(store, max, &arena, &key, err) < 0 ||
-        delete_behind(store, key, &surplus, err) < 0)
+    if (find_last_kept(fence->store, max, &arena, &key, err) < 0 ||
+        delete_behind(fence, key, &surplus, err) < 0)
         return -1;
     *count += surplus;
     gw_log(GW_LOG_WARN, "audit", "more audit events than --audit-events-max: the oldest went",
@@ -96,22 +112,25 @@ static int delete_surplus(struct cp_store *store, int64_t max, int64_t *count, s
 }
 
 /* 1: this round is ours; 0: somebody else has done one since this replica looked. */
-static int take_round(struct cp_store *store, struct cp_audit_rounds *rounds, struct gw_error *err)
+static int take_round(const struct fence *fence, struct cp_audit_rounds *rounds,
+                      struct gw_error *err)
 {
     struct cp_found found;
     struct cp_commit commit;
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
-    if (cp_store_get(store, GW_STR(MARK), &arena, &found, err) < 0)
+    if (cp_store_get(fence->store, GW_STR(MARK), &arena, &found, err) < 0)
         return -1;
     if (found.kv.mod_revision != rounds->mark_revision) {
         rounds->mark_revision = found.kv.mod_revision;
         return 0;
     }
-    struct cp_compare compare = {
-        .key = GW_STR(MARK), .kind = CP_COMPARE_MOD, .mod_revision = found.kv.mod_revision};
+    struct cp_compare compares[2] = {
+        {.key = GW_STR(MARK), .kind = CP_COMPARE_MOD, .mod_revision = found.kv.mod_revision},
+        fence->compare};
     struct cp_op op = {.kind = CP_OP_PUT, .key = GW_STR(MARK), .value = GW_STR("")};
-    struct cp_txn txn = {.compares = &compare, .compare_count = 1, .ops = &op, .op_count = 1};
-    if (cp_store_txn(store, &txn, &commit, err) < 0)
+    struct cp_txn txn = {
+        .compares = compares, .compare_count = 1 + fence->count, .ops = &op, .op_count = 1};
+    if (cp_store_txn(fence->store, &txn, &commit, err) < 0)
         return -1;
     if (commit.committed)
         rounds->mark_revision = commit.at.revision;
@@ -122,14 +141,18 @@ int cp_audit_clean(struct cp_services *services, gw_msec now_ms, struct cp_audit
                    int64_t *ret_count, struct gw_error *err)
 {
     *ret_count = 0;
-    struct cp_store *store = services->store;
-    int is_ours = take_round(store, rounds, err);
+    struct fence fence = {.store = services->store, .count = services->leader != NULL};
+    if (services->leader && !cp_leader_leads(services->leader))
+        return 0;
+    if (services->leader && cp_leader_fence(services->leader, &fence.compare, err) < 0)
+        return -1;
+    int is_ours = take_round(&fence, rounds, err);
     if (is_ours <= 0)
         return is_ours;
-    if (delete_older(store, now_ms - services->audit_retention_ms, ret_count, err) < 0 ||
-        delete_surplus(store, services->audit_events_max, ret_count, err) < 0)
+    if (delete_older(&fence, now_ms - services->audit_retention_ms, ret_count, err) < 0 ||
+        delete_surplus(&fence, services->audit_events_max, ret_count, err) < 0)
         return -1;
-    return *ret_count > 0 ? cp_store_compact(store, CP_AUDIT_REVISIONS_KEPT, err) : 0;
+    return *ret_count > 0 ? cp_store_compact(services->store, CP_AUDIT_REVISIONS_KEPT, err) : 0;
 }
 
 /* ---- the thread */

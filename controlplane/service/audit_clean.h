@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Old audit events go: by age, and when there are too many of them. A thread of every replica; of
- * all of them one does a round, the one whose compare-and-put of the mark comes first. */
+/* Old audit events go: by age, and when there are too many of them. A thread of every replica, but
+ * the one that leads (leader.h) does the rounds; the mark in the store keeps them apart when
+ * another one comes to lead. */
 #ifndef CP_SERVICE_AUDIT_CLEAN_H
 #define CP_SERVICE_AUDIT_CLEAN_H
 

@@ -3,6 +3,7 @@
 
 #include "controlplane/service/accounts.h"
 #include "controlplane/service/certificates.h"
+#include "controlplane/service/leader.h"
 #include "controlplane/service/ticket_keys.h"
 
 struct job {
@@ -44,7 +45,7 @@ static int attempt_reseal(const struct cp_call *call, struct cp_change *change, 
     cp_change_expect(change, key, stored.mod_revision);
     cp_change_put_message(change, key, stored.message);
     job->changed = true;
-    return 0;
+    return cp_change_fence(call, change, err);
 }
 
 /* Looked at first, in an arena of its own: most need nothing. */

@@ -2,6 +2,7 @@
 #include "controlplane/service/ticket_keys.h"
 
 #include "common/message.h"
+#include "controlplane/service/leader.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -132,7 +133,7 @@ static int attempt_turn(const struct cp_call *call, struct cp_change *change, vo
     gw_str key = cp_key_of(change->arena, CP_KIND_TICKET_KEYS, CP_TICKET_KEYS_NAME);
     cp_change_expect(change, key, stored.mod_revision);
     cp_change_put_message(change, key, &set->base);
-    return 0;
+    return cp_change_fence(call, change, err);
 }
 
 int cp_ticket_keys_turn(struct cp_services *services, gw_msec now_ms, struct cp_ticket_turns *turns,

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control plane writes by itself while the store can be written to: what always exists, by
+ * any replica; secrets again after a rotation and the keys of session tickets, by the one that
+ * leads. On the watcher's thread. */
+#ifndef CP_UPKEEP_H
+#define CP_UPKEEP_H
+
+#include "controlplane/service/context.h"
+#include "controlplane/service/ticket_keys.h"
+
+struct cp_upkeep {
+    struct cp_services *services; /* borrowed */
+    bool is_seeded;
+    int64_t resealed_term; /* of leadership, in which secrets were sealed again */
+    struct cp_ticket_turns ticket_turns;
+};
+
+/* What is due now. What fails is logged, and due again. */
+void cp_upkeep_run(struct cp_upkeep *upkeep);
+
+#endif
