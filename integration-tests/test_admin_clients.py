@@ -72,8 +72,8 @@ def test_a_refusal_carries_its_violations(service, stubs):
 
 
 def test_what_is_not_there_yet_says_so(service):
-    pb, apps = service("app", "App")
-    assert code_of(lambda: apps.ResetAppSecret(pb.ResetAppSecretRequest(name="apps/a"))).code() == grpc.StatusCode.UNIMPLEMENTED
+    pb, keys = service("signature_key", "SignatureKey")
+    assert code_of(lambda: keys.GetSignatureKey(pb.GetSignatureKeyRequest(name="signatureKeys/a"))).code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_validate_only_writes_nothing(service):

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from lib.process import BIN
+from lib.servers import ControlPlane
 from lib.wait import until
 
 ORDERS = """\
@@ -143,6 +144,35 @@ def test_an_app_code_is_shown_once(orders):
     for words in (("get", "codes"), ("get", "code", "shop/main", "-o", "yaml"), ("get", "codes", "shop", "-o", "json")):
         assert code not in orders(*words)[1] and code[:4] in orders(*words)[1]
     assert apply(orders, "{kind: AppCode, name: apps/shop/codes/main}")[1] == "apps/shop/codes/main unchanged\n"
+
+
+def test_an_app_secret_is_shown_once(ctl, tmp_path):
+    status, said, _ = ctl("create", "app", "till")
+    key, secret = re.fullmatch("apps/till created\n  key: (\\S{32})\n  secret: (\\S{40})\n  .shown only now: keep it.\n", said).groups()
+    assert status == 0 and key in ctl("get", "apps")[1]
+    (tmp_path / "secret").write_text("Chosen#secret\n")
+    _, said, _ = ctl("reset-secret", "till", "--secret-file", tmp_path / "secret")
+    assert said == f"apps/till has another secret\n  key: {key}\n  secret: Chosen#secret\n  (shown only now: keep it)\n"
+    reset = json.loads(ctl("reset-secret", "apps/till", "-o", "json")[1])
+    assert reset["key"] == key and len(reset["secret"]) == 40
+    assert "secret" not in json.loads(ctl("reset-secret", "till", "--dry-run", "-o", "json")[1])
+    for words in (("get", "app", "till", "-o", "yaml"), ("get", "apps", "-o", "json"), ("export",)):
+        assert not any(text in "".join(ctl(*words)[1:]) for text in (secret, "Chosen#secret", reset["secret"]))
+    assert ctl("reset-secret", "nobody")[0] == 3 and ctl("create", "app", "till")[0] == 4
+    assert ctl("create", "app")[0] == 2 and ctl("create")[0] == 2
+
+
+def test_an_exported_app_applies_elsewhere_and_has_no_secret_there(ctl, start, tmp_path):
+    made = json.loads(ctl("create", "app", "till", "-o", "json")[1])
+    _, exported, errors = ctl("export")
+    assert "apps/till: secret is left out" in errors and made["key"] in exported and made["secret"] not in exported
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere = start(ControlPlane(folder))
+    assert "apps/till created" in elsewhere.ctl("apply", "-f", "-", stdin=exported).stdout
+    there = json.loads(elsewhere.ctl("get", "app", "till", "-o", "json").stdout)
+    assert there["key"] == made["key"] and "secretTime" not in there
+    assert f"key: {made['key']}" in elsewhere.ctl("reset-secret", "till").stdout
 
 
 # ---- showing

@@ -111,13 +111,27 @@ def test_errors_are_what_grpc_says(curl, admin):
             (admin.refused("DeleteApiGroup", name="groups/shop", etag='"1"'),
              curl.refused("DELETE", "/v1/groups/shop?etag=%221%22", status=409)),
             (admin.refused("ListApiGroups", page_token="x"), curl.refused("GET", "/v1/groups?pageToken=x")),
-            (admin.refused("ResetAppSecret", name="apps/a"),
-             curl.refused("POST", "/v1/apps/a:resetSecret", status=501)),
+            (admin.refused("GetSignatureKey", name="signatureKeys/a"), curl.refused("GET", "/v1/signatureKeys/a", status=501)),
+            (admin.refused("ResetAppSecret", name="apps/a"), curl.refused("POST", "/v1/apps/a:resetSecret", status=404)),
             (admin.refused("CreateApi", parent="groups/shop", api_id="a", api={"description": "x" * 2000}),
              curl.refused("POST", "/v1/groups/shop/apis?apiId=a", {"description": "x" * 2000}))):
         assert (over_grpc.code, over_grpc.message, over_grpc.reason, over_grpc.fields) == \
             (over_http.status, over_http.message, over_http.reason, over_http.fields)
         assert over_http.metadata == ({"apig_code": over_grpc.apig} if over_grpc.apig else {})
+
+
+def test_the_secret_of_an_app_as_json(curl):
+    made = curl("POST", "/v1/apps?appId=shop", {"description": "sells"})
+    assert len(made["key"]) == 32 and len(made["secret"]) == 40 and "sealedSecret" not in made
+    shown = curl("GET", "/v1/apps/shop")
+    assert shown == {k: v for k, v in made.items() if k != "secret"}
+    tried = curl("POST", "/v1/apps/shop:resetSecret", {"validateOnly": True})
+    assert tried == {"key": made["key"]} and curl("GET", "/v1/apps/shop") == shown
+    reset = curl("POST", "/v1/apps/shop:resetSecret", {"secret": "Chosen#secret"})
+    assert (reset["key"], reset["secret"]) == (made["key"], "Chosen#secret")
+    assert reset["etag"] == curl("GET", "/v1/apps/shop")["etag"] != made["etag"]
+    assert curl.refused("POST", "/v1/apps/shop:resetSecret", {"etag": made["etag"]}, status=409).reason == "ETAG_MISMATCH"
+    assert list(curl.refused("POST", "/v1/apps/shop:resetSecret", {"secret": "no good"}).fields) == ["secret"]
 
 
 @pytest.mark.parametrize("path, body, field", [
@@ -318,7 +332,7 @@ def test_its_description_is_openapi(curl, tmp_path, stubs):
             if verb in ("get", "delete") and "watch" not in path:
                 done = subprocess.run(["curl", "-sS", "-X", verb.upper(), curl.base + path], capture_output=True, text=True, check=True)
                 assert "no such path" not in done.stdout and "HTTP method" not in done.stdout, (path, verb, done.stdout)
-    assert {"GetApi", "PublishApi", "Watch", "CreateAppCode"} <= said and "ResetAppSecret" not in said
+    assert {"GetApi", "PublishApi", "Watch", "CreateAppCode", "ResetAppSecret"} <= said and "GetSignatureKey" not in said
     api = document["components"]["schemas"]["Api"]["properties"]
     assert api["createTime"] == {"type": "string", "format": "date-time"} | api["createTime"]
     assert "Immutable" in api["name"]["description"] and api["publications"]["readOnly"]

@@ -34,6 +34,6 @@ cp_command_fn cp_command_diff, cp_command_clone, cp_command_promote;
 cp_command_fn cp_command_debug, cp_command_auth, cp_command_agents, cp_command_completion,
     cp_command_version;
 
-cp_command_fn cp_command_openapi;
+cp_command_fn cp_command_openapi, cp_command_reset_secret;
 
 #endif

@@ -207,13 +207,15 @@ static void offer_config(const struct completion *at)
 static void offer_argument(const struct completion *at)
 {
     bool is_first = at->arg_count == 0;
-    if (is_one_of(at->command, "get list delete") && is_first)
+    if (is_one_of(at->command, "get list delete create") && is_first)
         offer_kinds(at);
     else if (is_one_of(at->command, "get list delete") && at->arg_count == 1)
         ask_names(at, at->args[0]);
     else if (is_one_of(at->command, "publish unpublish") ||
              (is_one_of(at->command, "clone promote history diff rollback") && is_first))
         ask_names(at, "api");
+    else if (strcmp(at->command, "reset-secret") == 0 && is_first)
+        ask_names(at, "app");
     else if (strcmp(at->command, "export") == 0)
         ask_names(at, "group");
     else if (strcmp(at->command, "explain") == 0 && is_first)
@@ -262,7 +264,8 @@ int cp_complete(int count, char **words)
 static const char bash[] =
     "_penstockctl() {\n"
     "  local IFS=$'\\n' word=${COMP_WORDS[COMP_CWORD]}\n"
-    "  case ${COMP_WORDS[COMP_CWORD-1]} in -f|--file|--ca|--cert|--key|--token-file)\n"
+    "  case ${COMP_WORDS[COMP_CWORD-1]} in "
+    "-f|--file|--ca|--cert|--key|--token-file|--secret-file|--app-code-file)\n"
     "    COMPREPLY=($(compgen -f -- \"$word\")); return;;\n"
     "  esac\n"
     "  COMPREPLY=($(penstockctl __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null))\n"
@@ -275,7 +278,8 @@ static const char bash[] =
 static const char zsh[] =
     "#compdef penstockctl\n"
     "_penstockctl() {\n"
-    "  case ${words[CURRENT-1]} in -f|--file|--ca|--cert|--key|--token-file) _files; return;; "
+    "  case ${words[CURRENT-1]} in "
+    "-f|--file|--ca|--cert|--key|--token-file|--secret-file|--app-code-file) _files; return;; "
     "esac\n"
     "  local -a all\n"
     "  all=(\"${(@f)$(penstockctl __complete \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
@@ -293,7 +297,9 @@ static const char fish[] = "function __penstockctl_complete\n"
                            "complete -c penstockctl -l ca -r -F\n"
                            "complete -c penstockctl -l cert -r -F\n"
                            "complete -c penstockctl -l key -r -F\n"
-                           "complete -c penstockctl -l token-file -r -F\n";
+                           "complete -c penstockctl -l token-file -r -F\n"
+                           "complete -c penstockctl -l secret-file -r -F\n"
+                           "complete -c penstockctl -l app-code-file -r -F\n";
 
 int cp_command_completion(struct cp_session *session, struct gw_error *err)
 {

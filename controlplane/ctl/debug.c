@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* debug: one request of an API through an agent, shown as curl -v shows it. */
 #include "controlplane/ctl/command.h"
-#include "controlplane/ctl/documents.h"
+#include "controlplane/ctl/files.h"
 #include "controlplane/ctl/lifecycle.h"
 #include "controlplane/ctl/print.h"
 
@@ -11,7 +11,6 @@
 #include <stdio.h>
 
 #define BODY_BYTES_MAX (2 * 1024 * 1024 + 64 * 1024) /* more than may be: the server says so */
-#define CODE_BYTES_MAX (128 * 1024)
 
 typedef Penstock__Admin__V1__DebugApiRequest debug_request;
 typedef Penstock__Admin__V1__DebugApiResponse debug_response;
@@ -96,19 +95,10 @@ static int read_body(struct cp_session *session, debug_request *request, struct 
     return 0;
 }
 
-/* Not from the command line, where every user of the machine could read it. */
 static int read_code(struct cp_session *session, debug_request *request, struct gw_error *err)
 {
-    gw_str text;
     const char *file = session->options->debug.app_code_file;
-    if (!file)
-        return 0;
-    if (read_file(session, file, CODE_BYTES_MAX, &text, err) < 0)
-        return -1;
-    while (gw_str_has_suffix(text, GW_STR("\n")) || gw_str_has_suffix(text, GW_STR("\r")))
-        text.len--;
-    request->app_code = as_text(session, text);
-    return 0;
+    return file ? cp_secret_read(session, file, &request->app_code, err) : 0;
 }
 
 static char *agent_name(struct cp_session *session, const char *typed)

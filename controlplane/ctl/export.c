@@ -41,11 +41,17 @@ static const struct cp_ctl_kind *kind_of(const bundle_resource *resource,
     return NULL;
 }
 
+/* An app does without its secret until it is reset; a certificate is none without its key. */
+static bool is_needed(const omission *left_out)
+{
+    return *left_out->field && strcmp(left_out->field, "secret") != 0;
+}
+
 /* A field that must be brought along reads "{file: shop.private_key_pem}". */
 static const char *omitted_field(const export_reply *reply, const char *name)
 {
     for (size_t i = 0; i < reply->n_omissions; i++)
-        if (strcmp(reply->omissions[i]->name, name) == 0)
+        if (is_needed(reply->omissions[i]) && strcmp(reply->omissions[i]->name, name) == 0)
             return reply->omissions[i]->field;
     return "";
 }
@@ -86,10 +92,13 @@ static void print_document(struct cp_session *session, const export_reply *reply
 /* On stderr, so that they do not come into the file. */
 static void print_omission(struct cp_session *session, const omission *left_out)
 {
-    if (*left_out->field)
+    if (is_needed(left_out))
         fprintf(stderr, "%s: %s is %s, in a file %s beside this one\n", left_out->name,
                 left_out->field, left_out->reason,
                 secret_file(&session->arena, left_out->name, left_out->field));
+    else if (*left_out->field)
+        fprintf(stderr, "%s: %s is left out: %s\n", left_out->name, left_out->field,
+                left_out->reason);
     else
         fprintf(stderr, "%s is not exported: %s\n", left_out->name, left_out->reason);
 }

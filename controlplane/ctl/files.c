@@ -107,3 +107,18 @@ int cp_files_read(struct cp_session *session, struct cp_document **ret_documents
     return gw_fail(err, GW_INVALID_ARGUMENT, "there is no resource in what %s reads",
                    options->command);
 }
+
+int cp_secret_read(struct cp_session *session, const char *path, char **ret_secret,
+                   struct gw_error *err)
+{
+    struct gw_buf text;
+    gw_buf_init(&text, CP_SECRET_FILE_MAX);
+    int result = cp_file_read(path, &text, err);
+    gw_str secret = gw_buf_view(&text);
+    while (gw_str_has_suffix(secret, GW_STR("\n")) || gw_str_has_suffix(secret, GW_STR("\r")))
+        secret.len--;
+    *ret_secret =
+        (char *)(uintptr_t)gw_arena_printf(&session->arena, "%.*s", GW_STR_ARG(secret)).ptr;
+    gw_buf_done(&text);
+    return result;
+}

@@ -64,6 +64,7 @@ static const struct flag flags[] = {
     {0, "https", NULL, NULL, "debug: as if called over TLS"},
     {0, "agent", "AGENT", NULL, "debug: through this agent (default: any)"},
     {0, "app-code-file", "FILE", NULL, "debug --mode consumer: file with the AppCode"},
+    {0, "secret-file", "FILE", NULL, "reset-secret: file with the new one (default: one is made)"},
     {0, "limit", "N", NULL, "lists: at most so many; 0: all (default, but 1000 audit-events)"},
     {0, "mode", "MODE", NULL,
      "openapi import: merge (default) keeps APIs, override replaces them; debug: developer "
@@ -320,6 +321,7 @@ static int apply_flag(struct cp_options *o, const char *name, const char *value,
                  {"data", &o->debug.data},
                  {"domain", &o->debug.domain},
                  {"agent", &o->debug.agent},
+                 {"secret-file", &o->secret_file},
                  {"app-code-file", &o->debug.app_code_file}};
     for (size_t i = 0; i < GW_ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0)

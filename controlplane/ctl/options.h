@@ -73,7 +73,8 @@ struct cp_options {
     bool dry_run;
     bool is_offline; /* --dry-run=client: the control plane is not asked */
     bool recursive, prune, watch;
-    const char *managed_by; /* NULL: not given */
+    const char *managed_by;  /* NULL: not given */
+    const char *secret_file; /* likewise */
     bool help, version;
     const char *command; /* NULL: none was given */
     char **args;         /* words after the command; borrowed from argv */

@@ -181,6 +181,7 @@ static const char *secret_field(const struct cp_document *document,
 {
     const char *field = strcmp(document->kind->word, "AppCode") == 0     ? "code"
                         : strcmp(document->kind->word, "AccessKey") == 0 ? "secret"
+                        : strcmp(document->kind->word, "App") == 0       ? "secret"
                                                                          : NULL;
     return field && *gw_message_text(resource, field) ? field : NULL;
 }
@@ -198,6 +199,8 @@ static void print_result(struct cp_session *session, const struct cp_document *d
     if (output == CP_OUTPUT_NAME || (output == CP_OUTPUT_TABLE && !secret))
         return;
     if (output == CP_OUTPUT_TABLE) {
+        if (strcmp(document->kind->word, "App") == 0)
+            printf("  key: %s\n", gw_message_text(resource, "key"));
         printf("  %s: %s\n  (shown only now: keep it)\n", secret,
                gw_message_text(resource, secret));
         return;
@@ -246,9 +249,33 @@ static int create_one(struct cp_session *session, const struct cp_document *docu
     return 0;
 }
 
+/* KIND NAME, in two words. */
+static int typed_document(struct cp_session *session, struct cp_document *document,
+                          struct gw_error *err)
+{
+    const struct cp_options *options = session->options;
+    if (options->arg_count != 2) {
+        (void)gw_fail(err, GW_INVALID_ARGUMENT, "%s needs KIND NAME, or -f FILE", options->command);
+        return cp_usage(err);
+    }
+    if (find_kind(options->args[0], &document->kind, err) < 0)
+        return -1;
+    if (cp_kind_name(document->kind, gw_str_from(options->args[1]), &session->arena,
+                     &document->name, err) < 0)
+        return cp_usage(err);
+    return 0;
+}
+
 int cp_command_create(struct cp_session *session, struct gw_error *err)
 {
-    return each_document(session, false, create_one, err);
+    struct cp_document document = {0};
+    if (session->options->file_count > 0 && session->options->arg_count == 0)
+        return each_document(session, false, create_one, err);
+    if (typed_document(session, &document, err) < 0)
+        return -1;
+    document.resource = gw_message_new(&session->arena, document.kind->message);
+    gw_message_set_text(document.resource, "name", (char *)(uintptr_t)document.name.ptr);
+    return create_one(session, &document, err);
 }
 
 /* Does the resource have all that the document says? Fields that only the server sets do not count.
@@ -319,19 +346,11 @@ static int delete_document(struct cp_session *session, const struct cp_document 
 
 int cp_command_delete(struct cp_session *session, struct gw_error *err)
 {
-    const struct cp_options *options = session->options;
     struct cp_document document = {0};
-    if (options->arg_count == 0)
+    if (session->options->arg_count == 0)
         return each_document(session, true, delete_document, err);
-    if (options->arg_count != 2) {
-        (void)gw_fail(err, GW_INVALID_ARGUMENT, "delete needs KIND NAME, or -f FILE");
-        return cp_usage(err);
-    }
-    if (find_kind(options->args[0], &document.kind, err) < 0)
+    if (typed_document(session, &document, err) < 0)
         return -1;
-    if (cp_kind_name(document.kind, gw_str_from(options->args[1]), &session->arena, &document.name,
-                     err) < 0)
-        return cp_usage(err);
     return delete_one(session, &document, err);
 }
 

@@ -14,9 +14,51 @@
 _Static_assert(CP_APP_CODE_GENERATED_LEN == CP_APP_CODE_RANDOM_BYTES / 3 * 4, "no padding");
 _Static_assert(CP_APP_CODE_DIGEST_LEN == 2 * SHA256_DIGEST_LENGTH, "hex");
 
-int cp_check_app(const cp_app *app, struct gw_error *err)
+static bool is_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool is_word(const char *text, const char *others)
+{
+    if (!is_alphanumeric(text[0]))
+        return false;
+    for (const char *at = text; *at; at++)
+        if (!is_alphanumeric(*at) && !strchr(others, *at))
+            return false;
+    return true;
+}
+
+static void check_key(const char *key, const cp_app *before, struct gw_error *err)
+{
+    size_t length = strlen(key);
+    if (before && *before->key) {
+        if (length > 0 && strcmp(key, before->key) != 0)
+            (void)gw_fail_field(err, "key", "cannot change: make another app");
+    } else if (length > 0 &&
+               (length < CP_APP_KEY_MIN || length > CP_APP_KEY_MAX || !is_word(key, "-_"))) {
+        (void)gw_fail_field(err, "key",
+                            "must be %d to %d letters, digits, - and _, a letter or digit first",
+                            CP_APP_KEY_MIN, CP_APP_KEY_MAX);
+    }
+}
+
+void cp_check_app_secret(const char *secret, struct gw_error *err)
+{
+    size_t length = strlen(secret);
+    if (length < CP_APP_SECRET_MIN || length > CP_APP_SECRET_MAX || !is_word(secret, "_-!@#$%"))
+        (void)gw_fail_field(err, "secret",
+                            "must be %d to %d letters, digits and _ - ! @ # $ %%, a letter or "
+                            "digit first",
+                            CP_APP_SECRET_MIN, CP_APP_SECRET_MAX);
+}
+
+int cp_check_app(const cp_app *app, const cp_app *before, struct gw_error *err)
 {
     *err = GW_ERROR_NONE;
+    check_key(app->key, before, err);
+    if (*app->secret)
+        cp_check_app_secret(app->secret, err);
     cp_check_display_name(app->display_name, app->name, DISPLAY_NAME_MIN, DISPLAY_NAME_MAX, err);
     cp_check_bytes(app->description, DESCRIPTION_BYTES_MAX, "description", err);
     if (app->ip_access)
@@ -36,11 +78,6 @@ int cp_check_authorization(const cp_authorization *authorization, struct gw_erro
 }
 
 /* ---- codes */
-
-static bool is_alphanumeric(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
 
 int cp_check_app_code(const cp_app_code *code, struct gw_error *err)
 {

@@ -7,6 +7,12 @@
 
 #include "common/error.h"
 
+#define CP_APP_KEY_MIN 8
+#define CP_APP_KEY_MAX 200
+#define CP_APP_KEY_RANDOM_BYTES 16 /* as hex when nobody says one */
+#define CP_APP_SECRET_MIN 8
+#define CP_APP_SECRET_MAX 128
+#define CP_APP_SECRET_LEN 40 /* of a generated one */
 #define CP_APP_CODE_MIN 64
 #define CP_APP_CODE_MAX 180
 #define CP_APP_CODES_MAX 5 /* of one app */
@@ -15,9 +21,11 @@
 #define CP_APP_CODE_GENERATED_LEN 64
 #define CP_APP_CODE_DIGEST_LEN 64 /* SHA-256 in hex */
 
-/* Name, labels and what the server sets are not looked at. INVALID_ARGUMENT, or UNIMPLEMENTED when
- * nothing else is wrong. */
-GW_MUST_CHECK int cp_check_app(const cp_app *app, struct gw_error *err);
+/* Name, labels and what the server sets are not looked at; `before` is what is there, or NULL.
+ * INVALID_ARGUMENT, or UNIMPLEMENTED when nothing else is wrong. */
+GW_MUST_CHECK int cp_check_app(const cp_app *app, const cp_app *before, struct gw_error *err);
+/* The secret that a person chose; says it in err, besides what is there. */
+void cp_check_app_secret(const char *secret, struct gw_error *err);
 /* Which API and environment it names; an empty environment is "environments/RELEASE". */
 GW_MUST_CHECK int cp_check_authorization(const cp_authorization *authorization,
                                          struct gw_error *err);

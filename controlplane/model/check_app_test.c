@@ -6,7 +6,7 @@
 static void assert_app(const cp_app *app, const char *field, enum gw_code code)
 {
     struct gw_error err = GW_ERROR_NONE;
-    assert_int_equal(cp_check_app(app, &err), *field ? -1 : 0);
+    assert_int_equal(cp_check_app(app, NULL, &err), *field ? -1 : 0);
     assert_string_equal(err.violations[0].field, field);
     assert_int_equal(err.code, code);
 }
@@ -44,6 +44,48 @@ static void test_display_names_are_counted_in_characters(void **state)
     app.display_name = text;
     assert_app(&app, "display_name", GW_INVALID_ARGUMENT);
     text[2 * 64] = '\0';
+    assert_app(&app, "", GW_OK);
+}
+
+static void test_keys_and_secrets(void **state)
+{
+    (void)state;
+    char text[CP_APP_KEY_MAX + 2];
+    cp_app app = CP_INIT(APP), before = CP_INIT(APP);
+    struct gw_error err;
+    static const char *const keys[] = {"short-7",   "-abcdefgh", "_abcdefgh",
+                                       "abcdefg.h", "abcdefg h", "abcdefgh\xc3\xa9"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(keys); i++) {
+        app.key = strcpy(text, keys[i]);
+        assert_app(&app, "key", GW_INVALID_ARGUMENT);
+    }
+    memset(text, '9', sizeof text);
+    text[CP_APP_KEY_MAX + 1] = '\0';
+    assert_app(&app, "key", GW_INVALID_ARGUMENT);
+    text[CP_APP_KEY_MAX] = '\0';
+    assert_app(&app, "", GW_OK);
+    app.key = (char[]){"0a-_Z789"};
+    assert_app(&app, "", GW_OK);
+
+    before.key = (char[]){"0a-_Z789"};
+    assert_int_equal(cp_check_app(&app, &before, &err), 0);
+    before.key = (char[]){"0a-_Z78A"};
+    assert_int_equal(cp_check_app(&app, &before, &err), -1);
+    assert_string_equal(err.violations[0].rule, "cannot change: make another app");
+    app.key = (char[]){""};
+    assert_int_equal(cp_check_app(&app, &before, &err), 0);
+
+    static const char *const secrets[] = {"short-7", "!abcdefgh", "abcdefg+h", "abcdefg h"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(secrets); i++) {
+        app.secret = strcpy(text, secrets[i]);
+        assert_app(&app, "secret", GW_INVALID_ARGUMENT);
+    }
+    memset(text, 'x', sizeof text);
+    text[CP_APP_SECRET_MAX + 1] = '\0';
+    assert_app(&app, "secret", GW_INVALID_ARGUMENT);
+    text[CP_APP_SECRET_MAX] = '\0';
+    assert_app(&app, "", GW_OK);
+    app.secret = (char[]){"0_-!@#$%"};
     assert_app(&app, "", GW_OK);
 }
 
@@ -135,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_apps),
         cmocka_unit_test(test_display_names_are_counted_in_characters),
+        cmocka_unit_test(test_keys_and_secrets),
         cmocka_unit_test(test_authorizations),
         cmocka_unit_test(test_the_form_of_codes),
         cmocka_unit_test(test_a_generated_code_has_the_form),

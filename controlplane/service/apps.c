@@ -13,14 +13,13 @@
 #define DROPPED_AT_ONCE 25
 #define CHILDREN_LEFT "CHILDREN_LEFT"
 
-_Static_assert((DROPPED_AT_ONCE + CP_APP_CODES_MAX + 1) * CP_DROP_OPS <= CP_CHANGE_OPS_ROUND,
+_Static_assert((DROPPED_AT_ONCE + CP_APP_CODES_MAX + 1) * CP_DROP_OPS + 1 <= CP_CHANGE_OPS_ROUND,
                "with its codes and the app itself they are one transaction");
 
 static int check(const ProtobufCMessage *message, const ProtobufCMessage *before,
                  struct gw_error *err)
 {
-    (void)before;
-    return cp_check_app((const cp_app *)message, err);
+    return cp_check_app((const cp_app *)message, (const cp_app *)before, err);
 }
 
 static void fill(struct gw_arena *arena, ProtobufCMessage *message)
@@ -28,6 +27,30 @@ static void fill(struct gw_arena *arena, ProtobufCMessage *message)
     cp_app *app = (cp_app *)message;
     if (!app->display_name[0])
         app->display_name = gw_arena_strdup(arena, cp_name_last(app->name));
+}
+
+static int seal(const struct cp_call *call, ProtobufCMessage *message,
+                const ProtobufCMessage *before, struct gw_error *err)
+{
+    return cp_seal_app(call, (cp_app *)message, (const cp_app *)before, err);
+}
+
+static int prepare(const struct cp_call *call, struct cp_change *change, ProtobufCMessage *message,
+                   const ProtobufCMessage *before, struct gw_error *err)
+{
+    const cp_app *app = (const cp_app *)message;
+    if (!*app->key || (before && *((const cp_app *)before)->key))
+        return 0;
+    return cp_claim_app_key(call, change, app, err);
+}
+
+static int present(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err)
+{
+    (void)call;
+    (void)err;
+    ((cp_app *)message)->secret = (char *)(uintptr_t) "";
+    ((cp_app *)message)->sealed_secret = (ProtobufCBinaryData){0, NULL};
+    return 0;
 }
 
 /* ---- deletion */
@@ -80,6 +103,7 @@ static int prepare_delete(const struct cp_call *call, struct cp_change *change,
 {
     bool more = false;
     const char *app = ((const cp_app *)before)->name;
+    cp_release_app_key(change, (const cp_app *)before);
     if (drop_codes(call, change, app, err) < 0 ||
         drop_authorizations(call, change, app, &more, err) < 0)
         return -1;
@@ -116,7 +140,7 @@ static int drop_all_authorizations(const struct cp_call *call, const char *app,
     return 0;
 }
 
-static const char *const output_only[] = {"key", NULL};
+static const char *const output_only[] = {"sealed_secret", "secret_time", NULL};
 const struct cp_resource_rules cp_app_rules = {
     .kind = CP_KIND_APP,
     .quota = CP_QUOTA_APPS,
@@ -126,6 +150,9 @@ const struct cp_resource_rules cp_app_rules = {
     .output_only = output_only,
     .check = check,
     .fill = fill,
+    .seal = seal,
+    .prepare = prepare,
+    .present = present,
     .prepare_delete = prepare_delete,
 };
 
@@ -150,7 +177,6 @@ static int delete_app(const struct cp_call *call, const ProtobufCMessage *reques
 
 CP_RESOURCE_HANDLER(get, app, cp_app_rules)
 CP_RESOURCE_HANDLER(list, apps, cp_app_rules)
-CP_RESOURCE_HANDLER(create, app, cp_app_rules)
 CP_RESOURCE_HANDLER(update, app, cp_app_rules)
 CP_RESOURCE_HANDLER(get, app_code, cp_app_code_rules)
 CP_RESOURCE_HANDLER(list, app_codes, cp_app_code_rules)
@@ -163,9 +189,10 @@ CP_RESOURCE_HANDLER(delete, authorization, cp_authorization_rules)
 static const struct cp_method methods[] = {
     {"GetApp", CP_ROLE_VIEWER, get_app},
     {"ListApps", CP_ROLE_VIEWER, list_apps},
-    {"CreateApp", CP_ROLE_OPERATOR, create_app},
+    {"CreateApp", CP_ROLE_OPERATOR, cp_create_app},
     {"UpdateApp", CP_ROLE_OPERATOR, update_app},
     {"DeleteApp", CP_ROLE_OPERATOR, delete_app},
+    {"ResetAppSecret", CP_ROLE_OPERATOR, cp_reset_app_secret},
     {"GetAppCode", CP_ROLE_VIEWER, get_app_code},
     {"ListAppCodes", CP_ROLE_VIEWER, list_app_codes},
     {"CreateAppCode", CP_ROLE_OPERATOR, cp_create_app_code},

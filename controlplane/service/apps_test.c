@@ -57,9 +57,6 @@ static void test_what_apps_cannot_do_yet(void **state)
     refused(f, GW_UNIMPLEMENTED, SERVICE, "CreateApp",
             "{\"appId\": \"shop\", \"app\": {\"account\": \"accounts/a\"}}");
     assert_true(violates(f, "account"));
-    ASSERT_HAS_NOT(
-        ok(f, SERVICE, "CreateApp", "{\"appId\": \"shop\", \"app\": {\"key\": \"chosen-by-me\"}}"),
-        "chosen-by-me");
 }
 
 /* ---- codes */

@@ -70,6 +70,8 @@ static int clean(struct export *export, const struct cp_bundle_kind *kind, const
     if (rules->kind == CP_KIND_CERTIFICATE &&
         ((const cp_certificate *)message)->sealed_private_key.len > 0)
         omit(export, name, "private_key_pem", "secret: bring it along");
+    if (rules->kind == CP_KIND_APP && ((const cp_app *)message)->sealed_secret.len > 0)
+        omit(export, name, "secret", "secret: ResetAppSecret makes one there");
     if (rules->present && rules->present(export->call, message, err) < 0)
         return -1;
     cp_clear_output_only(message, rules->output_only);

@@ -23,6 +23,8 @@ static char *text(const char *borrowed)
 /* What is made for a new resource differs with each plan. */
 static bool is_told(const char *path, const struct cp_bundle_item *item)
 {
+    if (strcmp(path, "key") == 0 && !item->put.before && !*gw_message_text(item->put.sent, path))
+        return false;
     return strcmp(path, "name") != 0 &&
            !cp_is_output_only(path, item->put.before ? NULL : item->kind->rules->output_only);
 }

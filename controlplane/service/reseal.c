@@ -2,6 +2,7 @@
 #include "controlplane/service/reseal.h"
 
 #include "controlplane/service/accounts.h"
+#include "controlplane/service/apps.h"
 #include "controlplane/service/certificates.h"
 #include "controlplane/service/leader.h"
 #include "controlplane/service/ticket_keys.h"
@@ -24,6 +25,12 @@ static bool reseal(const struct cp_call *call, enum cp_kind_id kind, ProtobufCMe
         const uint8_t *was = key->sealed_secret.data;
         (void)cp_access_key_reseal(call, key, &ignored);
         return key->sealed_secret.data != was;
+    }
+    if (kind == CP_KIND_APP) {
+        cp_app *app = (cp_app *)message;
+        const uint8_t *was = app->sealed_secret.data;
+        (void)cp_app_reseal(call, app, &ignored);
+        return app->sealed_secret.data != was;
     }
     cp_certificate *certificate = (cp_certificate *)message;
     const uint8_t *before = certificate->sealed_private_key.data;
@@ -69,7 +76,7 @@ int cp_services_reseal(struct cp_services *services, unsigned *ret_count, struct
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     struct cp_call call = {.services = services, .arena = &arena, .deadline_ms = INT64_MAX};
     static const enum cp_kind_id kinds[] = {CP_KIND_CERTIFICATE, CP_KIND_TICKET_KEYS,
-                                            CP_KIND_ACCESS_KEY};
+                                            CP_KIND_ACCESS_KEY, CP_KIND_APP};
     struct job job = {.call = &call};
     for (size_t i = 0; i < GW_ARRAY_LEN(kinds); i++) {
         job.kind = kinds[i];

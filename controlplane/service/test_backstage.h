@@ -64,12 +64,20 @@ static inline int backstage_txn(struct cp_store *base, const struct cp_txn *txn,
     return fails(err) ? -1 : cp_store_txn(backstage.inner, txn, ret_commit, err);
 }
 
+static inline int backstage_ping(struct cp_store *base, struct cp_position *ret_at,
+                                 struct gw_error *err)
+{
+    (void)base;
+    return fails(err) ? -1 : cp_store_ping(backstage.inner, ret_at, err);
+}
+
 static inline int backstage_set_up(void **state)
 {
     static const struct cp_store_ops ops = {.get = backstage_get,
                                             .list = backstage_list,
                                             .count = backstage_count,
-                                            .txn = backstage_txn};
+                                            .txn = backstage_txn,
+                                            .ping = backstage_ping};
     if (set_up(state))
         return -1;
     struct fixture *f = *state;

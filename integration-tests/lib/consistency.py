@@ -182,6 +182,9 @@ class Contents:
                 yield f"domains/{group.debug_domain}", name
         for name, code in self.of("codes").items():
             yield f"codes/{code.digest}", name
+        for name, app in self.of("apps").items():
+            if app.key:
+                yield f"appKeys/{app.key}", name
         for name in self.of("keys"):
             yield f"accessKeys/{last_of(name)}", name
         for name, user in self.of("users").items():
