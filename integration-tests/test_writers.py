@@ -131,7 +131,7 @@ def test_one_of_many_creates_an_id_or_a_unique_value(crowd):
         n, taken = number % 10, ("ALREADY_EXISTS", "ABORTED")
         yield from (("app", n) for _ in attempt(lambda: admin.CreateApp(app_id=f"same{n}"), *taken))
         yield from (("host", n) for _ in attempt(lambda: admin.CreateDomain(
-            parent=f"groups/g{number // 10}", domain_id=f"h{n}.example.com"), *taken))
+            parent=f"groups/g{number // 10}", domain_id=f"h{n}.example.com"), *taken, "RESOURCE_EXHAUSTED"))
         yield from (("code", n) for _ in attempt(lambda: admin.CreateAppCode(
             parent="apps/codes", code_id=f"c{number}", code={"code": f"Code{n % 3}" + "x" * 70}), *taken, "RESOURCE_EXHAUSTED"))
     made = Counter(crowd(create))
