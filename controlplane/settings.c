@@ -114,7 +114,9 @@ static const struct gw_setting rows[] = {
         "Bytes of past changes that are kept for watches: who is further behind has to list again"),
     NUMBER("groups-max", quotas[CP_QUOTA_GROUPS], "1500", 0, QUOTA_MAX,
            "API groups. Here and below 0: any number"),
-    NUMBER("apis-max", quotas[CP_QUOTA_APIS], "0", 0, QUOTA_MAX, "APIs of the gateway"),
+    NUMBER("apis-max", quotas[CP_QUOTA_APIS], "0", 0, QUOTA_MAX,
+           "APIs of the gateway; the default is any number, as 100,000 are what it is built for: "
+           "set it where a gateway is shared and has to stay small"),
     NUMBER("group-apis-max", quotas[CP_QUOTA_GROUP_APIS], "1000", 0, QUOTA_MAX, "APIs of a group"),
     NUMBER("apps-max", quotas[CP_QUOTA_APPS], "50", 0, QUOTA_MAX, "Apps"),
     NUMBER("app-apis-max", quotas[CP_QUOTA_AUTHORIZATIONS], "1000", 0, QUOTA_MAX,

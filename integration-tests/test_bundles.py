@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from lib.process import http_text
 from lib.reflect import Reflected
 from lib.servers import ControlPlane, Etcd
 
@@ -181,6 +182,20 @@ def test_a_group_is_exported_with_what_belongs_to_it(bundles):
     assert sorted(names) == sorted(content["name"] for one in SHOP for content in one.values())
     assert names.index("groups/shop") < names.index("groups/shop/apis/read") < names.index("policies/ten/bindings/read")
     assert bundles("Export", groups=["groups/nope"]).code == "NOT_FOUND"
+
+
+def test_a_large_gateway_is_exported_in_pages_and_applied_in_parts(plane, start, tmp_path):
+    for group in range(5):
+        documents = [{"kind": "Api", "name": f"groups/g{group}/apis/a{number}", "backend": {"mock": {"status": 200, "body": "x" * 4000}},
+                      "frontend": {"method": "HTTP_METHOD_GET", "path": f"/a{number}"}} for number in range(250)]
+        plane.apply({"kind": "ApiGroup", "name": f"groups/g{group}"}, *documents)
+    first = json.loads(http_text(f"http://127.0.0.1:{plane.http_port}/v1/bundle:export"))
+    second = json.loads(http_text(f"http://127.0.0.1:{plane.http_port}/v1/bundle:export?pageToken={first['nextPageToken']}"))
+    assert first["revision"] == second["revision"] and "nextPageToken" not in second
+    for words in ((), ("-o", "json"), ("-o", "name")):
+        said = run(plane, "export", *words)[1]
+        assert said.count("/apis/a") == 1250 == sum("api" in one for one in first["resources"] + second["resources"])
+        assert words != ("-o", "json") or len(json.loads(said)) == len(first["resources"] + second["resources"])
 
 
 # ---- penstockctl

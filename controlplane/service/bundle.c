@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Apply: one change for all resources of a bundle. Each is prepared over a store that shows what
  * those before it have added to the change (store/overlay.h), so that references within the bundle
- * resolve as any others. What is refused is tried again as long as others still come through: so
- * the order does not matter, also where one thing has to go before another can come. */
+ * resolve as any others; in which order, bundle_turns.c says. */
 #include "controlplane/service/bundle.h"
 
 #include "common/log.h"
@@ -150,72 +149,13 @@ static int drop(const struct cp_call *call, struct cp_change *change, struct cp_
 
 /* ---- all of them */
 
-static int kind_order(const struct cp_bundle_item *a, const struct cp_bundle_item *b)
-{
-    return (a->kind > b->kind) - (a->kind < b->kind);
-}
-
-/* What is referred to comes first and goes last. */
-static int by_turn(const void *left, const void *right)
-{
-    const struct cp_bundle_item *a = *(struct cp_bundle_item *const *)left;
-    const struct cp_bundle_item *b = *(struct cp_bundle_item *const *)right;
-    if (a->is_delete != b->is_delete)
-        return a->is_delete - b->is_delete;
-    int order = a->is_delete ? kind_order(b, a) : kind_order(a, b);
-    return order ? order : (a->index > b->index) - (a->index < b->index);
-}
-
-static struct cp_bundle_item **in_turn(const struct cp_call *call, const struct cp_bundle *bundle)
-{
-    struct cp_bundle_item **turns =
-        GW_ARENA_ARRAY(call->arena, struct cp_bundle_item *, bundle->count + 1);
-    if (bundle->count > 0)
-        memcpy(turns, bundle->items, bundle->count * sizeof *turns);
-    qsort(turns, bundle->count, sizeof *turns, by_turn);
-    return turns;
-}
-
-static void refuse(const struct cp_call *call, struct cp_bundle_item *item,
-                   const struct gw_error *why)
+void cp_bundle_refuse_one(const struct cp_call *call, struct cp_bundle_item *item,
+                          const struct gw_error *why)
 {
     if (!item->why)
         item->why = GW_ARENA_NEW(call->arena, struct gw_error);
     *item->why = *why;
     item->is_done = false;
-}
-
-/* That the store is away is no refusal of a resource. */
-static bool ends_it(const struct gw_error *err)
-{
-    return err->code == GW_UNAVAILABLE || err->code == GW_INTERNAL ||
-           err->code == GW_DEADLINE_EXCEEDED;
-}
-
-/* One round over what is not done; *ret_progress: something was. */
-static int run_round(const struct cp_call *call, struct cp_change *change,
-                     const struct cp_bundle *bundle, struct cp_bundle_item **turns,
-                     struct cp_change *saved, bool *ret_progress, struct gw_error *err)
-{
-    *ret_progress = false;
-    for (size_t i = 0; i < bundle->count; i++) {
-        struct gw_error why = GW_ERROR_NONE;
-        struct cp_bundle_item *item = turns[i];
-        if (item->is_done)
-            continue;
-        cp_change_copy(saved, change);
-        if ((item->is_delete ? drop : put)(call, change, item, &why) == 0) {
-            item->is_done = *ret_progress = true;
-            continue;
-        }
-        if (ends_it(&why)) {
-            *err = why;
-            return -1;
-        }
-        refuse(call, item, &why);
-        cp_change_copy(change, saved);
-    }
-    return 0;
 }
 
 /* What something that is pruned takes along must not be what the bundle asks for. */
@@ -233,7 +173,7 @@ static void find_taken_along(const struct cp_call *call, const struct cp_change 
                 continue;
             (void)gw_fail(&why, GW_FAILED_PRECONDITION, "%s would go with something that is pruned",
                           item->name);
-            refuse(call, item, &why);
+            cp_bundle_refuse_one(call, item, &why);
         }
     }
 }
@@ -260,6 +200,12 @@ static void explain_missing(const struct cp_call *call, const struct cp_bundle *
     gw_map_done(&refused);
 }
 
+static int do_one(const struct cp_call *call, struct cp_change *change, struct cp_bundle_item *item,
+                  struct gw_error *err)
+{
+    return (item->is_delete ? drop : put)(call, change, item, err);
+}
+
 static int attempt(const struct cp_call *call, struct cp_change *change, void *arg,
                    struct gw_error *err)
 {
@@ -267,20 +213,14 @@ static int attempt(const struct cp_call *call, struct cp_change *change, void *a
     bundle->count = bundle->sent_count;
     if (bundle->request->prune && cp_bundle_find_pruned(call, bundle, err) < 0)
         return -1;
-    for (size_t i = 0; i < bundle->count; i++)
-        bundle->items[i]->is_done = false;
     struct cp_services services = *call->services;
     struct cp_call over = *call;
     over.services = &services;
     services.store = cp_store_overlay(call->services->store,
                                       (const struct cp_op *const *)(const void *)&change->ops,
                                       &change->op_count, call->arena);
-    struct cp_bundle_item **turns = in_turn(call, bundle);
-    struct cp_change saved = {.arena = call->arena};
-    bool progress = true;
-    while (progress)
-        if (run_round(&over, change, bundle, turns, &saved, &progress, err) < 0)
-            return -1;
+    if (cp_bundle_run(&over, change, bundle, do_one, err) < 0)
+        return -1;
     find_taken_along(call, change, bundle);
     explain_missing(call, bundle);
     return bundle->request->validate_only ? 0 : cp_bundle_refuse(bundle, err);

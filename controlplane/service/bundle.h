@@ -32,6 +32,12 @@ const ProtobufCFieldDescriptor *cp_bundle_field(const struct cp_bundle_kind *kin
 /* What is in it; NULL: nothing. */
 ProtobufCMessage *cp_bundle_content(const cp_bundle_resource *resource,
                                     const struct cp_bundle_kind **ret_kind);
+/* The kind's own method that does that, "Update"; in the arena. */
+struct cp_action cp_bundle_action(struct gw_arena *arena, const struct cp_bundle_kind *kind,
+                                  const char *verb);
+/* The prefixes of the kind's keys of which the caller may read any, in order. */
+gw_str *cp_bundle_readable(const struct cp_call *call, const struct cp_bundle_kind *kind,
+                           size_t *ret_count);
 /* PERMISSION_DENIED unless the caller may call the kind's own method, "Update", for that name. */
 GW_MUST_CHECK int cp_bundle_check(const struct cp_call *call, const struct cp_bundle_kind *kind,
                                   const char *verb, const char *name, struct gw_error *err);
@@ -51,6 +57,9 @@ struct cp_bundle_item {
     bool is_done; /* false: it is refused */
     struct cp_put put;
     struct gw_error *why; /* it was refused last */
+    /* Of bundle_turns.c: */
+    struct cp_bundle_item *next;
+    gw_str waits_for; /* a key, or a prefix of keys */
 };
 
 struct cp_bundle {
@@ -65,6 +74,19 @@ struct cp_bundle_item *cp_bundle_add(const struct cp_call *call, struct cp_bundl
 /* Adds what has the label and is not in the request. */
 GW_MUST_CHECK int cp_bundle_find_pruned(const struct cp_call *call, struct cp_bundle *bundle,
                                         struct gw_error *err);
+
+/* Does one of them as part of the change; -1: it is refused, or the whole ends. */
+typedef int cp_bundle_do(const struct cp_call *call, struct cp_change *change,
+                         struct cp_bundle_item *item, struct gw_error *err);
+/* Does them all, in an order in which as many as can be are done. call is over an overlay of the
+ * change. -1: the store is away, or the call's deadline came. */
+GW_MUST_CHECK int cp_bundle_run(const struct cp_call *call, struct cp_change *change,
+                                const struct cp_bundle *bundle, cp_bundle_do *one,
+                                struct gw_error *err);
+void cp_bundle_refuse_one(const struct cp_call *call, struct cp_bundle_item *item,
+                          const struct gw_error *why);
+/* DEADLINE_EXCEEDED when the caller does not wait any longer. */
+GW_MUST_CHECK int cp_bundle_in_time(const struct cp_call *call, struct gw_error *err);
 
 /* What is answered. */
 ProtobufCMessage *cp_bundle_reply(const struct cp_call *call, const struct cp_bundle *bundle,

@@ -6,6 +6,7 @@
 #include "controlplane/service/accounts.h"
 #include "controlplane/service/apps.h"
 #include "controlplane/service/fields.h"
+#include "controlplane/service/pages.h"
 #include "controlplane/service/policies.h"
 #include "controlplane/service/services.h"
 
@@ -62,19 +63,37 @@ static enum cp_role role_of(const struct cp_service *service, const char *method
     gw_panic("%s has no %s", service->descriptor->name, method);
 }
 
+struct cp_action cp_bundle_action(struct gw_arena *arena, const struct cp_bundle_kind *kind,
+                                  const char *verb)
+{
+    bool is_update = strcmp(verb, "Update") == 0;
+    const char *method =
+        gw_arena_printf(arena, "%s%s", is_update && kind->rules->is_replaced ? "Create" : verb,
+                        type_of(kind)->short_name)
+            .ptr;
+    return (struct cp_action){
+        .name = gw_arena_printf(arena, "%s/%s", kind->service->descriptor->short_name, method).ptr,
+        .role = role_of(kind->service, method),
+    };
+}
+
+gw_str *cp_bundle_readable(const struct cp_call *call, const struct cp_bundle_kind *kind,
+                           size_t *ret_count)
+{
+    struct cp_action action = cp_bundle_action(call->arena, kind, "Get");
+    if (!cp_may_everywhere(call->principal, &action))
+        return cp_visible_prefixes(call->arena, call->principal, &action, kind->rules->kind,
+                                   ret_count);
+    gw_str *all = GW_ARENA_ARRAY(call->arena, gw_str, 1);
+    *all = cp_key_prefix(call->arena, kind->rules->kind);
+    *ret_count = 1;
+    return all;
+}
+
 int cp_bundle_check(const struct cp_call *call, const struct cp_bundle_kind *kind, const char *verb,
                     const char *name, struct gw_error *err)
 {
-    bool is_update = strcmp(verb, "Update") == 0;
-    const char *method = gw_arena_printf(call->arena, "%s%s",
-                                         is_update && kind->rules->is_replaced ? "Create" : verb,
-                                         type_of(kind)->short_name)
-                             .ptr;
-    struct cp_action action = {
-        .name = gw_arena_printf(call->arena, "%s/%s", kind->service->descriptor->short_name, method)
-                    .ptr,
-        .role = role_of(kind->service, method),
-    };
+    struct cp_action action = cp_bundle_action(call->arena, kind, verb);
     return cp_check_rights(call->principal, &action, &name, 1, err);
 }
 

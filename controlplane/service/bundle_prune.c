@@ -54,7 +54,8 @@ static int visit_page(struct search *search, const struct cp_bundle_kind *kind,
     struct cp_page page;
     reading.arena = &arena;
     reading.audit = NULL; /* it would keep what goes with the arena */
-    if (cp_store_list(reading.services->store, range, &arena, &page, err) < 0)
+    if (cp_bundle_in_time(search->call, err) < 0 ||
+        cp_store_list(reading.services->store, range, &arena, &page, err) < 0)
         return -1;
     for (size_t i = 0; i < page.count; i++) {
         gw_str name;
@@ -78,12 +79,15 @@ static int visit_page(struct search *search, const struct cp_bundle_kind *kind,
 static int visit_kind(struct search *search, const struct cp_bundle_kind *kind,
                       struct gw_error *err)
 {
-    bool more = true;
-    struct cp_range range = {.prefix = cp_key_prefix(search->call->arena, kind->rules->kind),
-                             .limit = AT_ONCE};
-    while (more)
-        if (visit_page(search, kind, &range, &more, err) < 0)
-            return -1;
+    size_t count;
+    const gw_str *prefixes = cp_bundle_readable(search->call, kind, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool more = true;
+        struct cp_range range = {.prefix = prefixes[i], .limit = AT_ONCE};
+        while (more)
+            if (visit_page(search, kind, &range, &more, err) < 0)
+                return -1;
+    }
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/service/bundle.h"
 
+#include "controlplane/model/check_app.h"
 #include "controlplane/service/test_apis.h"
 
 #define BUNDLE &cp_bundle_service
@@ -27,6 +28,9 @@
             "," TEST_ENVIRONMENT "," CHANNEL
 #define ALL_COUNT 10
 
+#define CODE(app, id, number)                                                                      \
+    "{\"code\":{\"name\":\"apps/app-" app "/codes/" id "\",\"code\":\""                            \
+    "000000000000000000000000000000000000000000000000000000000000000" #number "\"}}"
 static char request_text[2 * 1024 * 1024];
 
 static const char *bundle(const char *resources, const char *more)
@@ -242,6 +246,56 @@ static void test_an_app_code_is_shown_once(void **state)
     ASSERT_HAS_NOT(said, "\"code\":\"");
 }
 
+/* Codes of many apps: each is given number `shift` behind its own. */
+static const char *app_codes(unsigned shift)
+{
+    enum { APPS = 50 };
+    size_t len = (size_t)snprintf(request_text, sizeof request_text, "{\"resources\":[");
+    for (unsigned i = 0; i < APPS; i++)
+        len += (size_t)snprintf(request_text + len, sizeof request_text - len,
+                                "%s{\"app\":{\"name\":\"apps/app-%u\"}}", i ? "," : "", i);
+    for (unsigned i = 0; i < APPS * CP_APP_CODES_MAX; i++)
+        len +=
+            (size_t)snprintf(request_text + len, sizeof request_text - len,
+                             ",{\"code\":{\"name\":\"apps/app-%u/codes/c%u\",\"code\":\"%064u\"}}",
+                             i % APPS, i / APPS, i + shift);
+    (void)snprintf(request_text + len, sizeof request_text - len, "]}");
+    return request_text;
+}
+
+/* Each waits for the next one: only the last can go at first. */
+static void test_a_long_chain_is_done_in_one_go(void **state)
+{
+    struct fixture *f = *state;
+    ASSERT_HAS(ok(f, BUNDLE, "Apply", app_codes(0)), "\"created\":300");
+    gw_msec begin_ms = gw_clock_monotonic_ms();
+    ASSERT_HAS(ok(f, BUNDLE, "Apply", app_codes(0)), "\"unchanged\":300");
+    gw_msec unchanged_ms = gw_clock_monotonic_ms() - begin_ms;
+    begin_ms = gw_clock_monotonic_ms();
+    ASSERT_HAS(ok(f, BUNDLE, "Apply", app_codes(1)), "\"updated\":250");
+    print_message("unchanged %lld ms, a chain %lld ms\n", (long long)unchanged_ms,
+                  (long long)(gw_clock_monotonic_ms() - begin_ms));
+    ASSERT_HAS(ok(f, BUNDLE, "Apply", app_codes(1)), "\"unchanged\":300");
+    /* Of two that want each other's neither can go first. */
+    apply_refused(f, GW_ALREADY_EXISTS, CODE("0", "c0", 2) "," CODE("1", "c0", 1), "");
+}
+
+static void test_the_deadline_ends_it(void **state)
+{
+    struct fixture *f = *state;
+    ProtobufCMessage *reply;
+    int64_t before = revision_now(f);
+    struct cp_call call = {.services = &f->services,
+                           .arena = &f->arena,
+                           .principal = &f->principal,
+                           .deadline_ms = gw_clock_monotonic_ms()};
+    const ProtobufCMessage *request = from_json(&penstock__admin__v1__apply_request__descriptor,
+                                                "{\"resources\":[" APP "," GROUP "]}");
+    assert_int_equal(cp_bundle_service.methods[0].run(&call, request, &reply, &f->err), -1);
+    assert_int_equal(f->err.code, GW_DEADLINE_EXCEEDED);
+    assert_int_equal(revision_now(f), before);
+}
+
 static void test_each_resource_takes_the_right_to_it(void **state)
 {
     struct fixture *f = *state;
@@ -345,22 +399,28 @@ static void test_as_many_as_a_transaction_holds(void **state)
     assert_int_equal(revision_now(f), before + 4);
 }
 
+/* APIs of 3 KB each, in a group of their own. */
+static const char *large_apis(const char *group, const char *note, unsigned count)
+{
+    static char body[4001];
+    memset(body, 'x', sizeof body - 1);
+    size_t len = (size_t)snprintf(request_text, sizeof request_text,
+                                  "{\"resources\":[{\"group\":{\"name\":\"%s\"}}", group);
+    for (unsigned i = 0; i < count; i++)
+        len += (size_t)snprintf(
+            request_text + len, sizeof request_text - len,
+            ",{\"api\":{\"name\":\"%s/apis/a%u\",\"description\":\"%s\",\"frontend\":{\"method\":"
+            "\"HTTP_METHOD_GET\",\"path\":\"/a%u\"},\"backend\":{\"mock\":{\"body\":\"%s\"}}}}",
+            group, i, note, i, body);
+    (void)snprintf(request_text + len, sizeof request_text - len, "]}");
+    return request_text;
+}
+
 static void test_more_than_a_transaction_holds_is_refused(void **state)
 {
     struct fixture *f = *state;
-    static char body[4001];
     int64_t before = revision_now(f);
-    memset(body, 'x', sizeof body - 1);
-    size_t len = (size_t)snprintf(request_text, sizeof request_text, "{\"resources\":[%s", GROUP);
-    for (unsigned i = 0; i < 400; i++)
-        len +=
-            (size_t)snprintf(request_text + len, sizeof request_text - len,
-                             ",{\"api\":{\"name\":\"groups/g/apis/a%u\",\"frontend\":{\"method\":"
-                             "\"HTTP_METHOD_GET\",\"path\":\"/a%u\"},\"backend\":{\"mock\":"
-                             "{\"body\":\"%s\"}}}}",
-                             i, i, body);
-    (void)snprintf(request_text + len, sizeof request_text - len, "]}");
-    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Apply", request_text);
+    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Apply", large_apis("groups/g", "", 400));
     assert_string_equal(f->err.reason, "TOO_LARGE");
     ASSERT_HAS(f->err.message, "Split it");
     assert_int_equal(revision_now(f), before);
@@ -410,6 +470,76 @@ static void test_an_export_applies_elsewhere(void **state)
     tear_down(&elsewhere);
 }
 
+static unsigned count_of(const char *text, const char *part)
+{
+    unsigned count = 0;
+    for (; (text = strstr(text, part)); text += strlen(part))
+        count++;
+    return count;
+}
+
+/* The page behind the token; *token becomes that of the next one, or "". */
+static const char *export_page(struct fixture *f, char token[2048])
+{
+    char request[4096];
+    (void)snprintf(request, sizeof request, "{\"pageToken\":\"%s\"}", token);
+    const char *page = ok(f, BUNDLE, "Export", request);
+    assert_true(strlen(page) < 2 * (size_t)CP_EXPORT_BYTES_MAX);
+    const char *next = strstr(page, "\"nextPageToken\":\"");
+    *token = '\0';
+    if (next)
+        (void)sscanf(next, "\"nextPageToken\":\"%2047[0-9a-f]", token);
+    return page;
+}
+
+static void test_an_export_of_everything_comes_in_pages_of_one_revision(void **state)
+{
+    static const char *const groups[] = {"groups/a", "groups/b", "groups/c", "groups/d",
+                                         "groups/e", "groups/f", "groups/g"};
+    struct fixture *f = *state;
+    char token[2048] = "";
+    unsigned pages = 0, apis = 0, seen_groups = 0;
+    for (size_t i = 0; i < GW_ARRAY_LEN(groups); i++)
+        (void)ok(f, BUNDLE, "Apply", large_apis(groups[i], "before", 250));
+    do {
+        const char *page = export_page(f, token);
+        apis += count_of(page, "\"description\":\"before\"");
+        seen_groups += count_of(page, "{\"group\":");
+        ASSERT_HAS_NOT(page, "\"after\"");
+        if (pages++ == 0) /* what is exported later is as it was at first */
+            (void)ok(f, BUNDLE, "Apply", large_apis("groups/g", "after", 250));
+    } while (*token);
+    assert_int_equal(apis, 250 * GW_ARRAY_LEN(groups));
+    assert_int_equal(seen_groups, GW_ARRAY_LEN(groups) + 1); /* and DEFAULT */
+    assert_int_equal(pages, 2);
+    refused(f, GW_RESOURCE_EXHAUSTED, BUNDLE, "Export",
+            "{\"groups\":[\"groups/a\",\"groups/b\",\"groups/c\",\"groups/d\",\"groups/e\"]}");
+}
+
+static void test_a_page_token_is_of_this_export_and_not_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    char token[2048] = "", request[4096];
+    static const char *const groups[] = {"groups/a", "groups/b", "groups/c", "groups/d",
+                                         "groups/e"};
+    for (size_t i = 0; i < GW_ARRAY_LEN(groups); i++)
+        (void)ok(f, BUNDLE, "Apply", large_apis(groups[i], "before", 250));
+    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Export", "{\"pageToken\":\"00\"}");
+    assert_true(violates(f, "page_token"));
+    (void)export_page(f, token);
+    assert_true(*token != '\0');
+    (void)snprintf(request, sizeof request, "{\"pageToken\":\"%s\",\"accounts\":true}", token);
+    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Export", request);
+    (void)snprintf(request, sizeof request, "{\"pageToken\":\"%s\",\"groups\":[\"groups/a\"]}",
+                   token);
+    refused(f, GW_INVALID_ARGUMENT, BUNDLE, "Export", request);
+    (void)apply(f, APP, "");
+    assert_int_equal(cp_store_compact(f->services.store, 0, &f->err), 0);
+    (void)snprintf(request, sizeof request, "{\"pageToken\":\"%s\"}", token);
+    refused(f, GW_ABORTED, BUNDLE, "Export", request);
+    assert_string_equal(f->err.reason, "PAGE_TOKEN_EXPIRED");
+}
+
 static void test_the_export_of_a_group_stands_on_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -448,6 +578,8 @@ int main(void)
         TEST(test_what_is_asked_for_does_not_go_along),
         TEST(test_a_binding_that_says_something_else_is_replaced),
         TEST(test_an_app_code_is_shown_once),
+        TEST(test_a_long_chain_is_done_in_one_go),
+        TEST(test_the_deadline_ends_it),
         TEST(test_each_resource_takes_the_right_to_it),
         TEST(test_people_come_with_their_rights),
         TEST(test_certificates_take_an_administrator),
@@ -456,6 +588,8 @@ int main(void)
         TEST(test_more_than_a_transaction_holds_is_refused),
         TEST(test_quotas_hold_within_a_bundle),
         TEST(test_an_export_applies_elsewhere),
+        TEST(test_an_export_of_everything_comes_in_pages_of_one_revision),
+        TEST(test_a_page_token_is_of_this_export_and_not_forgotten),
         TEST(test_the_export_of_a_group_stands_on_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -284,11 +284,10 @@ int cp_referrers(const struct cp_call *call, enum cp_kind_id from_kind, enum cp_
     return cp_store_list(call->services->store, &range, call->arena, ret_page, err);
 }
 
-int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind, enum cp_kind_id kind,
-                     const char *name, cp_visit_name *visit, void *arg, struct gw_error *err)
+static int each_referrer(const struct cp_call *call, struct cp_range range, cp_visit_name *visit,
+                         void *arg, struct gw_error *err)
 {
     struct cp_page page;
-    struct cp_range range = referrers_range(call, from_kind, kind, name);
     do {
         if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
             return -1;
@@ -300,6 +299,21 @@ int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind, enum
             range.after_key = page.kvs[page.count - 1].key;
     } while (page.more);
     return 0;
+}
+
+int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind, enum cp_kind_id kind,
+                     const char *name, cp_visit_name *visit, void *arg, struct gw_error *err)
+{
+    return each_referrer(call, referrers_range(call, from_kind, kind, name), visit, arg, err);
+}
+
+int cp_each_referrer_below(const struct cp_call *call, enum cp_kind_id kind, const char *parent,
+                           cp_visit_name *visit, void *arg, struct gw_error *err)
+{
+    gw_str below = cp_key_children(call->arena, kind, gw_str_from(parent)); /* ends with a slash */
+    struct cp_range range = {
+        .prefix = references_prefix(call->arena, gw_str_n(below.ptr, below.len - 1))};
+    return each_referrer(call, range, visit, arg, err);
 }
 
 int cp_change_claim(const struct cp_call *call, struct cp_change *change, const char *index,

@@ -64,6 +64,10 @@ GW_MUST_CHECK int cp_referrers(const struct cp_call *call, enum cp_kind_id from_
 
 /* All of them, page by page; visit returns -1 with err to stop. */
 typedef int cp_visit_name(void *arg, const char *name, struct gw_error *err);
+/* What refers to any resource of the kind under that parent. */
+GW_MUST_CHECK int cp_each_referrer_below(const struct cp_call *call, enum cp_kind_id kind,
+                                         const char *parent, cp_visit_name *visit, void *arg,
+                                         struct gw_error *err);
 GW_MUST_CHECK int cp_each_referrer(const struct cp_call *call, enum cp_kind_id from_kind,
                                    enum cp_kind_id kind, const char *name, cp_visit_name *visit,
                                    void *arg, struct gw_error *err);

@@ -122,7 +122,7 @@ static void a_child_of_a_parent_that_has_just_gone_is_refused(void **state)
 
 /* ---- bundles */
 
-/* More new APIs than a transaction has compares: their group's guard stands for them. */
+/* More new APIs than etcd compares in a transaction without others in it. */
 static const char *many_new(void)
 {
     static char text[64 * 1024];
@@ -154,6 +154,28 @@ static void a_bundle_sees_who_was_faster(void **state)
     ASSERT_HAS(ok(f, &cp_bundle_service, "Apply", many_new()), "\"created\":199,\"updated\":1");
     take_away(f, &meddler);
     ASSERT_HAS(ok(f, &cp_api_service, "GetApi", "{\"name\":\"groups/one/apis/a7\"}"), "theirs");
+}
+
+static void describe_group(struct fixture *f)
+{
+    (void)ok(f, &cp_group_service, "UpdateApiGroup",
+             "{\"group\":{\"name\":\"groups/one\",\"description\":\"theirs\"}}");
+}
+
+/* All of a bundle is so at one moment, also what was so already. */
+static void a_bundle_sees_who_changes_what_it_leaves_alone(void **state)
+{
+    struct fixture *f = *state, other;
+    struct meddler meddler;
+    (void)ok(f, &cp_group_service, "CreateApiGroup",
+             "{\"groupId\":\"one\",\"group\":{\"description\":\"ours\"}}");
+    put_between(f, &meddler, &other, describe_group, 1);
+    ASSERT_HAS(ok(f, &cp_bundle_service, "Apply",
+                  "{\"resources\":[{\"group\":{\"name\":\"groups/one\",\"description\":\"ours\"}},"
+                  "{\"app\":{\"name\":\"apps/new\"}}]}"),
+               "\"created\":1,\"updated\":1");
+    take_away(f, &meddler);
+    ASSERT_HAS(ok(f, &cp_group_service, "GetApiGroup", "{\"name\":\"groups/one\"}"), "ours");
 }
 
 static void a_bundle_does_not_outlive_what_it_stands_under(void **state)
@@ -429,6 +451,7 @@ int main(void)
         TEST(a_child_that_comes_while_its_parent_goes_goes_too),
         TEST(a_child_of_a_parent_that_has_just_gone_is_refused),
         TEST(a_bundle_sees_who_was_faster),
+        TEST(a_bundle_sees_who_changes_what_it_leaves_alone),
         TEST(a_bundle_does_not_outlive_what_it_stands_under),
         TEST(what_is_used_is_not_deleted),
         TEST(what_only_a_release_uses_is_not_deleted),

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/message.h"
 #include "controlplane/service/fields.h"
+#include "controlplane/service/pages.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,58 +63,6 @@ int cp_resource_get(const struct cp_call *call, const struct cp_resource_rules *
 }
 
 /* ---- pages */
-
-/* Where a list goes on: opaque to callers, checked when it comes back. */
-struct page_token {
-    unsigned long long list_hash; /* of the list that it belongs to */
-    long long revision;
-    gw_str after_key;
-};
-
-static char *write_token(struct gw_arena *arena, const struct page_token *token)
-{
-    static const char digits[] = "0123456789abcdef";
-    gw_str plain =
-        gw_arena_printf(arena, "%llx.%llx.%.*s", token->list_hash,
-                        (unsigned long long)token->revision, GW_STR_ARG(token->after_key));
-    char *text = gw_arena_bytes(arena, 2 * plain.len + 1);
-    for (size_t i = 0; i < plain.len; i++) {
-        text[2 * i] = digits[(unsigned char)plain.ptr[i] >> 4];
-        text[2 * i + 1] = digits[plain.ptr[i] & 15];
-    }
-    text[2 * plain.len] = '\0';
-    return text;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_token(struct gw_arena *arena, gw_str text, struct page_token *ret)
-{
-    if (text.len % 2 || text.len > 2 * (CP_STORE_KEY_MAX + 64))
-        return false;
-    char *plain = gw_arena_bytes(arena, text.len / 2 + 1);
-    for (size_t i = 0; i < text.len / 2; i++) {
-        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        plain[i] = (char)(high << 4 | low);
-    }
-    plain[text.len / 2] = '\0';
-    char *end;
-    ret->list_hash = strtoull(plain, &end, 16);
-    if (*end != '.')
-        return false;
-    ret->revision = strtoll(end + 1, &end, 16);
-    if (*end != '.' || ret->revision <= 0)
-        return false;
-    ret->after_key = gw_str_n(end + 1, text.len / 2 - (size_t)(end + 1 - plain));
-    return true;
-}
 
 /* What one List reads. */
 struct listing {
@@ -183,8 +132,8 @@ static int read_request(const struct cp_call *call, const struct cp_resource_rul
     gw_str text = gw_str_from(cp_text_field(request, "page_token"));
     if (text.len == 0)
         return 0;
-    struct page_token token;
-    if (!read_token(call->arena, text, &token) || token.list_hash != ret->list_hash ||
+    struct cp_page_token token;
+    if (!cp_page_token_read(call->arena, text, &token) || token.list_hash != ret->list_hash ||
         !gw_str_has_prefix(token.after_key, ret->range.prefix))
         return bad_token(err);
     ret->range.after_key = token.after_key;
@@ -197,10 +146,7 @@ static int read_page(const struct cp_call *call, const struct listing *listing,
 {
     if (cp_store_list(call->services->store, &listing->range, call->arena, ret_page, err) == 0)
         return 0;
-    if (err->code != GW_OUT_OF_RANGE)
-        return -1;
-    (void)gw_fail(err, GW_ABORTED, "the list is from too long ago: start again without page_token");
-    return gw_error_reason(err, "PAGE_TOKEN_EXPIRED");
+    return err->code == GW_OUT_OF_RANGE ? cp_fail_page_expired(err) : -1;
 }
 
 /* A value that cannot be read must not hide the others: of it, the name and the etag are shown. */
@@ -280,34 +226,6 @@ static int read_prefix(const struct cp_call *call, const struct cp_resource_rule
     }
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return gw_str_cmp(*(const gw_str *)a, *(const gw_str *)b);
-}
-
-/* The keys that the caller may see some of, in order: not a foreign key is read on the way. */
-static gw_str *visible_prefixes(const struct cp_call *call, const struct cp_resource_rules *rules,
-                                size_t *ret_count)
-{
-    const char *limit;
-    enum cp_kind_id root = rules->kind;
-    size_t count = 0, at = 0;
-    while (cp_kind_parent(root, &root))
-        ;
-    while (cp_next_limit(call->view->principal, &call->view->action, &at))
-        count++;
-    gw_str *prefixes = GW_ARENA_ARRAY(call->arena, gw_str, count);
-    *ret_count = at = 0;
-    while ((limit = cp_next_limit(call->view->principal, &call->view->action, &at)))
-        if (cp_name_is(root, limit))
-            prefixes[(*ret_count)++] =
-                root == rules->kind ? cp_key_of(call->arena, root, limit)
-                                    : cp_key_children(call->arena, rules->kind, gw_str_from(limit));
-    if (*ret_count > 1)
-        qsort(prefixes, *ret_count, sizeof(*prefixes), by_bytes);
-    return prefixes;
-}
-
 /* *ret_next: where the list goes on; NULL after the last one. */
 static int read_items(const struct cp_call *call, const struct cp_resource_rules *rules,
                       const ProtobufCMessage *request, struct listing *listing, struct shown *shown,
@@ -319,7 +237,8 @@ static int read_items(const struct cp_call *call, const struct cp_resource_rules
     bool stops = false;
     *ret_next = NULL;
     if (call->view)
-        prefixes = visible_prefixes(call, rules, &count);
+        prefixes = cp_visible_prefixes(call->arena, call->view->principal, &call->view->action,
+                                       rules->kind, &count);
     for (size_t i = 0; i < count && !stops; i++) {
         gw_str prefix = prefixes[i];
         bool is_begun = gw_str_has_prefix(after, prefix);
@@ -337,9 +256,9 @@ static int read_items(const struct cp_call *call, const struct cp_resource_rules
     }
     if (!stops)
         return 0;
-    struct page_token token = {listing->list_hash, listing->range.at_revision,
-                               last.ptr && gw_str_cmp(last, done) > 0 ? last : done};
-    *ret_next = write_token(call->arena, &token);
+    struct cp_page_token token = {listing->list_hash, listing->range.at_revision,
+                                  last.ptr && gw_str_cmp(last, done) > 0 ? last : done};
+    *ret_next = cp_page_token_write(call->arena, &token);
     return 0;
 }
 

@@ -213,7 +213,6 @@ static int replace(const struct cp_call *call, struct cp_change *change, const s
 {
     const struct cp_resource_rules *rules = job->rules;
     gw_str key = cp_key_of(call->arena, rules->kind, job->name);
-    cp_change_expect(change, key, before->mod_revision);
     if ((rules->prepare_delete && rules->prepare_delete(call, change, before->message, err) < 0) ||
         (rules->prepare && rules->prepare(call, change, job->result, NULL, err) < 0))
         return -1;
@@ -239,6 +238,8 @@ static int attempt_update(const struct cp_call *call, struct cp_change *change, 
         complete(call, rules, job->result, before.message, err) < 0)
         return -1;
     job->mod_revision = before.mod_revision;
+    gw_str key = cp_key_of(call->arena, rules->kind, job->name);
+    cp_change_expect(change, key, before.mod_revision); /* also for what else is in a bundle */
     if (is_same(call->arena, job->result, before.message))
         return 0;
     set_time(call->arena, job->result, "update_time");
@@ -246,8 +247,6 @@ static int attempt_update(const struct cp_call *call, struct cp_change *change, 
         return replace(call, change, job, &before, err);
     if (rules->prepare && rules->prepare(call, change, job->result, before.message, err) < 0)
         return -1;
-    gw_str key = cp_key_of(call->arena, rules->kind, job->name);
-    cp_change_expect(change, key, before.mod_revision);
     cp_change_put_message(change, key, job->result);
     return 0;
 }

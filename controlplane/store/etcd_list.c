@@ -12,7 +12,7 @@
 /* ---- which prefixes are large */
 
 #define LARGE_PREFIXES_MAX 256 /* that are remembered */
-#define EMPTY_PIECES 6         /* after each other, until it goes on in longer steps */
+#define EMPTY_PIECES 12        /* after each other, until it goes on in longer steps */
 
 /* The first key that a large prefix had when it was looked at; len 0: not known. */
 struct first {
@@ -35,7 +35,7 @@ void etcd_large_done(struct etcd *etcd)
 
 static void remember(struct etcd *etcd, const struct cp_range *range, gw_str first_key)
 {
-    bool is_first = range->after_key.len == 0;
+    bool is_first = range->after_key.len <= range->prefix.len;
     struct first *first = gw_calloc(1, sizeof(*first) + (is_first ? first_key.len : 0));
     if (is_first)
         memcpy(first->key, first_key.ptr, first->len = first_key.len);
@@ -55,9 +55,9 @@ static gw_str begin_of(struct etcd *etcd, const struct cp_range *range, struct g
     bool is_inside = gw_str_has_prefix(range->after_key, range->prefix);
     pthread_mutex_lock(&etcd->lock);
     const struct first *first = gw_map_get(&etcd->large, range->prefix);
-    if (first && is_inside)
+    if (first && is_inside && range->after_key.len > range->prefix.len)
         begin = range->after_key;
-    else if (first && range->after_key.len == 0)
+    else if (first && (is_inside || range->after_key.len == 0))
         begin = gw_arena_dup(arena, gw_str_n(first->key, first->len));
     pthread_mutex_unlock(&etcd->lock);
     return begin.len > range->prefix.len ? begin : GW_STR_NONE;
@@ -139,13 +139,15 @@ static int read_to(struct listing *listing, gw_str end, bool *ret_more, struct g
     }
 }
 
-/* The key up to and with its last '/' behind the prefix; all of it when there is none. */
-static size_t first_cut(gw_str key, gw_str prefix)
+/* The key's first bytes up to and with the last '/' among them, behind the prefix; 0: there is
+ * none.
+ */
+static size_t last_slash(gw_str key, size_t len, gw_str prefix)
 {
-    for (size_t i = key.len; i > prefix.len; i--)
-        if (key.ptr[i - 1] == '/')
-            return i;
-    return key.len;
+    for (; len > prefix.len; len--)
+        if (key.ptr[len - 1] == '/')
+            return len;
+    return 0;
 }
 
 /* What follows all keys that begin with the first `len` bytes of `key`. */
@@ -156,19 +158,23 @@ static gw_str end_behind(gw_str key, size_t len, char *bytes)
     return gw_str_n(bytes, len);
 }
 
-/* One byte less is up to ten times as many keys, or more: two at once only where there are none. */
+/* To the end of what the key stands under, and of what that stands under; then byte by byte: each
+ * is some ten times as many keys. Two at once only where there are none for long. */
 static int read_pieces(struct listing *listing, gw_str begin, bool *ret_more, struct gw_error *err)
 {
     char bytes[CP_STORE_KEY_MAX];
     gw_str prefix = listing->rest.prefix;
-    size_t step = 1, empty = 0;
-    for (size_t cut = first_cut(begin, prefix); cut > prefix.len; cut -= GW_MIN(step, cut)) {
+    size_t step = 1, empty = 0, slash = last_slash(begin, begin.len, prefix);
+    size_t cut = slash ? slash : begin.len;
+    while (cut > prefix.len) {
         size_t before = listing->count;
         int goes_on = read_to(listing, end_behind(begin, cut, bytes), ret_more, err);
         if (goes_on <= 0)
             return goes_on;
         empty = listing->count > before ? 0 : empty + 1;
         step = empty < EMPTY_PIECES ? 1 : 2 * step;
+        slash = last_slash(begin, cut - 1, prefix);
+        cut = slash ? slash : cut - GW_MIN(step, cut);
     }
     return read_to(listing, GW_STR_NONE, ret_more, err);
 }

@@ -13,11 +13,29 @@ struct overlay {
     const size_t *count;
     struct gw_arena *arena;
     struct gw_map read; /* by key -> struct cp_found, as it really is */
+    char last[CP_STORE_KEY_MAX];
+    size_t last_len;
+    bool is_last_prefix;
 };
 
 static struct overlay *overlay_of(struct cp_store *store)
 {
     return (struct overlay *)store;
+}
+
+static void note(struct overlay *overlay, gw_str what, bool is_prefix)
+{
+    overlay->last_len = GW_MIN(what.len, sizeof overlay->last);
+    if (what.len > 0)
+        memcpy(overlay->last, what.ptr, overlay->last_len);
+    overlay->is_last_prefix = is_prefix;
+}
+
+gw_str cp_store_overlay_last(const struct cp_store *store, bool *ret_is_prefix)
+{
+    const struct overlay *overlay = (const struct overlay *)store;
+    *ret_is_prefix = overlay->is_last_prefix;
+    return gw_str_n(overlay->last, overlay->last_len);
 }
 
 /* NULL: the transaction leaves the key alone. */
@@ -50,6 +68,7 @@ static int overlay_get(struct cp_store *store, gw_str key, struct gw_arena *aren
     struct overlay *overlay = overlay_of(store);
     const struct cp_found *base;
     const struct cp_op *op = find_op(overlay, key);
+    note(overlay, key, false);
     if (read_base(overlay, key, &base, err) < 0)
         return -1;
     *ret_found = *base;
@@ -65,6 +84,7 @@ static int overlay_count(struct cp_store *store, gw_str prefix, int64_t *ret_cou
                          struct gw_error *err)
 {
     struct overlay *overlay = overlay_of(store);
+    note(overlay, prefix, true);
     if (cp_store_count(overlay->inner, prefix, ret_count, err) < 0)
         return -1;
     for (size_t i = 0; i < *overlay->count; i++) {
@@ -166,6 +186,7 @@ static int overlay_list(struct cp_store *store, const struct cp_range *range,
                         struct gw_arena *arena, struct cp_page *ret_page, struct gw_error *err)
 {
     struct merge merge = {.overlay = overlay_of(store), .arena = arena, .range = *range};
+    note(merge.overlay, range->prefix, true);
     find_puts(&merge);
     if (next_page(&merge, err) < 0)
         return -1;

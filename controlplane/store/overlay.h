@@ -12,5 +12,8 @@
  * thread. */
 struct cp_store *cp_store_overlay(struct cp_store *inner, const struct cp_op *const *ops,
                                   const size_t *count, struct gw_arena *arena);
+/* What was read last: a key, or with *ret_is_prefix all keys with a prefix. Until the next reading.
+ */
+gw_str cp_store_overlay_last(const struct cp_store *overlay, bool *ret_is_prefix);
 
 #endif

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import urllib.request
 
-OPERATIONS = 100  # of one transaction; etcd takes 128
+OPERATIONS, AT_ONCE = 80, 5  # of one transaction within another one, and groups; etcd takes 128 of both together
 
 
 def names(model, groups):
@@ -31,11 +31,12 @@ def copy_etcd(etcd, model, groups, say):
     stored = json.loads(etcd.ctl("get", "--prefix", "/penstock/v1/", "-w", "json"))["kvs"]
     rows = [(base64.b64decode(kv["key"]), base64.b64decode(kv.get("value", ""))) for kv in stored]
     rows = [row for row in rows if is_of(row[0], model)]
-    for number, name in enumerate(names(model, groups), 1):
-        say(f"copying group {number + 1} of {groups}")
+    copies = names(model, groups)
+    for at in range(0, len(copies), AT_ONCE):
+        say(f"copying group {at + 2} of {groups}")
         puts = [{"requestPut": {"key": encode(renamed(key, model, name)), "value": encode(renamed(value, model, name))}}
-                for key, value in rows]
-        parts = [puts[at:at + OPERATIONS] for at in range(0, len(puts), OPERATIONS)]
+                for name in copies[at:at + AT_ONCE] for key, value in rows]
+        parts = [puts[first:first + OPERATIONS] for first in range(0, len(puts), OPERATIONS)]
         body = json.dumps({"success": [{"requestTxn": {"success": part}} for part in parts]}).encode()
         urllib.request.urlopen(urllib.request.Request(f"{etcd.url}/v3/kv/txn", body), timeout=60).close()
 

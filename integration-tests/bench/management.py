@@ -7,6 +7,7 @@ Prints a table, with the goals of it; judges nothing else.
 import argparse
 import json
 import pathlib
+import signal
 import statistics
 import sys
 import tempfile
@@ -249,6 +250,7 @@ def main():
     parser.add_argument("--apis", type=int, default=100, help="of each group")
     parser.add_argument("--store", nargs="*", choices=("sqlite", "etcd"), default=("sqlite", "etcd"))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and what it started ends, too
     with tempfile.TemporaryDirectory() as name:
         (pathlib.Path(name) / "stubs").mkdir()
         stubs = Stubs(pathlib.Path(name) / "stubs")
