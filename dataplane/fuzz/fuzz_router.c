@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any routes and any path: a route is found if and only if one fits, what is found fits, and the
  * parameters are parts of the path. Input: lines. "+" adds "METHOD pattern" (a "~" behind the
- * method: SWA), anything else is "METHOD path" to look up. */
+ * method: SWA), "-" removes the last one, anything else is "METHOD path" to look up. */
 #include "dataplane/snapshot/router.h"
 
 #include <stdio.h>
@@ -42,6 +42,22 @@ static void add_route(struct table *table, gw_str line)
     struct dp_route_def def = {
         .method = route->method, .is_prefix = route->is_prefix, .pattern = line, .value = route};
     table->count += dp_route_tree_add(table->tree, &def) == 0;
+}
+
+/* Out of a copy: whoever has the tree itself sees no change. */
+static void remove_last(struct table *table)
+{
+    if (table->count == 0)
+        return;
+    struct route *route = &table->routes[--table->count];
+    struct dp_route_def def = {
+        .method = route->method, .is_prefix = route->is_prefix, .pattern = route->pattern};
+    struct dp_route_tree *copy = dp_route_tree_copy(table->tree);
+    expect(dp_route_tree_remove(copy, &def) == 0, "what was added can be removed");
+    expect(dp_route_tree_remove(copy, &def) < 0, "once");
+    expect(dp_route_tree_count(table->tree) == table->count + 1, "the one before is as it was");
+    dp_route_tree_unref(table->tree);
+    table->tree = copy;
 }
 
 /* The definition of a fit, segment by segment; patterns here were accepted by the tree. */
@@ -107,10 +123,18 @@ static void look_up(const struct table *table, gw_str line)
 static void check_host(struct dp_router *router, gw_str host)
 {
     const void *value = NULL;
-    struct dp_router_group *group = dp_router_add_group(router, host, NULL);
-    int result = dp_router_add_host(router, host, group, router);
+    uint32_t number = (uint32_t)gw_str_hash(host) % 64;
+    dp_router_put_group(router, number, NULL);
+    struct dp_router *copy = dp_router_copy(router);
+    int result = dp_router_add_host(router, host, number, router, NULL);
     const struct dp_router_group *found = dp_router_find(router, host, &value);
-    expect(result != 0 || gw_str_find(host, '*') >= 0 || found == group, "host is found");
+    expect(result != 0 || gw_str_find(host, '*') >= 0 || (found && value == router),
+           "host is found");
+    expect(result != 0 || dp_router_add_host(copy, host, number, router, NULL) == 0,
+           "what was there before knows nothing of it");
+    if (result == 0 && gw_str_hash(host) % 3 == 0)
+        dp_router_remove_host(router, host);
+    dp_router_free(copy);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
@@ -124,6 +148,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         check_host(router, line);
         if (line.len > 0 && *line.ptr == '+')
             add_route(&table, gw_str_n(line.ptr + 1, line.len - 1));
+        else if (line.len > 0 && *line.ptr == '-')
+            remove_last(&table);
         else
             look_up(&table, line);
     }

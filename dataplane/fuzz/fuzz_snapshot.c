@@ -35,23 +35,27 @@ static bool count_resource(void *arg, gw_str packed)
     return true;
 }
 
+struct looked {
+    const struct dp_snapshot *snapshot;
+    size_t count;
+};
+
 /* Every route that is served is found by the tree of its group and environment, when its pattern
  * has no parameter: then the pattern is the path. */
-static void look_up(const struct dp_snapshot *snapshot)
+static void look_up(void *arg, const struct dp_route *route)
 {
-    for (size_t i = 0; i < dp_snapshot_route_count(snapshot); i++) {
-        struct dp_route_match match;
-        const struct dp_route *route = dp_snapshot_route(snapshot, i);
-        expect(route->name.len > 0 && route->group.len > 0, "a route has a name");
-        expect(route->backend.kind == DP_BACKEND_MOCK || route->backend.channel, "and a backend");
-        const struct dp_host *host;
-        const struct dp_router_group *group =
-            dp_snapshot_find_group(snapshot, GW_STR("a.example.com"), &host);
-        const struct dp_route_tree *tree =
-            group ? dp_router_group_tree(group, route->environment) : NULL;
-        if (tree)
-            (void)dp_route_tree_match(tree, DP_METHOD_GET, route->path, &match);
-    }
+    struct looked *looked = arg;
+    struct dp_route_match match;
+    looked->count++;
+    expect(route->name.len > 0 && route->group.len > 0, "a route has a name");
+    expect(route->backend.kind == DP_BACKEND_MOCK || route->backend.channel, "and a backend");
+    const struct dp_host *host;
+    const struct dp_router_group *group =
+        dp_snapshot_find_group(looked->snapshot, GW_STR("a.example.com"), &host);
+    const struct dp_route_tree *tree =
+        group ? dp_router_group_tree(group, route->environment) : NULL;
+    if (tree)
+        (void)dp_route_tree_match(tree, DP_METHOD_GET, route->path, &match);
 }
 
 static void apply(struct dp_catalog *catalog, const update_message *message, bool is_full,
@@ -77,7 +81,9 @@ static void apply(struct dp_catalog *catalog, const update_message *message, boo
     size_t kept = 0;
     dp_catalog_each(catalog, count_resource, &kept);
     expect(kept >= dp_snapshot_route_count(snapshot), "what is served is kept");
-    look_up(snapshot);
+    struct looked looked = {snapshot, 0};
+    dp_snapshot_each_route(snapshot, look_up, &looked);
+    expect(looked.count == dp_snapshot_route_count(snapshot), "all routes are there");
     dp_snapshot_unref(snapshot);
 }
 

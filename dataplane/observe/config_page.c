@@ -113,8 +113,9 @@ static void put_backend(struct page *page, const struct dp_backend *backend)
     close_with(page, GW_STR("}"));
 }
 
-static void put_route(struct page *page, const struct dp_route *route)
+static void put_route(void *arg, const struct dp_route *route)
 {
+    struct page *page = arg;
     open_with(page, GW_STR_NONE, GW_STR("{"));
     put_text(page, GW_STR("name"), route->name);
     put_text(page, GW_STR("api_name"), route->api_name);
@@ -160,8 +161,7 @@ static void put_snapshot(struct page *page, const struct dp_snapshot *snapshot)
     dp_router_each_host(dp_snapshot_router(snapshot), put_host, page);
     close_with(page, GW_STR("]"));
     open_with(page, GW_STR("routes"), GW_STR("["));
-    for (size_t i = 0; i < dp_snapshot_route_count(snapshot); i++)
-        put_route(page, dp_snapshot_route(snapshot, i));
+    dp_snapshot_each_route(snapshot, put_route, page);
     close_with(page, GW_STR("]"));
 }
 

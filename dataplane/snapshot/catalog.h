@@ -7,6 +7,7 @@
 
 #include "common/list.h"
 #include "common/map.h"
+#include "dataplane/snapshot/branch.h"
 #include "dataplane/snapshot/snapshot_parts.h"
 
 #define DP_KINDS (PENSTOCK__AGENT__V1__KIND__KIND_SETTINGS + 1)
@@ -17,8 +18,6 @@ struct dp_form {
     size_t len;
     char bytes[];
 };
-
-struct dp_entry;
 
 /* A route names a group, a channel or a policy, and it and a group certificates. */
 struct dp_edge {
@@ -43,14 +42,10 @@ struct dp_entry {
     struct dp_edge *edges; /* owned */
     unsigned edge_count;
     struct dp_branch *branch; /* of a route that could be compiled once */
-};
-
-/* The routes of one group in one environment, and their tree. */
-struct dp_branch {
-    gw_str group, environment; /* owned, as one */
-    struct gw_list routes;     /* struct dp_entry */
-    struct gw_list in_dirty;
-    struct dp_tree_unit *unit; /* a reference; NULL: not built yet */
+    struct dp_unit *placed;   /* a reference: of a route: what of it is in the branch's tree */
+    uint64_t order;           /* of a route: among those of its branch */
+    uint32_t number;          /* of a group: its own in the router */
+    unsigned branches;        /* of a group: they refer to it */
 };
 
 struct dp_catalog {
@@ -60,9 +55,10 @@ struct dp_catalog {
     struct gw_map branches;          /* "groups/g@RELEASE" -> struct dp_branch; owned */
     struct gw_map hosts;             /* who has a host: -> struct dp_entry of a group */
     struct dp_code_map *codes;       /* a reference: who has an AppCode */
-    struct dp_routing_unit *routing; /* a reference: as in the last snapshot */
-    bool is_routing_stale;
-    size_t app_count; /* in force */
+    struct dp_routing *routing;      /* a reference: as in the next snapshot */
+    size_t app_count, route_count;   /* in force */
+    uint64_t routes_joined;          /* ever */
+    uint32_t groups_made;            /* ever */
     struct gw_list dirty[DP_KINDS], dirty_branches, refused;
     struct gw_arena scratch; /* messages of one resource */
     struct gw_arena report;  /* the list of refusals */
@@ -105,15 +101,6 @@ void dp_claims_release(struct dp_catalog *catalog, struct dp_entry *entry);
 GW_MUST_CHECK int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit,
                                   Penstock__Agent__V1__Kind kind, struct gw_error *err);
 void dp_claims_take(struct dp_catalog *catalog, struct dp_entry *entry); /* what nobody has */
-
-/* ---- branch.c */
-
-/* Puts a route with a candidate where its name says, and marks that branch. */
-void dp_branch_join(struct dp_catalog *catalog, struct dp_entry *route);
-void dp_branch_leave(struct dp_catalog *catalog, struct dp_entry *route);
-/* Builds the trees of marked branches: candidates come into force, or are refused. */
-void dp_branches_grow(struct dp_catalog *catalog);
-void dp_branch_free(struct dp_branch *branch);
 
 struct dp_snapshot *dp_snapshot_assemble(struct dp_catalog *catalog); /* assemble.c */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A host belongs to one group, an AppCode to one app. */
+/* A host belongs to one group, an AppCode to one app; what is claimed leads there. */
 #include "dataplane/snapshot/catalog.h"
 
 #define KIND(name) PENSTOCK__AGENT__V1__KIND__KIND_##name
@@ -8,9 +8,13 @@ void dp_claims_release(struct dp_catalog *catalog, struct dp_entry *entry)
 {
     if (entry->kind == KIND(GROUP) && entry->unit) {
         const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
+        catalog->routing = dp_routing_own(catalog->routing);
+        dp_router_remove_group(catalog->routing->router, entry->number);
         for (unsigned i = 0; i < group->host_count; i++) {
-            if (gw_map_get(&catalog->hosts, group->hosts[i]) == entry)
-                (void)gw_map_take(&catalog->hosts, group->hosts[i]); /* it is entry */
+            if (gw_map_get(&catalog->hosts, group->hosts[i]) != entry)
+                continue;
+            dp_routing_remove_host(catalog->routing, group->hosts[i]);
+            (void)gw_map_take(&catalog->hosts, group->hosts[i]); /* it is entry */
         }
     }
     if (entry->kind == KIND(APP) && entry->unit) {
@@ -45,10 +49,14 @@ int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit
 void dp_claims_take(struct dp_catalog *catalog, struct dp_entry *entry)
 {
     if (entry->kind == KIND(GROUP) && entry->unit) {
-        const struct dp_group_unit *group = (const struct dp_group_unit *)entry->unit;
+        struct dp_group_unit *group = (struct dp_group_unit *)entry->unit;
+        catalog->routing = dp_routing_own(catalog->routing);
+        dp_router_put_group(catalog->routing->router, entry->number, NULL);
         for (unsigned i = 0; i < group->host_count; i++) {
-            if (!gw_map_get(&catalog->hosts, group->hosts[i]))
-                (void)gw_map_put(&catalog->hosts, group->hosts[i], entry); /* there was none */
+            if (gw_map_get(&catalog->hosts, group->hosts[i]))
+                continue;
+            (void)gw_map_put(&catalog->hosts, group->hosts[i], entry); /* there was none */
+            dp_routing_add_host(catalog->routing, group, i, entry->number);
         }
     }
     if (entry->kind == KIND(APP) && entry->unit) {

@@ -36,7 +36,7 @@ struct dp_catalog *dp_catalog_new(const struct dp_compile_env *env)
     catalog->env = *env;
     catalog->parts = (struct dp_parts){&catalog->env, dp_siphash_key_random(), find_unit};
     catalog->cluster_id = gw_strdup("");
-    catalog->is_routing_stale = true;
+    catalog->routing = dp_routing_new();
     for (unsigned kind = 0; kind < DP_KINDS; kind++) {
         gw_map_init(&catalog->entries[kind]);
         gw_list_init(&catalog->dirty[kind]);
@@ -62,8 +62,7 @@ void dp_catalog_free(struct dp_catalog *catalog)
     gw_map_done(&catalog->branches);
     gw_map_done(&catalog->hosts);
     dp_code_map_unref(catalog->codes);
-    if (catalog->routing)
-        dp_unit_unref(&catalog->routing->unit);
+    dp_routing_unref(catalog->routing);
     gw_arena_done(&catalog->scratch);
     gw_arena_done(&catalog->report);
     free(catalog->cluster_id);
@@ -149,7 +148,6 @@ static void remove_entry(struct dp_catalog *catalog, struct dp_entry *entry)
         return;
     dp_claims_release(catalog, entry);
     catalog->app_count -= entry->kind == KIND(APP) && entry->unit;
-    catalog->is_routing_stale |= entry->kind == KIND(GROUP);
     gw_list_remove(&entry->in_dirty);
     dp_branch_leave(catalog, entry);
     dp_entry_set_names(catalog, entry, NULL, 0);
@@ -337,8 +335,6 @@ static void compile_parts(struct dp_catalog *catalog, Penstock__Agent__V1__Kind 
         if (entry->kind == kind && entry->conflicts)
             dp_entry_mark(catalog, entry);
     }
-    if (kind == KIND(GROUP) && !gw_list_is_empty(dirty))
-        catalog->is_routing_stale = true;
     gw_list_each(dirty, node) prepare(catalog, gw_container_of(node, struct dp_entry, in_dirty));
     gw_list_each(dirty, node)
     {

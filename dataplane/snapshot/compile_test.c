@@ -171,14 +171,23 @@ static const char *found(struct fixture *f, const char *host, const char *path)
     return name;
 }
 
+struct wanted {
+    gw_str api_id;
+    const struct dp_route *found;
+};
+
+static void find_wanted(void *arg, const struct dp_route *route)
+{
+    struct wanted *wanted = arg;
+    if (gw_str_eq(route->api_id, wanted->api_id))
+        wanted->found = route;
+}
+
 static const struct dp_route *served(struct fixture *f, const char *name)
 {
-    for (size_t i = 0; i < dp_snapshot_route_count(f->snapshot); i++) {
-        const struct dp_route *route = dp_snapshot_route(f->snapshot, i);
-        if (gw_str_eq(route->api_id, gw_str_from(name)))
-            return route;
-    }
-    return NULL;
+    struct wanted wanted = {gw_str_from(name), NULL};
+    dp_snapshot_each_route(f->snapshot, find_wanted, &wanted);
+    return wanted.found;
 }
 
 static int set_up(void **state)

@@ -25,6 +25,8 @@ struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__K
     gw_list_init(&entry->in_refused);
     gw_list_init(&entry->in_branch);
     gw_list_init(&entry->users);
+    if (kind == PENSTOCK__AGENT__V1__KIND__KIND_GROUP)
+        entry->number = catalog->groups_made++;
     (void)gw_map_put(&catalog->entries[kind], entry->name, entry); /* there was none */
     return entry;
 }
@@ -32,6 +34,7 @@ struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__K
 void dp_entry_free(struct dp_entry *entry)
 {
     dp_entry_clear(entry);
+    dp_unit_unref(entry->placed);
     free(entry->edges);
     free((char *)(uintptr_t)entry->name.ptr);
     free(entry);
@@ -39,9 +42,9 @@ void dp_entry_free(struct dp_entry *entry)
 
 void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry)
 {
-    if (entry->good || entry->next || !gw_list_is_empty(&entry->users))
+    if (entry->good || entry->next || !gw_list_is_empty(&entry->users) || entry->branches > 0)
         return;
-    assert(entry->edge_count == 0 && !entry->branch && !entry->unit);
+    assert(entry->edge_count == 0 && !entry->branch && !entry->unit && !entry->placed);
     gw_list_remove(&entry->in_dirty);
     (void)gw_map_take(&catalog->entries[entry->kind], entry->name); /* it is entry */
     dp_entry_free(entry);

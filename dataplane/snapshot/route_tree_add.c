@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Adds routes to a tree. Everything that can be refused is refused before the tree is touched. */
+/* Routes come and go. Everything that can be refused is refused before the tree is touched. */
 #include "dataplane/snapshot/route_tree.h"
+
+#include "dataplane/snapshot/unit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,44 +89,51 @@ static int parse_pattern(const struct dp_route_def *def, struct pattern *pattern
 
 /* Nodes of the pattern that there are already, root first; how many. */
 static unsigned find_nodes(const struct dp_route_tree *tree, const struct pattern *pattern,
-                           uint32_t nodes[SEGMENTS_MAX + 1])
+                           const struct dp_route_node *nodes[SEGMENTS_MAX + 1])
 {
-    nodes[0] = 0;
+    nodes[0] = tree->root;
     for (unsigned i = 0; i < pattern->count; i++) {
         const struct segment *segment = &pattern->segments[i];
-        uint32_t child = segment->is_param ? tree->nodes[nodes[i]].param
-                                           : dp_route_edge_find(tree, nodes[i], segment->text);
-        if (child == 0)
+        nodes[i + 1] =
+            segment->is_param ? nodes[i]->param : dp_route_node_below(nodes[i], segment->text);
+        if (!nodes[i + 1])
             return i + 1;
-        nodes[i + 1] = child;
     }
     return pattern->count + 1;
 }
 
-static bool is_taken(const struct dp_route_tree *tree, uint32_t node,
-                     const struct dp_route_def *def, enum dp_route_kind kind)
+/* Where it is among the routes of its node; their number: it is not there. */
+static uint32_t find_pick(const struct dp_route_set *routes, unsigned method,
+                          enum dp_route_kind kind)
 {
-    uint32_t at = tree->nodes[node].first_route;
-    while (at != DP_ROUTE_NONE) {
-        const struct dp_route_entry *entry = &tree->entries[at];
-        if (entry->kind == kind && entry->method == def->method)
-            return true;
-        at = entry->next;
-    }
-    return false;
+    uint32_t at = 0;
+    while (routes && at < routes->count &&
+           (routes->items[at].kind != kind || routes->items[at].method != method))
+        at++;
+    return at;
+}
+
+static bool has_pick(const struct dp_route_set *routes, unsigned method, enum dp_route_kind kind)
+{
+    return routes && find_pick(routes, method, kind) < routes->count;
+}
+
+static uint32_t literal_visits(const struct dp_route_node *node)
+{
+    const struct dp_trie_item *first = dp_trie_first(node->below);
+    return first ? ((const struct dp_route_node *)first)->visits : 0;
 }
 
 /* Visits of the root once the pattern is in. A path touches the literal node of its segment and the
  * {x} node beside it, so the bound is the largest of the former plus the latter. */
-static uint32_t visits_with(const struct dp_route_tree *tree, const struct pattern *pattern,
-                            const uint32_t *nodes, unsigned known)
+static uint32_t visits_with(const struct pattern *pattern, const struct dp_route_node *const *nodes,
+                            unsigned known)
 {
-    static const struct dp_route_node fresh = {.visits = 1};
     uint32_t below = 0;
     for (unsigned i = pattern->count + 1; i-- > 0;) {
-        const struct dp_route_node *node = i < known ? &tree->nodes[nodes[i]] : &fresh;
-        uint32_t literal = node->literal_visits;
-        uint32_t param = node->param ? tree->nodes[node->param].visits : 0;
+        const struct dp_route_node *node = i < known ? nodes[i] : NULL;
+        uint32_t literal = node ? literal_visits(node) : 0;
+        uint32_t param = node && node->param ? node->param->visits : 0;
         if (i < pattern->count && pattern->segments[i].is_param)
             param = below;
         else
@@ -134,172 +143,239 @@ static uint32_t visits_with(const struct dp_route_tree *tree, const struct patte
     return below;
 }
 
-/* Room for one more element; an array of `size` bytes each. */
-static void *grow(void *array, uint32_t count, uint32_t *capacity, size_t size)
+/* ---- parts */
+
+static char *put_name(char *at, gw_str name)
 {
-    if (count < *capacity)
-        return array;
-    assert(*capacity < UINT32_MAX / 2);
-    *capacity = *capacity ? *capacity * 2 : 4;
-    return gw_realloc(array, *capacity * size);
+    uint16_t len = (uint16_t)name.len; /* a pattern is short */
+    memcpy(at, &len, sizeof len);
+    memcpy(at + sizeof len, name.ptr, name.len);
+    return at + sizeof len + name.len;
 }
 
-static struct dp_route_slice add_text(struct dp_route_tree *tree, gw_str text)
+static struct dp_route_entry *new_entry(const struct dp_route_def *def,
+                                        const struct pattern *pattern)
 {
-    assert(tree->text_len < UINT32_MAX / 2);
-    while (tree->text_len + text.len > tree->text_capacity) {
-        tree->text_capacity = tree->text_capacity ? tree->text_capacity * 2 : 64;
-        tree->text = gw_realloc(tree->text, tree->text_capacity);
-    }
-    struct dp_route_slice slice = {tree->text_len, (uint32_t)text.len};
-    if (text.len > 0)
-        memcpy(tree->text + slice.at, text.ptr, text.len);
-    tree->text_len += (uint32_t)text.len;
-    return slice;
-}
-
-static uint32_t add_node(struct dp_route_tree *tree)
-{
-    tree->nodes = grow(tree->nodes, tree->node_count, &tree->node_capacity, sizeof(*tree->nodes));
-    tree->nodes[tree->node_count] =
-        (struct dp_route_node){.first_route = DP_ROUTE_NONE, .visits = 1};
-    return tree->node_count++;
-}
-
-static void put_edge(struct dp_route_tree *tree, struct dp_route_edge edge)
-{
-    uint32_t mask = tree->edge_capacity - 1, i = edge.hash & mask;
-    while (tree->edges[i].child != 0)
-        i = (i + 1) & mask;
-    tree->edges[i] = edge;
-}
-
-/* Tables are at most three quarters full. */
-static bool is_full(uint32_t count, uint32_t capacity)
-{
-    return count + 1 > capacity / 4 * 3;
-}
-
-static void add_edge(struct dp_route_tree *tree, struct dp_route_edge edge)
-{
-    if (is_full(tree->edge_count, tree->edge_capacity)) {
-        struct dp_route_edge *old = tree->edges;
-        uint32_t old_capacity = tree->edge_capacity;
-        tree->edge_capacity = old_capacity ? old_capacity * 2 : 4;
-        tree->edges = gw_calloc(tree->edge_capacity, sizeof(*tree->edges));
-        for (uint32_t i = 0; i < old_capacity; i++) {
-            if (old[i].child != 0)
-                put_edge(tree, old[i]);
-        }
-        free(old);
-    }
-    put_edge(tree, edge);
-    tree->edge_count++;
-}
-
-static void put_exact(struct dp_route_tree *tree, struct dp_route_exact exact)
-{
-    uint32_t mask = tree->exact_capacity - 1, i = exact.hash & mask;
-    while (tree->exacts[i].node != DP_ROUTE_NONE)
-        i = (i + 1) & mask;
-    tree->exacts[i] = exact;
-}
-
-static void add_exact(struct dp_route_tree *tree, struct dp_route_exact exact)
-{
-    if (is_full(tree->exact_count, tree->exact_capacity)) {
-        struct dp_route_exact *old = tree->exacts;
-        uint32_t old_capacity = tree->exact_capacity;
-        tree->exact_capacity = old_capacity ? old_capacity * 2 : 4;
-        tree->exacts = gw_malloc(tree->exact_capacity * sizeof(*tree->exacts));
-        for (uint32_t i = 0; i < tree->exact_capacity; i++)
-            tree->exacts[i].node = DP_ROUTE_NONE;
-        for (uint32_t i = 0; i < old_capacity; i++) {
-            if (old[i].node != DP_ROUTE_NONE)
-                put_exact(tree, old[i]);
-        }
-        free(old);
-    }
-    put_exact(tree, exact);
-    tree->exact_count++;
-}
-
-static uint32_t add_child(struct dp_route_tree *tree, uint32_t parent,
-                          const struct segment *segment)
-{
-    uint32_t child = add_node(tree);
-    if (segment->is_param) {
-        tree->nodes[parent].param = child;
-        return child;
-    }
-    add_edge(tree, (struct dp_route_edge){.hash = dp_route_hash(segment->text, parent),
-                                          .parent = parent,
-                                          .child = child,
-                                          .segment = add_text(tree, segment->text)});
-    return child;
-}
-
-/* Brings visits up to date along the pattern, leaf first. */
-static void update_visits(struct dp_route_tree *tree, const struct pattern *pattern,
-                          const uint32_t *nodes)
-{
-    for (unsigned i = pattern->count + 1; i-- > 0;) {
-        struct dp_route_node *node = &tree->nodes[nodes[i]];
-        if (i < pattern->count && !pattern->segments[i].is_param)
-            node->literal_visits = GW_MAX(node->literal_visits, tree->nodes[nodes[i + 1]].visits);
-        node->visits =
-            1 + node->literal_visits + (node->param ? tree->nodes[node->param].visits : 0);
-    }
-}
-
-static void add_name(struct dp_route_tree *tree, gw_str name)
-{
-    tree->names = grow(tree->names, tree->name_count, &tree->name_capacity, sizeof(*tree->names));
-    tree->names[tree->name_count++] = add_text(tree, name);
-}
-
-static void add_entry(struct dp_route_tree *tree, const struct dp_route_def *def,
-                      const struct pattern *pattern, uint32_t node)
-{
-    struct dp_route_entry entry = {.value = def->value,
-                                   .next = tree->nodes[node].first_route,
-                                   .first_name = tree->name_count,
-                                   .method = (uint8_t)def->method,
-                                   .kind = (uint8_t)pattern->kind,
-                                   .param_count = (uint8_t)pattern->param_count};
+    size_t bytes = pattern->tail.ptr ? sizeof(uint16_t) + pattern->tail.len : 0;
+    for (unsigned i = 0; i < pattern->count; i++)
+        bytes +=
+            pattern->segments[i].is_param ? sizeof(uint16_t) + pattern->segments[i].text.len : 0;
+    struct dp_route_entry *entry = gw_malloc(sizeof(*entry) + bytes);
+    atomic_init(&entry->refs, 1);
+    entry->value = def->value;
+    entry->owner = def->owner ? dp_unit_ref(def->owner) : NULL;
+    entry->param_count = (uint8_t)pattern->param_count;
+    char *at = entry->names;
     for (unsigned i = 0; i < pattern->count; i++) {
         if (pattern->segments[i].is_param)
-            add_name(tree, pattern->segments[i].text);
+            at = put_name(at, pattern->segments[i].text);
     }
     if (pattern->tail.ptr)
-        add_name(tree, pattern->tail);
-    tree->entries =
-        grow(tree->entries, tree->entry_count, &tree->entry_capacity, sizeof(*tree->entries));
-    tree->entries[tree->entry_count] = entry;
-    tree->nodes[node].first_route = tree->entry_count++;
+        (void)put_name(at, pattern->tail); /* nothing comes behind */
+    return entry;
+}
+
+/* A set of `count`, with those of the other (NULL: none) but the one at `without`. */
+static struct dp_route_set *copy_set(const struct dp_route_set *from, uint32_t count,
+                                     uint32_t without)
+{
+    struct dp_route_set *set = gw_malloc(sizeof(*set) + count * sizeof(set->items[0]));
+    atomic_init(&set->refs, 1);
+    set->count = 0;
+    for (uint32_t i = 0; from && i < from->count; i++) {
+        if (i == without)
+            continue;
+        set->items[set->count++] = from->items[i];
+        atomic_fetch_add_explicit(&from->items[i].entry->refs, 1, memory_order_relaxed);
+    }
+    return set;
+}
+
+/* Takes over both references and gives one. */
+static struct dp_route_set *with_entry(struct dp_route_set *before, unsigned method,
+                                       enum dp_route_kind kind, struct dp_route_entry *entry)
+{
+    uint32_t count = before ? before->count : 0;
+    struct dp_route_set *set = copy_set(before, count + 1, UINT32_MAX);
+    set->items[set->count++] = (struct dp_route_pick){(uint8_t)method, (uint8_t)kind, entry};
+    dp_route_set_unref(before);
+    return set;
+}
+
+static struct dp_route_set *without_entry(struct dp_route_set *before, uint32_t at)
+{
+    struct dp_route_set *set = before->count > 1 ? copy_set(before, before->count - 1, at) : NULL;
+    dp_route_set_unref(before);
+    return set;
+}
+
+static struct dp_route_node *new_node(gw_str text)
+{
+    struct dp_route_node *node = gw_calloc(1, sizeof(*node) + text.len);
+    atomic_init(&node->item.refs, 1);
+    node->item.hash = dp_route_hash(text);
+    node->len = (uint32_t)text.len;
+    if (text.len > 0)
+        memcpy(node->text, text.ptr, text.len);
+    return node;
+}
+
+/* The node itself when nobody else can see it, else a copy; the reference goes from one to the
+ * other. */
+static struct dp_route_node *own_node(struct dp_route_node *node)
+{
+    if (atomic_load_explicit(&node->item.refs, memory_order_acquire) == 1)
+        return node;
+    struct dp_route_node *copy = new_node(gw_str_n(node->text, node->len));
+    if (node->routes)
+        atomic_fetch_add_explicit(&node->routes->refs, 1, memory_order_relaxed);
+    if (node->param)
+        atomic_fetch_add_explicit(&node->param->item.refs, 1, memory_order_relaxed);
+    copy->routes = node->routes;
+    copy->param = node->param;
+    copy->below = dp_trie_ref(node->below);
+    dp_route_node_unref(node);
+    return copy;
+}
+
+/* ---- one change */
+
+/* Along a pattern, from the root down. */
+struct change {
+    const struct pattern *pattern;
+    unsigned method;
+    struct dp_route_entry *entry; /* comes in; NULL: the one of that method and kind goes */
+    unsigned depth;               /* of the node that is changed */
+    struct dp_route_set *routes;  /* borrowed: what the last node has in the end */
+};
+
+static struct dp_route_node *change_node(struct dp_route_node *node, struct change *change);
+
+static struct dp_trie_item *change_below(struct dp_trie_item *item, void *arg)
+{
+    struct dp_route_node *node = change_node((struct dp_route_node *)item, arg);
+    return node ? &node->item : NULL;
+}
+
+static void change_routes(struct dp_route_node *node, struct change *change)
+{
+    enum dp_route_kind kind = change->pattern->kind;
+    if (change->entry)
+        node->routes = with_entry(node->routes, change->method, kind, change->entry);
+    else
+        node->routes = without_entry(node->routes, find_pick(node->routes, change->method, kind));
+    change->routes = node->routes;
+}
+
+/* Takes over the reference to the node (NULL: it is made) and gives one; NULL: nothing is left of
+ * it. */
+static struct dp_route_node *change_node(struct dp_route_node *node, struct change *change)
+{
+    unsigned depth = change->depth++;
+    const struct segment *above = depth > 0 ? &change->pattern->segments[depth - 1] : NULL;
+    const struct segment *next = &change->pattern->segments[depth];
+    node = node ? own_node(node) : new_node(above->is_param ? GW_STR_NONE : above->text);
+    if (depth == change->pattern->count) {
+        change_routes(node, change);
+    } else if (next->is_param) {
+        node->param = change_node(node->param, change);
+    } else {
+        const struct dp_trie_change below = {&dp_route_nodes, dp_route_node_is, &next->text,
+                                             change_below, change};
+        node->below = dp_trie_update(node->below, dp_route_hash(next->text), &below);
+    }
+    if (depth > 0 && !node->routes && !node->param && !node->below.bits) {
+        dp_route_node_unref(node);
+        return NULL;
+    }
+    node->visits = 1 + literal_visits(node) + (node->param ? node->param->visits : 0);
+    return node;
+}
+
+/* The path that only literal segments make. */
+static gw_str literal_path(const struct pattern *pattern, char text[DP_ROUTE_PATTERN_MAX])
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < pattern->count; i++) {
+        gw_str segment = pattern->segments[i].text;
+        text[len++] = '/';
+        if (segment.len > 0)
+            memcpy(text + len, segment.ptr, segment.len);
+        len += segment.len;
+    }
+    return gw_str_n(text, len);
+}
+
+static bool has_exact(const struct dp_route_set *routes)
+{
+    for (uint32_t i = 0; routes && i < routes->count; i++) {
+        if (routes->items[i].kind == DP_ROUTE_EXACT)
+            return true;
+    }
+    return false;
+}
+
+/* What a whole path leads to at once follows its node. */
+static void change_exact(struct dp_route_tree *tree, const struct pattern *pattern,
+                         struct dp_route_set *routes)
+{
+    char text[DP_ROUTE_PATTERN_MAX];
+    if (pattern->param_count > (pattern->tail.ptr != NULL) || pattern->count == 0)
+        return;
+    gw_str path = literal_path(pattern, text);
+    uint32_t hash = dp_route_hash(path);
+    if (!has_exact(routes)) {
+        tree->exacts =
+            dp_trie_remove(tree->exacts, &dp_route_exacts, hash, dp_route_exact_is, &path);
+        return;
+    }
+    struct dp_route_exact *exact = gw_malloc(sizeof(*exact) + path.len);
+    atomic_init(&exact->item.refs, 1);
+    exact->item.hash = hash;
+    atomic_fetch_add_explicit(&routes->refs, 1, memory_order_relaxed);
+    exact->routes = routes;
+    exact->len = (uint32_t)path.len;
+    memcpy(exact->text, path.ptr, path.len);
+    tree->exacts =
+        dp_trie_put(tree->exacts, &dp_route_exacts, dp_route_exact_is, &path, &exact->item);
+}
+
+static void apply(struct dp_route_tree *tree, struct change *change)
+{
+    tree->root = change_node(tree->root, change);
+    change_exact(tree, change->pattern, change->routes);
+    tree->count = change->entry ? tree->count + 1 : tree->count - 1;
 }
 
 int dp_route_tree_add(struct dp_route_tree *tree, const struct dp_route_def *def)
 {
     assert(atomic_load(&tree->refs) == 1 && def->value);
     struct pattern pattern;
-    uint32_t nodes[SEGMENTS_MAX + 1];
+    const struct dp_route_node *nodes[SEGMENTS_MAX + 1];
     int result = parse_pattern(def, &pattern);
     if (result < 0 || def->method == DP_METHOD_OTHER || def->method > DP_METHOD_ANY)
         return -EINVAL;
     unsigned known = find_nodes(tree, &pattern, nodes);
-    if (known == pattern.count + 1 && is_taken(tree, nodes[pattern.count], def, pattern.kind))
+    if (known == pattern.count + 1 &&
+        has_pick(nodes[pattern.count]->routes, def->method, pattern.kind))
         return -EEXIST;
-    if (visits_with(tree, &pattern, nodes, known) > DP_ROUTE_VISITS_MAX)
+    if (visits_with(&pattern, nodes, known) > DP_ROUTE_VISITS_MAX)
         return -E2BIG;
-    for (unsigned i = known; i <= pattern.count; i++)
-        nodes[i] = add_child(tree, nodes[i - 1], &pattern.segments[i - 1]);
-    update_visits(tree, &pattern, nodes);
-    add_entry(tree, def, &pattern, nodes[pattern.count]);
-    if (pattern.kind == DP_ROUTE_EXACT && pattern.param_count == 0 &&
-        dp_route_exact_find(tree, def->pattern) == DP_ROUTE_NONE)
-        add_exact(tree, (struct dp_route_exact){.hash = dp_route_hash(def->pattern, 0),
-                                                .node = nodes[pattern.count],
-                                                .path = add_text(tree, def->pattern)});
+    struct change change = {
+        .pattern = &pattern, .method = def->method, .entry = new_entry(def, &pattern)};
+    apply(tree, &change);
+    return 0;
+}
+
+int dp_route_tree_remove(struct dp_route_tree *tree, const struct dp_route_def *def)
+{
+    assert(atomic_load(&tree->refs) == 1);
+    struct pattern pattern;
+    const struct dp_route_node *nodes[SEGMENTS_MAX + 1];
+    if (parse_pattern(def, &pattern) < 0 || find_nodes(tree, &pattern, nodes) <= pattern.count ||
+        !has_pick(nodes[pattern.count]->routes, def->method, pattern.kind))
+        return -ENOENT;
+    struct change change = {.pattern = &pattern, .method = def->method};
+    apply(tree, &change);
     return 0;
 }

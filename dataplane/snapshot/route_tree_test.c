@@ -277,14 +277,14 @@ static void backtracking_is_bounded_when_routes_are_added(void **state)
     struct dp_route_tree *tree = dp_route_tree_new();
     assert_int_equal(add_all_mixes(tree, 9, &error), 512); /* 1023 nodes */
     assert_int_equal(error, 0);
-    assert_int_equal(tree->nodes[0].visits, 1023);
+    assert_int_equal(tree->root->visits, 1023);
     dp_route_tree_unref(tree);
 
     tree = dp_route_tree_new();
     unsigned added = add_all_mixes(tree, 16, &error);
     assert_int_equal(error, -E2BIG);
     assert_true(added > 64 && added < 1024);
-    assert_true(tree->nodes[0].visits <= DP_ROUTE_VISITS_MAX);
+    assert_true(tree->root->visits <= DP_ROUTE_VISITS_MAX);
     assert_int_equal(dp_route_tree_count(tree), added);
     struct dp_route_match match;
     assert_int_equal(dp_route_tree_match(tree, DP_METHOD_GET, GW_STR("/a/a/a/a/a/a/a/a/b"), &match),
@@ -407,6 +407,87 @@ static void any_set_of_routes_gives_what_the_rule_says(void **state)
     }
 }
 
+static int take_out(struct dp_route_tree *tree, const char *text)
+{
+    gw_str rest = gw_str_from(text);
+    gw_str word = gw_str_split(&rest, ' ');
+    bool is_prefix = word.ptr[word.len - 1] == '~';
+    word.len -= is_prefix;
+    struct dp_route_def def = {.method = gw_str_eq(word, GW_STR("ANY")) ? DP_METHOD_ANY
+                                                                        : dp_method_from(word),
+                               .is_prefix = is_prefix,
+                               .pattern = rest};
+    return dp_route_tree_remove(tree, &def);
+}
+
+/* What a tree has become is the same as one that is built of what it has. */
+static void check_against_built(const struct dp_route_tree *tree, char routes[][64], unsigned count)
+{
+    struct dp_route_tree *built = dp_route_tree_new();
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(add(built, routes[i]), 0);
+    assert_int_equal(dp_route_tree_count(tree), dp_route_tree_count(built));
+    assert_int_equal(dp_route_tree_bytes(tree), dp_route_tree_bytes(built));
+    assert_int_equal(tree->root->visits, built->root->visits);
+    dp_route_tree_unref(built);
+}
+
+/* A tree and the routes that it was made of, while newer ones are made of it. */
+struct version {
+    struct dp_route_tree *tree;
+    char routes[40][64];
+    unsigned count;
+};
+
+static void change_at_random(struct version *version, uint32_t *seed)
+{
+    struct dp_route_tree *tree = dp_route_tree_copy(version->tree);
+    dp_route_tree_unref(version->tree);
+    version->tree = tree;
+    if (version->count == 40 || (version->count > 0 && next_random(seed) % 5 < 2)) {
+        unsigned at = next_random(seed) % version->count;
+        assert_int_equal(take_out(tree, version->routes[at]), 0);
+        assert_int_equal(take_out(tree, version->routes[at]), -ENOENT);
+        /* values are the texts' addresses: the last one moves, and is added anew */
+        version->count--;
+        if (at < version->count) {
+            assert_int_equal(take_out(tree, version->routes[version->count]), 0);
+            memcpy(version->routes[at], version->routes[version->count], 64);
+            assert_int_equal(add(tree, version->routes[at]), 0);
+        }
+    } else {
+        random_pattern(seed, version->routes[version->count]);
+        version->count += add(tree, version->routes[version->count]) == 0;
+    }
+}
+
+static void changes_make_what_building_makes_and_leave_copies_alone(void **state)
+{
+    (void)state;
+    static const gw_str methods[] = {{"GET", 3}, {"PUT", 3}, {"DELETE", 6}};
+    uint32_t seed = 7;
+    struct version version = {.tree = dp_route_tree_new()};
+    for (int round = 0; round < 4000; round++) {
+        struct dp_route_tree *kept = dp_route_tree_copy(version.tree);
+        size_t count = version.count, bytes = dp_route_tree_bytes(kept);
+        char path[64];
+        change_at_random(&version, &seed);
+        assert_int_equal(dp_route_tree_count(kept), count);
+        assert_int_equal(dp_route_tree_bytes(kept), bytes);
+        dp_route_tree_unref(kept);
+        check_against_built(version.tree, version.routes, version.count);
+        for (int i = 0; i < 6; i++) {
+            random_path(&seed, path);
+            check_against_naive(version.tree, version.routes, version.count, methods[i % 3],
+                                gw_str_from(path));
+        }
+    }
+    while (version.count > 0)
+        assert_int_equal(take_out(version.tree, version.routes[--version.count]), 0);
+    check_against_built(version.tree, version.routes, 0);
+    dp_route_tree_unref(version.tree);
+}
+
 static void a_hundred_thousand_routes_are_small(void **state)
 {
     (void)state;
@@ -422,7 +503,7 @@ static void a_hundred_thousand_routes_are_small(void **state)
     }
     assert_int_equal(dp_route_tree_count(tree), COUNT);
     assert_true(dp_route_tree_bytes(tree) / COUNT <= 512);
-    assert_true(tree->nodes[0].visits <= 8);
+    assert_true(tree->root->visits <= 8);
     struct dp_route_match match;
     assert_int_equal(
         dp_route_tree_match(tree, DP_METHOD_GET, GW_STR("/svc49999/v1/orders/7"), &match),
@@ -454,6 +535,7 @@ int main(void)
         cmocka_unit_test(the_same_route_twice_is_refused),
         cmocka_unit_test(backtracking_is_bounded_when_routes_are_added),
         cmocka_unit_test(any_set_of_routes_gives_what_the_rule_says),
+        cmocka_unit_test(changes_make_what_building_makes_and_leave_copies_alone),
         cmocka_unit_test(a_hundred_thousand_routes_are_small),
         cmocka_unit_test(a_tree_lives_as_long_as_its_references),
     };

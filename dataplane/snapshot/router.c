@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hosts and groups. Lookups cost one hash for an exact host, and one for each depth at which a
- * wildcard is configured. */
+/* Hosts and groups. Lookups cost one search for an exact host, one for each depth at which a
+ * wildcard is configured, and one for the group. */
 #include "dataplane/snapshot/router.h"
 
-#include "common/map.h"
+#include "dataplane/snapshot/trie.h"
+#include "dataplane/snapshot/unit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,77 +12,178 @@
 #define HOST_BYTES_MAX 255
 
 struct environment {
-    gw_str name;                /* owned */
+    gw_str name;                /* behind the array */
     struct dp_route_tree *tree; /* a reference */
 };
 
+/* Immutable. */
 struct dp_router_group {
-    const void *value;                /* borrowed */
-    struct environment *environments; /* owned; few, so they are searched in turn */
+    struct dp_trie_item item; /* hash: its number */
+    const void *value;        /* borrowed */
+    bool is_there;            /* else it only has trees */
     unsigned count;
+    struct environment environments[]; /* few, so they are searched in turn */
 };
 
 struct host {
-    const struct dp_router_group *group;
-    const void *value; /* borrowed */
+    struct dp_trie_item item;
+    uint32_t group;
+    unsigned dots;
+    const void *value;     /* borrowed */
+    struct dp_unit *owner; /* a reference, may be NULL */
+    uint32_t len;
+    char text[]; /* lower case; of a wildcard what is behind the star */
 };
 
 struct dp_router {
-    struct gw_map groups;    /* name -> struct dp_router_group */
-    struct gw_map hosts;     /* lower case -> struct host */
-    struct gw_map wildcards; /* ".example.com", "" for "*" -> struct host */
-    unsigned wildcard_dots;  /* most dots of a wildcard */
+    struct dp_trie groups;
+    struct dp_trie hosts;
+    struct dp_trie wildcards; /* ".example.com", "" for "*"; first: most dots */
 };
 
-struct dp_router *dp_router_new(void)
-{
-    struct dp_router *router = gw_calloc(1, sizeof(*router));
-    gw_map_init(&router->groups);
-    gw_map_init(&router->hosts);
-    gw_map_init(&router->wildcards);
-    return router;
-}
+/* ---- memory */
 
-static void free_group(struct dp_router_group *group)
+static void free_group(struct dp_trie_item *item)
 {
-    for (unsigned i = 0; i < group->count; i++) {
+    struct dp_router_group *group = (struct dp_router_group *)item;
+    for (unsigned i = 0; i < group->count; i++)
         dp_route_tree_unref(group->environments[i].tree);
-        free((char *)group->environments[i].name.ptr);
-    }
-    free(group->environments);
     free(group);
 }
 
-static void free_hosts(struct gw_map *map)
+static void free_host(struct dp_trie_item *item)
 {
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(map, e)) != NULL;)
-        free(e->value);
-    gw_map_done(map);
+    struct host *host = (struct host *)item;
+    dp_unit_unref(host->owner);
+    free(host);
+}
+
+static bool has_more_dots(const struct dp_trie_item *a, const struct dp_trie_item *b)
+{
+    return ((const struct host *)a)->dots > ((const struct host *)b)->dots;
+}
+
+static const struct dp_trie_kind groups_kind = {free_group, NULL};
+static const struct dp_trie_kind hosts_kind = {free_host, has_more_dots};
+
+struct dp_router *dp_router_new(void)
+{
+    return gw_calloc(1, sizeof(struct dp_router));
+}
+
+struct dp_router *dp_router_copy(const struct dp_router *router)
+{
+    struct dp_router *copy = dp_router_new();
+    copy->groups = dp_trie_ref(router->groups);
+    copy->hosts = dp_trie_ref(router->hosts);
+    copy->wildcards = dp_trie_ref(router->wildcards);
+    return copy;
 }
 
 void dp_router_free(struct dp_router *router)
 {
     if (!router)
         return;
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&router->groups, e)) != NULL;)
-        free_group(e->value);
-    gw_map_done(&router->groups);
-    free_hosts(&router->hosts);
-    free_hosts(&router->wildcards);
+    dp_trie_unref(router->groups, &groups_kind);
+    dp_trie_unref(router->hosts, &hosts_kind);
+    dp_trie_unref(router->wildcards, &hosts_kind);
     free(router);
 }
 
-struct dp_router_group *dp_router_add_group(struct dp_router *router, gw_str name,
-                                            const void *value)
+/* ---- groups */
+
+/* The number is the hash: numbers that follow each other fill the branches. */
+static bool is_group(const struct dp_trie_item *item, const void *key)
 {
-    struct dp_router_group *group = gw_map_get(&router->groups, name);
-    if (group)
-        return group;
-    group = gw_calloc(1, sizeof(*group));
-    group->value = value;
-    (void)gw_map_put(&router->groups, name, group); /* there was none */
+    return item->hash == *(const uint32_t *)key;
+}
+
+static const struct dp_router_group *find_group(const struct dp_router *router, uint32_t number)
+{
+    return (const struct dp_router_group *)dp_trie_find(router->groups, number, is_group, &number);
+}
+
+/* A group of `count` environments with names of `bytes` in all, none of them there yet. */
+static struct dp_router_group *new_group(uint32_t number, unsigned count, size_t bytes)
+{
+    size_t size = sizeof(struct dp_router_group) + count * sizeof(struct environment) + bytes;
+    struct dp_router_group *group = gw_calloc(1, size);
+    atomic_init(&group->item.refs, 1);
+    group->item.hash = number;
     return group;
 }
+
+static void add_environment(struct dp_router_group *group, char **names, gw_str name,
+                            struct dp_route_tree *tree)
+{
+    if (name.len > 0)
+        memcpy(*names, name.ptr, name.len);
+    group->environments[group->count++] =
+        (struct environment){gw_str_n(*names, name.len), dp_route_tree_ref(tree)};
+    *names += name.len;
+}
+
+/* What the group is when that environment has the tree (NULL: none); `before` may be NULL. */
+static struct dp_router_group *group_with(const struct dp_router_group *before, uint32_t number,
+                                          gw_str environment, struct dp_route_tree *tree)
+{
+    unsigned count = before ? before->count : 0;
+    size_t bytes = environment.len;
+    for (unsigned i = 0; i < count; i++)
+        bytes += before->environments[i].name.len;
+    struct dp_router_group *group = new_group(number, count + 1, bytes);
+    char *names = (char *)&group->environments[count + 1];
+    group->value = before ? before->value : NULL;
+    group->is_there = before && before->is_there;
+    for (unsigned i = 0; i < count; i++) {
+        const struct environment *kept = &before->environments[i];
+        if (!gw_str_eq(kept->name, environment))
+            add_environment(group, &names, kept->name, kept->tree);
+    }
+    if (tree)
+        add_environment(group, &names, environment, tree);
+    return group;
+}
+
+/* Takes over the reference to the group; one that stands for nothing goes. */
+static void put_group(struct dp_router *router, struct dp_router_group *group)
+{
+    uint32_t number = group->item.hash;
+    if (group->is_there || group->count > 0) {
+        router->groups = dp_trie_put(router->groups, &groups_kind, is_group, &number, &group->item);
+        return;
+    }
+    router->groups = dp_trie_remove(router->groups, &groups_kind, number, is_group, &number);
+    free_group(&group->item);
+}
+
+static void set_group(struct dp_router *router, uint32_t number, bool is_there, const void *value)
+{
+    struct dp_router_group *group =
+        group_with(find_group(router, number), number, GW_STR_NONE, NULL);
+    group->is_there = is_there;
+    group->value = value;
+    put_group(router, group);
+}
+
+void dp_router_put_group(struct dp_router *router, uint32_t group, const void *value)
+{
+    set_group(router, group, true, value);
+}
+
+void dp_router_remove_group(struct dp_router *router, uint32_t group)
+{
+    if (find_group(router, group))
+        set_group(router, group, false, NULL);
+}
+
+void dp_router_put_tree(struct dp_router *router, uint32_t group, gw_str environment,
+                        struct dp_route_tree *tree)
+{
+    put_group(router, group_with(find_group(router, group), group, environment, tree));
+}
+
+/* ---- hosts */
 
 /* In lower case and without a dot at the end, into `text`. Empty: not a host. */
 static gw_str fold_host(gw_str host, char text[HOST_BYTES_MAX])
@@ -105,54 +207,83 @@ static unsigned count_dots(gw_str text)
     return dots;
 }
 
-int dp_router_add_host(struct dp_router *router, gw_str host, struct dp_router_group *group,
-                       const void *value)
+static bool is_host(const struct dp_trie_item *item, const void *key)
 {
-    char text[HOST_BYTES_MAX];
+    const struct host *host = (const struct host *)item;
+    return gw_str_eq(gw_str_n(host->text, host->len), *(const gw_str *)key);
+}
+
+static uint32_t hash_of(gw_str host)
+{
+    return (uint32_t)gw_str_hash(host);
+}
+
+static const struct host *find_host(struct dp_trie hosts, gw_str key)
+{
+    if (!hosts.bits)
+        return NULL;
+    return (const struct host *)dp_trie_find(hosts, hash_of(key), is_host, &key);
+}
+
+/* Where a host that is configured is kept, and under which key; NULL: it is none. */
+static struct dp_trie *place_of(struct dp_router *router, gw_str host, char text[HOST_BYTES_MAX],
+                                gw_str *ret_key)
+{
     gw_str key = fold_host(host, text);
-    struct gw_map *map = &router->hosts;
+    struct dp_trie *place = &router->hosts;
     if (key.len == 0)
-        return -EINVAL;
+        return NULL;
     if (key.ptr[0] == '*') {
-        map = &router->wildcards;
+        place = &router->wildcards;
         key = gw_str_n(key.ptr + 1, key.len - 1);
         if (key.len == 1 || (key.len > 0 && key.ptr[0] != '.'))
-            return -EINVAL;
+            return NULL;
     }
-    if (gw_str_find(key, '*') >= 0)
+    *ret_key = key;
+    return gw_str_find(key, '*') < 0 ? place : NULL;
+}
+
+int dp_router_add_host(struct dp_router *router, gw_str host, uint32_t group, const void *value,
+                       struct dp_unit *owner)
+{
+    char text[HOST_BYTES_MAX];
+    gw_str key;
+    struct dp_trie *place = place_of(router, host, text, &key);
+    if (!place)
         return -EINVAL;
-    if (gw_map_get(map, key))
+    if (find_host(*place, key))
         return -EEXIST;
-    struct host *entry = gw_calloc(1, sizeof(*entry));
-    *entry = (struct host){.group = group, .value = value};
-    (void)gw_map_put(map, key, entry); /* there was none */
-    if (map == &router->wildcards)
-        router->wildcard_dots = GW_MAX(router->wildcard_dots, count_dots(key));
+    struct host *item = gw_calloc(1, sizeof(*item) + key.len);
+    atomic_init(&item->item.refs, 1);
+    item->item.hash = hash_of(key);
+    item->group = group;
+    item->dots = count_dots(key);
+    item->value = value;
+    item->owner = owner ? dp_unit_ref(owner) : NULL;
+    item->len = (uint32_t)key.len;
+    if (key.len > 0)
+        memcpy(item->text, key.ptr, key.len);
+    *place = dp_trie_put(*place, &hosts_kind, is_host, &key, &item->item);
     return 0;
 }
 
-int dp_router_add_tree(struct dp_router_group *group, gw_str environment,
-                       struct dp_route_tree *tree)
+void dp_router_remove_host(struct dp_router *router, gw_str host)
 {
-    if (dp_router_group_tree(group, environment))
-        return -EEXIST;
-    char *name = gw_malloc(environment.len + 1);
-    if (environment.len > 0)
-        memcpy(name, environment.ptr, environment.len);
-    group->environments =
-        gw_realloc(group->environments, (group->count + 1) * sizeof(*group->environments));
-    group->environments[group->count++] =
-        (struct environment){{name, environment.len}, dp_route_tree_ref(tree)};
-    return 0;
+    char text[HOST_BYTES_MAX];
+    gw_str key;
+    struct dp_trie *place = place_of(router, host, text, &key);
+    if (place)
+        *place = dp_trie_remove(*place, &hosts_kind, hash_of(key), is_host, &key);
 }
 
 /* The longest wildcard. Suffixes with more dots than any wildcard has are not even tried, so a host
  * of a hundred labels costs no more than another. */
 static const struct host *find_wildcard(const struct dp_router *router, gw_str host)
 {
-    if (router->wildcards.count == 0)
+    const struct dp_trie_item *longest = dp_trie_first(router->wildcards);
+    if (!longest)
         return NULL;
-    unsigned dots = count_dots(host);
+    unsigned dots = count_dots(host), dots_max = ((const struct host *)longest)->dots;
     gw_str rest = host;
     while (rest.len > 0) {
         ptrdiff_t dot = gw_str_find(rest, '.');
@@ -161,13 +292,13 @@ static const struct host *find_wildcard(const struct dp_router *router, gw_str h
         gw_str suffix = {rest.ptr + dot, rest.len - (size_t)dot};
         const struct host *found = NULL;
         bool is_below = suffix.ptr > host.ptr; /* "*.a" is not ".a" */
-        if (dots-- <= router->wildcard_dots && is_below)
-            found = gw_map_get(&router->wildcards, suffix);
+        if (dots-- <= dots_max && is_below)
+            found = find_host(router->wildcards, suffix);
         if (found)
             return found;
         rest = gw_str_n(suffix.ptr + 1, suffix.len - 1);
     }
-    return gw_map_get(&router->wildcards, GW_STR(""));
+    return find_host(router->wildcards, GW_STR(""));
 }
 
 const struct dp_router_group *dp_router_find(const struct dp_router *router, gw_str host,
@@ -175,24 +306,64 @@ const struct dp_router_group *dp_router_find(const struct dp_router *router, gw_
 {
     char text[HOST_BYTES_MAX];
     gw_str key = fold_host(host, text);
-    const struct host *found = gw_map_get(&router->hosts, key);
+    const struct host *found = find_host(router->hosts, key);
     if (!found)
         found = find_wildcard(router, key);
-    if (!found)
+    const struct dp_router_group *group = found ? find_group(router, found->group) : NULL;
+    if (!group)
         return NULL;
     *ret_host_value = found->value;
-    return found->group;
+    return group;
+}
+
+/* ---- all of them */
+
+struct each_host {
+    dp_router_visit_host *visit;
+    void *arg;
+};
+
+static void visit_host(const struct dp_trie_item *item, void *arg)
+{
+    const struct host *host = (const struct host *)item;
+    const struct each_host *each = arg;
+    each->visit(each->arg, gw_str_n(host->text, host->len), host->value);
+}
+
+static void visit_wildcard(const struct dp_trie_item *item, void *arg)
+{
+    const struct host *host = (const struct host *)item;
+    const struct each_host *each = arg;
+    char text[HOST_BYTES_MAX + 1] = "*";
+    memcpy(text + 1, host->text, host->len);
+    each->visit(each->arg, gw_str_n(text, host->len + 1), host->value);
 }
 
 void dp_router_each_host(const struct dp_router *router, dp_router_visit_host *visit, void *arg)
 {
-    char text[HOST_BYTES_MAX + 1] = "*";
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&router->hosts, e)) != NULL;)
-        visit(arg, e->key, ((const struct host *)e->value)->value);
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&router->wildcards, e)) != NULL;) {
-        memcpy(text + 1, e->key.ptr, e->key.len);
-        visit(arg, gw_str_n(text, e->key.len + 1), ((const struct host *)e->value)->value);
-    }
+    struct each_host each = {visit, arg};
+    dp_trie_each(router->hosts, visit_host, &each);
+    dp_trie_each(router->wildcards, visit_wildcard, &each);
+}
+
+struct each_tree {
+    void (*visit)(void *arg, const struct dp_route_tree *tree);
+    void *arg;
+};
+
+static void visit_trees(const struct dp_trie_item *item, void *arg)
+{
+    const struct dp_router_group *group = (const struct dp_router_group *)item;
+    const struct each_tree *each = arg;
+    for (unsigned i = 0; i < group->count; i++)
+        each->visit(each->arg, group->environments[i].tree);
+}
+
+void dp_router_each_tree(const struct dp_router *router,
+                         void (*visit)(void *arg, const struct dp_route_tree *tree), void *arg)
+{
+    struct each_tree each = {visit, arg};
+    dp_trie_each(router->groups, visit_trees, &each);
 }
 
 const void *dp_router_group_value(const struct dp_router_group *group)

@@ -23,8 +23,9 @@ static int teardown(void **state)
 /* Each host leads to a group whose value is the host as it was configured. */
 static int add_host(struct dp_router *router, const char *host)
 {
-    struct dp_router_group *group = dp_router_add_group(router, gw_str_from(host), host);
-    return dp_router_add_host(router, gw_str_from(host), group, host);
+    uint32_t number = (uint32_t)gw_str_hash(gw_str_from(host));
+    dp_router_put_group(router, number, host);
+    return dp_router_add_host(router, gw_str_from(host), number, host, NULL);
 }
 
 static void expect(const struct dp_router *router, const char *host, const char *want)
@@ -90,11 +91,11 @@ static void hosts_that_are_none_or_twice_are_refused(void **state)
     assert_int_equal(add_host(router, "*.EXAMPLE"), -EEXIST);
     char text[257];
     memset(text, 'a', sizeof(text));
-    struct dp_router_group *group = dp_router_add_group(router, GW_STR("g"), NULL);
-    assert_int_equal(dp_router_add_host(router, gw_str_n(text, 255), group, NULL), 0);
-    assert_int_equal(dp_router_add_host(router, gw_str_n(text, 257), group, NULL), -EINVAL);
+    dp_router_put_group(router, 7, NULL);
+    assert_int_equal(dp_router_add_host(router, gw_str_n(text, 255), 7, NULL, NULL), 0);
+    assert_int_equal(dp_router_add_host(router, gw_str_n(text, 257), 7, NULL, NULL), -EINVAL);
     const void *value;
-    assert_ptr_equal(dp_router_find(router, gw_str_n(text, 255), &value), group);
+    assert_non_null(dp_router_find(router, gw_str_n(text, 255), &value));
     assert_null(dp_router_find(router, gw_str_n(text, 257), &value));
 }
 
@@ -116,50 +117,83 @@ static void hosts_are_listed_as_they_were_added(void **state)
 {
     struct dp_router *router = *state;
     struct listed listed = {0};
-    struct dp_router_group *group = dp_router_add_group(router, GW_STR("g"), NULL);
-    assert_int_equal(dp_router_add_host(router, GW_STR("A.example"), group, &listed), 0);
-    assert_int_equal(dp_router_add_host(router, GW_STR("*.b.example"), group, NULL), 0);
-    assert_int_equal(dp_router_add_host(router, GW_STR("*"), group, NULL), 0);
+    assert_int_equal(dp_router_add_host(router, GW_STR("A.example"), 1, &listed, NULL), 0);
+    assert_int_equal(dp_router_add_host(router, GW_STR("*.b.example"), 1, NULL, NULL), 0);
+    assert_int_equal(dp_router_add_host(router, GW_STR("*"), 1, NULL, NULL), 0);
     dp_router_each_host(router, list_host, &listed);
     assert_int_equal(listed.count, 3);
     assert_true(listed.has_exact && listed.has_wildcard && listed.has_rest);
+}
+
+/* The group of "g.example", which has the number 1. */
+static const struct dp_router_group *group_of(const struct dp_router *router)
+{
+    const void *value;
+    return dp_router_find(router, GW_STR("g.example"), &value);
+}
+
+static void count_tree(void *arg, const struct dp_route_tree *tree)
+{
+    *(size_t *)arg += 1 + dp_route_tree_count(tree);
 }
 
 static void groups_have_a_tree_for_each_environment(void **state)
 {
     struct dp_router *router = *state;
     struct dp_route_tree *release = dp_route_tree_new(), *test = dp_route_tree_new();
-    struct dp_router_group *group = dp_router_add_group(router, GW_STR("g"), "value");
-    assert_ptr_equal(dp_router_add_group(router, GW_STR("g"), "ignored"), group);
-    assert_string_equal(dp_router_group_value(group), "value");
-    assert_int_equal(dp_router_add_tree(group, GW_STR("RELEASE"), release), 0);
-    assert_int_equal(dp_router_add_tree(group, GW_STR("test"), test), 0);
-    assert_int_equal(dp_router_add_tree(group, GW_STR("test"), test), -EEXIST);
-    assert_ptr_equal(dp_router_group_tree(group, GW_STR("RELEASE")), release);
-    assert_ptr_equal(dp_router_group_tree(group, GW_STR("test")), test);
-    assert_null(dp_router_group_tree(group, GW_STR("TEST")));
-    assert_null(dp_router_group_tree(group, GW_STR("")));
+    size_t count = 0;
+    assert_int_equal(dp_router_add_host(router, GW_STR("g.example"), 1, NULL, NULL), 0);
+    assert_null(group_of(router));
+    dp_router_put_tree(router, 1, GW_STR("RELEASE"), release); /* before the group itself */
+    dp_router_put_group(router, 1, "before");
+    dp_router_put_tree(router, 1, GW_STR("test"), release);
+    dp_router_put_tree(router, 1, GW_STR("test"), test);
+    dp_router_put_group(router, 1, "value");
+    assert_string_equal(dp_router_group_value(group_of(router)), "value");
+    assert_ptr_equal(dp_router_group_tree(group_of(router), GW_STR("RELEASE")), release);
+    assert_ptr_equal(dp_router_group_tree(group_of(router), GW_STR("test")), test);
+    assert_null(dp_router_group_tree(group_of(router), GW_STR("TEST")));
+    assert_null(dp_router_group_tree(group_of(router), GW_STR("")));
+    dp_router_each_tree(router, count_tree, &count);
+    assert_int_equal(count, 2);
     dp_route_tree_unref(release); /* the router holds its own */
     dp_route_tree_unref(test);
+    dp_router_put_tree(router, 1, GW_STR("test"), NULL);
+    assert_null(dp_router_group_tree(group_of(router), GW_STR("test")));
+    dp_router_remove_group(router, 1);
+    assert_non_null(group_of(router)); /* it still has a tree */
+    dp_router_put_tree(router, 1, GW_STR("RELEASE"), NULL);
+    assert_null(group_of(router));
+    dp_router_remove_group(router, 1);
 }
 
-/* A change of one tree makes a router that shares the others. */
-static void routers_share_trees(void **state)
+/* A change of one tree, group or host makes a router that shares the others. */
+static void routers_share_what_does_not_change(void **state)
 {
-    struct dp_router *old = *state, *new = dp_router_new();
+    struct dp_router *router = *state;
     struct dp_route_tree *tree = dp_route_tree_new();
     struct dp_route_def def = {.method = DP_METHOD_GET, .pattern = GW_STR("/a"), .value = "value"};
     assert_int_equal(dp_route_tree_add(tree, &def), 0);
-    struct dp_router_group *a = dp_router_add_group(old, GW_STR("g"), NULL);
-    struct dp_router_group *b = dp_router_add_group(new, GW_STR("g"), NULL);
-    assert_int_equal(dp_router_add_tree(a, GW_STR("RELEASE"), tree), 0);
-    assert_int_equal(dp_router_add_tree(b, GW_STR("RELEASE"), tree), 0);
+    dp_router_put_group(router, 1, "old");
+    assert_int_equal(dp_router_add_host(router, GW_STR("g.example"), 1, NULL, NULL), 0);
+    struct dp_router *copy = dp_router_copy(router);
+    dp_router_put_tree(copy, 1, GW_STR("RELEASE"), tree);
+    dp_router_put_group(copy, 1, "new");
+    assert_int_equal(dp_router_add_host(copy, GW_STR("*.a.b.c.d"), 1, NULL, NULL), 0);
     dp_route_tree_unref(tree);
-    dp_router_free(new);
+    assert_string_equal(dp_router_group_value(group_of(router)), "old");
+    assert_null(dp_router_group_tree(group_of(router), GW_STR("RELEASE")));
+    expect(router, "x.a.b.c.d", "none");
+    dp_router_free(router);
+    *state = copy;
     struct dp_route_match match;
-    assert_int_equal(dp_route_tree_match(dp_router_group_tree(a, GW_STR("RELEASE")), DP_METHOD_GET,
-                                         GW_STR("/a"), &match),
+    const struct dp_route_tree *kept = dp_router_group_tree(group_of(copy), GW_STR("RELEASE"));
+    assert_int_equal(dp_route_tree_match(kept, DP_METHOD_GET, GW_STR("/a"), &match),
                      DP_ROUTE_FOUND);
+    dp_router_remove_host(copy, GW_STR("*.a.b.c.d"));
+    dp_router_remove_host(copy, GW_STR("*.a.b.c.d"));
+    dp_router_remove_host(copy, GW_STR("*..."));
+    expect(copy, "x.a.b.c.d", "none");
     dp_router_free(NULL);
 }
 
@@ -172,7 +206,7 @@ int main(void)
         TEST(hosts_that_are_none_or_twice_are_refused),
         TEST(hosts_are_listed_as_they_were_added),
         TEST(groups_have_a_tree_for_each_environment),
-        TEST(routers_share_trees),
+        TEST(routers_share_what_does_not_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,8 +23,8 @@ struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
     atomic_init(&snapshot->refs, 1);
     snapshot->revision = revision;
     snapshot->cluster_id = gw_str_n(copy, cluster_id.len);
-    dp_unit_ref(&parts->routing->unit);
     snapshot->parts = *parts;
+    snapshot->parts.routing = dp_routing_ref(parts->routing);
     snapshot->parts.codes = dp_code_map_ref(parts->codes);
     if (parts->tickets)
         dp_unit_ref(&parts->tickets->unit);
@@ -43,7 +43,7 @@ void dp_snapshot_unref(struct dp_snapshot *snapshot)
 {
     if (!snapshot || atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) > 1)
         return;
-    dp_unit_unref(&snapshot->parts.routing->unit);
+    dp_routing_unref(snapshot->parts.routing);
     dp_code_map_unref(snapshot->parts.codes);
     if (snapshot->parts.tickets)
         dp_unit_unref(&snapshot->parts.tickets->unit);
@@ -89,13 +89,13 @@ const struct dp_router_group *dp_snapshot_find_group(const struct dp_snapshot *s
 
 const struct dp_domain_tls *dp_snapshot_find_tls(const struct dp_snapshot *snapshot, gw_str name)
 {
-    const struct dp_routing_unit *routing = snapshot->parts.routing;
+    const struct dp_routing *routing = snapshot->parts.routing;
     const void *value = NULL;
     if (name.len > 0 && dp_router_find(routing->router, name, &value)) {
         const struct dp_host *host = value;
         return host->tls && host->tls->certificate_count > 0 ? host->tls : NULL;
     }
-    return name.len == 0 || is_nameless(name) ? routing->default_tls : NULL;
+    return name.len == 0 || is_nameless(name) ? dp_routing_default_tls(routing) : NULL;
 }
 
 struct dp_ticket_keys dp_snapshot_ticket_keys(const struct dp_snapshot *snapshot)
@@ -112,22 +112,30 @@ void dp_snapshot_tune(const struct dp_snapshot *snapshot, struct dp_tunables *tu
 
 size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot)
 {
-    return snapshot->parts.routing->route_count;
+    return snapshot->parts.route_count;
 }
 
-const struct dp_route *dp_snapshot_route(const struct dp_snapshot *snapshot, size_t index)
+struct each_route {
+    void (*visit)(void *arg, const struct dp_route *route);
+    void *arg;
+};
+
+static void visit_route(void *arg, const void *value)
 {
-    const struct dp_routing_unit *routing = snapshot->parts.routing;
-    assert(index < routing->route_count);
-    size_t low = 0, high = routing->tree_count; /* the last tree that starts at or before index */
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (routing->first[middle] <= index)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &routing->trees[low]->routes[index - routing->first[low]]->route;
+    const struct each_route *each = arg;
+    each->visit(each->arg, value);
+}
+
+static void visit_tree(void *arg, const struct dp_route_tree *tree)
+{
+    dp_route_tree_each(tree, visit_route, arg);
+}
+
+void dp_snapshot_each_route(const struct dp_snapshot *snapshot,
+                            void (*visit)(void *arg, const struct dp_route *route), void *arg)
+{
+    struct each_route each = {visit, arg};
+    dp_router_each_tree(snapshot->parts.routing->router, visit_tree, &each);
 }
 
 size_t dp_snapshot_app_count(const struct dp_snapshot *snapshot)

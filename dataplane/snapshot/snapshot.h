@@ -13,7 +13,6 @@
 #define DP_APP_CODE_DIGEST_BYTES 32
 /* Under this name, which no Host can be, the router knows the default group. */
 #define DP_HOST_DEFAULT GW_STR(":default")
-
 struct dp_snapshot;
 struct dp_address_list;
 struct dp_endpoint;    /* upstream/endpoint.h: host and port, resolved; by reference */
@@ -102,7 +101,8 @@ const struct dp_router_group *dp_snapshot_find_group(const struct dp_snapshot *s
 void dp_snapshot_tune(const struct dp_snapshot *snapshot, struct dp_tunables *tunables);
 /* Resources by kind, for the configuration dump and the metrics. */
 size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot);
-const struct dp_route *dp_snapshot_route(const struct dp_snapshot *snapshot, size_t index);
+void dp_snapshot_each_route(const struct dp_snapshot *snapshot,
+                            void (*visit)(void *arg, const struct dp_route *route), void *arg);
 size_t dp_snapshot_app_count(const struct dp_snapshot *snapshot);
 
 /* The app that the code's SHA-256 belongs to; NULL: none. The time does not depend on how much of
