@@ -18,22 +18,31 @@ struct cell {
 };
 _Static_assert(sizeof(struct cell) == CACHE_LINE_BYTES, "no two workers write to one line");
 
-/* The lock of the table guards everything but the cells. */
+/* The lock of the table guards everything but the cells, and what is atomic. */
 struct dp_route_stats {
     struct dp_route_stats_table *table;
     struct gw_list node;
     gw_str name; /* owned */
-    unsigned refs;
+    atomic_uint refs;
+    atomic_bool is_touched; /* among the touched, or among the warm as long as that one is busy */
+    bool is_quiet;          /* among the warm: nothing was added between the last two looks */
+    struct dp_route_stats *next_touched, *next_warm;
     struct dp_route_totals told; /* by dp_route_stats_take_deltas */
     struct cell cells[];
 };
 
+/* Looking at all routes each second would cost more than their requests. So whoever adds to one
+ * that nobody has touched lately puts it among the touched, and from there it comes among the warm,
+ * which are looked at: until one look finds nothing new, and then once more, for an addition may
+ * still have been on its way when its worker saw that there is nothing to do. */
 struct dp_route_stats_table {
     unsigned worker_count;
     pthread_mutex_t lock;
     struct gw_map by_name;
     struct gw_list all; /* in the order of their first use, so that a bound keeps the same ones */
     bool has_taker;     /* somebody takes deltas: those of a route that is gone wait for it */
+    _Atomic(struct dp_route_stats *) touched;
+    struct dp_route_stats *warm;
 };
 
 struct dp_route_stats_table *dp_route_stats_table_new(unsigned worker_count)
@@ -61,7 +70,7 @@ void dp_route_stats_table_free(struct dp_route_stats_table *table)
     gw_list_each(&table->all, it)
     {
         struct dp_route_stats *stats = gw_container_of(it, struct dp_route_stats, node);
-        assert(stats->refs == 0);
+        assert(atomic_load(&stats->refs) == 0);
         forget(stats);
     }
     gw_map_done(&table->by_name);
@@ -86,15 +95,16 @@ static struct dp_route_stats *make(struct dp_route_stats_table *table, gw_str na
     return stats;
 }
 
-struct dp_route_stats *dp_route_stats_get(struct dp_route_stats_table *table, gw_str name)
+static void touch(struct dp_route_stats *stats)
 {
-    pthread_mutex_lock(&table->lock);
-    struct dp_route_stats *stats = gw_map_get(&table->by_name, name);
-    if (!stats)
-        stats = make(table, name);
-    stats->refs++;
-    pthread_mutex_unlock(&table->lock);
-    return stats;
+    if (atomic_load_explicit(&stats->is_touched, memory_order_relaxed) ||
+        atomic_exchange(&stats->is_touched, true))
+        return;
+    _Atomic(struct dp_route_stats *) *touched = &stats->table->touched;
+    stats->next_touched = atomic_load_explicit(touched, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(touched, &stats->next_touched, stats,
+                                                  memory_order_release, memory_order_relaxed)) {
+    }
 }
 
 /* One writer per cell: a load and a store do, without the bus lock of an atomic addition. */
@@ -108,6 +118,7 @@ void dp_route_stats_add(struct dp_route_stats *stats, unsigned worker,
         int64_t before = atomic_load_explicit(value, memory_order_relaxed);
         atomic_store_explicit(value, before + from[i], memory_order_relaxed);
     }
+    touch(stats);
 }
 
 void dp_route_stats_read(const struct dp_route_stats *stats, struct dp_route_totals *ret_totals)
@@ -134,23 +145,102 @@ static bool read_delta(const struct dp_route_stats *stats, struct dp_route_total
     return has_any;
 }
 
+/* What lets go may be a worker, which waits for no lock: the next look finds that nobody is left.
+ * The reference is the last that is touched of it, for then it may be freed. */
 void dp_route_stats_unref(struct dp_route_stats *stats)
 {
-    struct dp_route_totals totals, delta;
     if (!stats)
         return;
-    struct dp_route_stats_table *table = stats->table;
-    pthread_mutex_lock(&table->lock);
-    assert(stats->refs > 0);
-    stats->refs--;
-    if (stats->refs == 0 && !(table->has_taker && read_delta(stats, &totals, &delta)))
+    touch(stats);
+    unsigned before = atomic_fetch_sub_explicit(&stats->refs, 1, memory_order_acq_rel);
+    assert(before > 0);
+    (void)before;
+}
+
+static void tell(struct dp_route_stats *stats, dp_route_stats_visit *visit, void *arg)
+{
+    struct dp_route_totals totals, delta;
+    stats->is_quiet = !read_delta(stats, &totals, &delta);
+    if (stats->is_quiet)
+        return;
+    stats->told = totals;
+    visit(stats->name, &delta, arg);
+}
+
+static void keep_warm(struct dp_route_stats *stats)
+{
+    stats->next_warm = stats->table->warm;
+    stats->table->warm = stats;
+}
+
+/* One that is neither touched nor warm any more. */
+static void look_at_touched(struct dp_route_stats *stats, dp_route_stats_visit *visit, void *arg)
+{
+    if (visit)
+        tell(stats, visit, arg);
+    if (atomic_load_explicit(&stats->refs, memory_order_acquire) == 0) {
         forget(stats);
+        return;
+    }
+    stats->is_quiet = false;
+    keep_warm(stats);
+}
+
+static void look_at_warm(struct dp_route_stats *stats, dp_route_stats_visit *visit, void *arg)
+{
+    bool was_quiet = stats->is_quiet;
+    bool is_held = atomic_load_explicit(&stats->refs, memory_order_acquire) > 0;
+    if (visit)
+        tell(stats, visit, arg);
+    if (was_quiet && atomic_load(&stats->is_touched)) /* it comes again */
+        return;
+    if (!is_held) {
+        forget(stats);
+        return;
+    }
+    if (was_quiet)
+        return;
+    if (stats->is_quiet)
+        atomic_store(&stats->is_touched, false);
+    keep_warm(stats);
+}
+
+/* Under the lock. visit NULL: only to forget what nobody holds; what was added stays to be told. */
+static void look(struct dp_route_stats_table *table, dp_route_stats_visit *visit, void *arg)
+{
+    struct dp_route_stats *next, *warm = table->warm;
+    table->warm = NULL;
+    for (; warm; warm = next) {
+        next = warm->next_warm;
+        look_at_warm(warm, visit, arg);
+    }
+    struct dp_route_stats *touched = atomic_exchange(&table->touched, NULL);
+    for (; touched; touched = next) {
+        next = touched->next_touched;
+        look_at_touched(touched, visit, arg);
+    }
+}
+
+struct dp_route_stats *dp_route_stats_get(struct dp_route_stats_table *table, gw_str name)
+{
+    pthread_mutex_lock(&table->lock);
+    struct dp_route_stats *stats = gw_map_get(&table->by_name, name);
+    if (stats && !table->has_taker && atomic_load(&stats->refs) == 0) {
+        look(table, NULL, NULL);
+        stats = NULL; /* it was gone */
+    }
+    if (!stats)
+        stats = make(table, name);
+    atomic_fetch_add_explicit(&stats->refs, 1, memory_order_relaxed);
     pthread_mutex_unlock(&table->lock);
+    return stats;
 }
 
 void dp_route_stats_each(struct dp_route_stats_table *table, dp_route_stats_visit *visit, void *arg)
 {
     pthread_mutex_lock(&table->lock);
+    if (!table->has_taker)
+        look(table, NULL, NULL);
     gw_list_each(&table->all, it)
     {
         struct dp_route_totals totals;
@@ -166,16 +256,6 @@ void dp_route_stats_take_deltas(struct dp_route_stats_table *table, dp_route_sta
 {
     pthread_mutex_lock(&table->lock);
     table->has_taker = true;
-    gw_list_each(&table->all, it)
-    {
-        struct dp_route_totals totals, delta;
-        struct dp_route_stats *stats = gw_container_of(it, struct dp_route_stats, node);
-        if (read_delta(stats, &totals, &delta)) {
-            stats->told = totals;
-            visit(stats->name, &delta, arg);
-        }
-        if (stats->refs == 0)
-            forget(stats);
-    }
+    look(table, visit, arg);
     pthread_mutex_unlock(&table->lock);
 }

@@ -7,7 +7,7 @@
 #include "common/str.h"
 
 struct dp_route_stats;
-struct dp_route_stats_table; /* process lifetime; all its functions lock */
+struct dp_route_stats_table; /* process lifetime; its functions lock, those of one route do not */
 
 struct dp_route_totals {
     int64_t requests, errors_4xx, errors_5xx, throttled;
@@ -33,7 +33,7 @@ typedef void dp_route_stats_visit(gw_str name, const struct dp_route_totals *tot
 void dp_route_stats_each(struct dp_route_stats_table *table, dp_route_stats_visit *visit,
                          void *arg);
 /* What was added since the last call, for routes that have any: for the Statistics of the agents'
- * stream. One caller. */
+ * stream. It costs what those cost, whatever the number of routes. One caller. */
 void dp_route_stats_take_deltas(struct dp_route_stats_table *table, dp_route_stats_visit *visit,
                                 void *arg);
 

@@ -8,6 +8,7 @@
 #include "common/list.h"
 #include "common/map.h"
 #include "dataplane/snapshot/branch.h"
+#include "dataplane/snapshot/parts.h"
 #include "dataplane/snapshot/snapshot_parts.h"
 
 #define DP_KINDS (PENSTOCK__AGENT__V1__KIND__KIND_SETTINGS + 1)
@@ -27,16 +28,19 @@ struct dp_edge {
 
 /* What is known of one resource; without forms it only stands for a name that routes use. */
 struct dp_entry {
+    struct dp_trie_item item; /* by name */
     Penstock__Agent__V1__Kind kind;
-    gw_str name;               /* owned, ends with NUL */
-    struct dp_form *good;      /* owned: the one in force, NULL: none ever was */
-    struct dp_form *next;      /* owned: newer and not in force; NULL: good is the newest */
+    uint32_t seen;        /* serial of the last update that brought it */
+    gw_str name;          /* behind all this, ends with NUL */
+    struct dp_form *good; /* owned: the one in force, NULL: none ever was */
+    struct dp_form *next; /* owned: newer and not in force; NULL: good is the newest */
+    const Penstock__Agent__V1__Resource
+        *fresh;                /* borrowed during an update: next, unpacked; NULL */
     struct dp_unit *unit;      /* a reference: good, compiled; NULL: not in force */
     struct dp_unit *candidate; /* a reference: compiled, not yet in force */
     bool candidate_is_next;    /* made of next; else of good, for what it names has changed */
     bool conflicts;            /* another resource has what it wants: tried with each update */
     char *reason;              /* owned: why the newest form is not in force; NULL: it is */
-    uint64_t seen;             /* serial of the last update that brought it */
     struct gw_list in_dirty, in_refused, in_branch;
     struct gw_list users;  /* struct dp_edge */
     struct dp_edge *edges; /* owned */
@@ -46,25 +50,26 @@ struct dp_entry {
     uint64_t order;           /* of a route: among those of its branch */
     uint32_t number;          /* of a group: its own in the router */
     unsigned branches;        /* of a group: they refer to it */
+    char text[];
 };
 
 struct dp_catalog {
     struct dp_parts parts;
     struct dp_compile_env env;
-    struct gw_map entries[DP_KINDS]; /* by kind, name -> struct dp_entry; owned */
-    struct gw_map branches;          /* "groups/g@RELEASE" -> struct dp_branch; owned */
-    struct gw_map hosts;             /* who has a host: -> struct dp_entry of a group */
-    struct dp_code_map *codes;       /* a reference: who has an AppCode */
-    struct dp_routing *routing;      /* a reference: as in the next snapshot */
-    size_t app_count, route_count;   /* in force */
-    uint64_t routes_joined;          /* ever */
-    uint32_t groups_made;            /* ever */
+    struct dp_trie entries[DP_KINDS]; /* by kind: struct dp_entry, by name; in no other trie */
+    struct gw_map branches;           /* "groups/g@RELEASE" -> struct dp_branch; owned */
+    struct gw_map hosts;              /* who has a host: -> struct dp_entry of a group */
+    struct dp_trie codes;             /* code_map.h: who has an AppCode */
+    struct dp_routing *routing;       /* a reference: as in the next snapshot */
+    size_t app_count, route_count;    /* in force */
+    uint64_t routes_joined;           /* ever */
+    uint32_t groups_made;             /* ever */
     struct gw_list dirty[DP_KINDS], dirty_branches, refused;
     struct gw_arena scratch; /* messages of one resource */
     struct gw_arena report;  /* the list of refusals */
     char *cluster_id;        /* owned */
     int64_t revision;
-    uint64_t serial; /* of updates */
+    uint32_t serial; /* of updates */
 };
 
 /* ---- entry.c */
@@ -75,8 +80,7 @@ struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__K
                               gw_str name); /* made when it is not there */
 /* Frees an entry that stands for nothing any more. */
 void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry);
-/* For dp_catalog_free: whatever refers to it. */
-void dp_entry_free(struct dp_entry *entry);
+extern const struct dp_trie_kind dp_entries; /* frees entries, whatever refers to them */
 
 void dp_entry_set_next(struct dp_entry *entry, gw_str packed, int64_t revision);
 void dp_entry_drop_next(struct dp_entry *entry);

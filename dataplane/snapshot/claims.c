@@ -19,9 +19,9 @@ void dp_claims_release(struct dp_catalog *catalog, struct dp_entry *entry)
     }
     if (entry->kind == KIND(APP) && entry->unit) {
         const struct dp_app_unit *app = (const struct dp_app_unit *)entry->unit;
-        for (unsigned i = 0; i < app->digest_count; i++) {
-            if (dp_code_map_get(catalog->codes, app->digests[i]) == app)
-                catalog->codes = dp_code_map_remove(catalog->codes, app->digests[i]);
+        for (unsigned i = 0; i < app->code_count; i++) {
+            if (dp_code_map_get(catalog->codes, app->codes[i].digest) == app)
+                catalog->codes = dp_code_map_remove(catalog->codes, app->codes[i].digest);
         }
     }
 }
@@ -37,8 +37,8 @@ int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit
                                  owner->name.ptr);
     }
     const struct dp_app_unit *app = (const struct dp_app_unit *)unit;
-    for (unsigned i = 0; kind == KIND(APP) && i < app->digest_count; i++) {
-        const struct dp_app_unit *owner = dp_code_map_get(catalog->codes, app->digests[i]);
+    for (unsigned i = 0; kind == KIND(APP) && i < app->code_count; i++) {
+        const struct dp_app_unit *owner = dp_code_map_get(catalog->codes, app->codes[i].digest);
         if (owner)
             return gw_fail_field(err, "app_code_digests", "[%u] belongs to %.*s", i,
                                  GW_STR_ARG(owner->app.name));
@@ -61,9 +61,9 @@ void dp_claims_take(struct dp_catalog *catalog, struct dp_entry *entry)
     }
     if (entry->kind == KIND(APP) && entry->unit) {
         struct dp_app_unit *app = (struct dp_app_unit *)entry->unit;
-        for (unsigned i = 0; i < app->digest_count; i++) {
-            if (!dp_code_map_get(catalog->codes, app->digests[i]))
-                catalog->codes = dp_code_map_put(catalog->codes, app->digests[i], app);
+        for (unsigned i = 0; i < app->code_count; i++) {
+            if (!dp_code_map_get(catalog->codes, app->codes[i].digest))
+                catalog->codes = dp_code_map_put(catalog->codes, &app->codes[i]);
         }
     }
 }

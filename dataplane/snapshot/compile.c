@@ -37,10 +37,8 @@ struct dp_catalog *dp_catalog_new(const struct dp_compile_env *env)
     catalog->parts = (struct dp_parts){&catalog->env, dp_siphash_key_random(), find_unit};
     catalog->cluster_id = gw_strdup("");
     catalog->routing = dp_routing_new();
-    for (unsigned kind = 0; kind < DP_KINDS; kind++) {
-        gw_map_init(&catalog->entries[kind]);
+    for (unsigned kind = 0; kind < DP_KINDS; kind++)
         gw_list_init(&catalog->dirty[kind]);
-    }
     gw_map_init(&catalog->branches);
     gw_map_init(&catalog->hosts);
     gw_list_init(&catalog->dirty_branches);
@@ -52,11 +50,8 @@ void dp_catalog_free(struct dp_catalog *catalog)
 {
     if (!catalog)
         return;
-    for (unsigned kind = 0; kind < DP_KINDS; kind++) {
-        for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->entries[kind], e));)
-            dp_entry_free(e->value);
-        gw_map_done(&catalog->entries[kind]);
-    }
+    for (unsigned kind = 0; kind < DP_KINDS; kind++)
+        dp_trie_unref(catalog->entries[kind], &dp_entries);
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->branches, e));)
         dp_branch_free(e->value);
     gw_map_done(&catalog->branches);
@@ -139,6 +134,7 @@ static void take_upsert(struct dp_catalog *catalog, const resource *message, int
         dp_entry_drop_next(entry); /* back to what is in force */
     else
         dp_entry_set_next(entry, packed, revision);
+    entry->fresh = is_good ? NULL : message;
     dp_entry_mark(catalog, entry);
 }
 
@@ -165,20 +161,29 @@ static void take_removal(struct dp_catalog *catalog, const Penstock__Agent__V1__
         remove_entry(catalog, entry);
 }
 
+struct sweeping {
+    uint32_t serial;
+    struct gw_list gone; /* by in_dirty: what goes need not be compiled any more */
+};
+
+static void see(const struct dp_trie_item *item, void *arg)
+{
+    struct sweeping *sweeping = arg;
+    struct dp_entry *entry = (struct dp_entry *)(uintptr_t)item; /* the catalog's own */
+    if (entry->seen == sweeping->serial || (!entry->good && !entry->next))
+        return;
+    gw_list_remove(&entry->in_dirty);
+    gw_list_push(&sweeping->gone, &entry->in_dirty);
+}
+
 /* After a full update: what was not in it is gone. */
 static void sweep(struct dp_catalog *catalog, unsigned kind)
 {
-    struct gw_map *map = &catalog->entries[kind];
-    struct dp_entry **gone = gw_calloc(map->count + 1, sizeof *gone);
-    size_t count = 0;
-    for (struct gw_map_entry *e = NULL; (e = gw_map_next(map, e));) {
-        struct dp_entry *entry = e->value;
-        if (entry->seen != catalog->serial && (entry->good || entry->next))
-            gone[count++] = entry;
-    }
-    for (size_t i = 0; i < count; i++)
-        remove_entry(catalog, gone[i]);
-    free(gone);
+    struct sweeping sweeping = {.serial = catalog->serial};
+    gw_list_init(&sweeping.gone);
+    dp_trie_each(catalog->entries[kind], see, &sweeping);
+    gw_list_each(&sweeping.gone, node)
+        remove_entry(catalog, gw_container_of(node, struct dp_entry, in_dirty));
 }
 
 static void take(struct dp_catalog *catalog, const struct dp_update *update)
@@ -264,12 +269,12 @@ static void collect_group(struct dp_catalog *catalog, const Penstock__Agent__V1_
     }
 }
 
+/* message: the form, when it has just come; else NULL. */
 static struct dp_unit *try_form(struct dp_catalog *catalog, const struct dp_form *form,
-                                struct names *names, struct gw_error *err)
+                                const resource *message, struct names *names, struct gw_error *err)
 {
     *err = GW_ERROR_NONE;
-    const resource *message = unpack(catalog, form, err);
-    if (!message)
+    if (!message && !(message = unpack(catalog, form, err)))
         return NULL;
     if (message->kind_case == PENSTOCK__AGENT__V1__RESOURCE__KIND_ROUTE)
         collect_route(catalog, message->route, names);
@@ -286,14 +291,17 @@ static void make_candidate(struct dp_catalog *catalog, struct dp_entry *entry)
     struct gw_error err = GW_ERROR_NONE, later = GW_ERROR_NONE;
     bool names_others = entry->kind == KIND(ROUTE) || entry->kind == KIND(GROUP);
     names.count = 0;
+    gw_arena_reset(&catalog->scratch);
     dp_entry_drop_candidate(entry);
     entry->candidate_is_next = entry->next != NULL;
-    entry->candidate = try_form(catalog, entry->next ? entry->next : entry->good, &names, &err);
+    entry->candidate =
+        try_form(catalog, entry->next ? entry->next : entry->good, entry->fresh, &names, &err);
+    entry->fresh = NULL; /* it goes with its update */
     if (!entry->candidate)
         dp_entry_refuse(catalog, entry, &err);
     if (!entry->candidate && entry->next && entry->good && names_others) {
         entry->candidate_is_next = false;
-        entry->candidate = try_form(catalog, entry->good, &names, &later);
+        entry->candidate = try_form(catalog, entry->good, NULL, &names, &later);
     }
     if (names_others)
         dp_entry_set_names(catalog, entry, names.items, names.count);
@@ -437,17 +445,27 @@ int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_update *update,
     return 0;
 }
 
-/* The good forms, or those that wait. */
-static void each_form(const struct dp_catalog *catalog, bool good, dp_catalog_fn *fn, void *arg)
+struct each_form {
+    bool is_good; /* else those that wait */
+    bool has_stopped;
+    dp_catalog_fn *fn;
+    void *arg;
+};
+
+static void visit_form(const struct dp_trie_item *item, void *arg)
 {
-    for (unsigned kind = 0; kind < DP_KINDS; kind++) {
-        for (struct gw_map_entry *e = NULL; (e = gw_map_next(&catalog->entries[kind], e));) {
-            const struct dp_entry *entry = e->value;
-            const struct dp_form *form = good ? entry->good : entry->next;
-            if (form && !fn(arg, gw_str_n(form->bytes, form->len)))
-                return;
-        }
-    }
+    struct each_form *each = arg;
+    const struct dp_entry *entry = (const struct dp_entry *)item;
+    const struct dp_form *form = each->is_good ? entry->good : entry->next;
+    if (form && !each->has_stopped)
+        each->has_stopped = !each->fn(each->arg, gw_str_n(form->bytes, form->len));
+}
+
+static void each_form(const struct dp_catalog *catalog, bool is_good, dp_catalog_fn *fn, void *arg)
+{
+    struct each_form each = {is_good, false, fn, arg};
+    for (unsigned kind = 0; kind < DP_KINDS; kind++)
+        dp_trie_each(catalog->entries[kind], visit_form, &each);
 }
 
 void dp_catalog_each(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg)

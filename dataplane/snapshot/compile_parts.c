@@ -2,7 +2,7 @@
 /* Groups, channels, policies and apps; the checks that routes need as well. */
 #include "dataplane/chain.h"
 #include "dataplane/snapshot/address_list.h"
-#include "dataplane/snapshot/unit.h"
+#include "dataplane/snapshot/parts.h"
 #include "dataplane/upstream/endpoint.h"
 
 #include <stdio.h>
@@ -250,16 +250,42 @@ static int check_app(const Penstock__Agent__V1__App *app, struct gw_error *err)
     return 0;
 }
 
-static void compile_grants(const struct dp_parts *parts, struct dp_app_unit *unit,
-                           const Penstock__Agent__V1__App *app)
+/* Copies and moves on. */
+static gw_str put_text(char **at, gw_str text)
 {
-    struct dp_route_id *grants =
-        GW_ARENA_ARRAY(&unit->unit.arena, struct dp_route_id, app->n_routes);
+    gw_str copy = gw_str_n(*at, text.len);
+    memcpy(*at, text.ptr, text.len);
+    *at += text.len + 1; /* the zero is there */
+    return copy;
+}
+
+/* In one piece, for there may be a million. */
+static struct dp_app_unit *new_app(const struct dp_parts *parts,
+                                   const Penstock__Agent__V1__App *app)
+{
+    gw_str name = gw_str_from(app->name), display_name = gw_str_from(app->display_name);
+    size_t codes = app->n_app_code_digests * sizeof(struct dp_code);
+    size_t grants = app->n_routes * sizeof(struct dp_route_id);
+    struct dp_app_unit *unit =
+        dp_unit_new(sizeof *unit + codes + grants + name.len + display_name.len + 2, BLOCK_BYTES);
+    unit->codes = (struct dp_code *)(unit + 1);
+    unit->code_count = (unsigned)app->n_app_code_digests;
+    for (size_t i = 0; i < app->n_app_code_digests; i++) {
+        unit->codes[i].app = unit;
+        memcpy(unit->codes[i].digest, app->app_code_digests[i].data, DP_APP_CODE_DIGEST_BYTES);
+    }
+    struct dp_route_id *ids = (struct dp_route_id *)(unit->codes + unit->code_count);
     for (size_t i = 0; i < app->n_routes; i++)
-        grants[i] = dp_compile_route_id(parts, gw_str_from(app->routes[i]));
-    qsort(grants, app->n_routes, sizeof grants[0], dp_route_id_cmp);
-    unit->grants = grants;
+        ids[i] = dp_compile_route_id(parts, gw_str_from(app->routes[i]));
+    qsort(ids, app->n_routes, sizeof ids[0], dp_route_id_cmp);
+    unit->grants = ids;
     unit->grant_count = app->n_routes;
+    char *text = (char *)(ids + app->n_routes);
+    unit->app.name = put_text(&text, name);
+    unit->app.id = gw_str_n(unit->app.name.ptr + strlen("apps/"), name.len - strlen("apps/"));
+    unit->app.display_name = put_text(&text, display_name);
+    unit->app.frozen = app->frozen;
+    return unit;
 }
 
 struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Agent__V1__App *app,
@@ -267,26 +293,11 @@ struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Age
 {
     if (check_app(app, err) < 0)
         return NULL;
-    struct dp_app_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
-    struct gw_arena *arena = &unit->unit.arena;
-    gw_str name = gw_arena_dup(arena, gw_str_from(app->name));
-    unit->app = (struct dp_app){
-        .name = name,
-        .id = gw_str_n(name.ptr + strlen("apps/"), name.len - strlen("apps/")),
-        .display_name = gw_arena_dup(arena, gw_str_from(app->display_name)),
-        .frozen = app->frozen,
-    };
+    struct dp_app_unit *unit = new_app(parts, app);
     if (app->ip_access &&
-        dp_address_list_compile(app->ip_access, arena, &unit->app.addresses, err) < 0) {
+        dp_address_list_compile(app->ip_access, &unit->unit.arena, &unit->app.addresses, err) < 0) {
         dp_unit_unref(&unit->unit);
         return NULL;
     }
-    uint8_t(*digests)[DP_APP_CODE_DIGEST_BYTES] =
-        gw_arena_alloc(arena, app->n_app_code_digests * sizeof digests[0]);
-    for (size_t i = 0; i < app->n_app_code_digests; i++)
-        memcpy(digests[i], app->app_code_digests[i].data, sizeof digests[i]);
-    unit->digests = (const uint8_t(*)[DP_APP_CODE_DIGEST_BYTES])digests;
-    unit->digest_count = (unsigned)app->n_app_code_digests;
-    compile_grants(parts, unit, app);
     return &unit->unit;
 }

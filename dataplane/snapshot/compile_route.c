@@ -3,13 +3,13 @@
 #include "dataplane/chain.h"
 #include "dataplane/http/uri.h"
 #include "dataplane/observe/route_stats.h"
-#include "dataplane/snapshot/unit.h"
+#include "dataplane/snapshot/parts.h"
 
 #include "penstock/agent/v1/agent.pb-c.h"
 
 #include <stdio.h>
 
-#define BLOCK_BYTES 1024
+#define BLOCK_BYTES 256 /* most of what a route has fits into two */
 
 typedef Penstock__Agent__V1__Route route_message;
 typedef Penstock__Agent__V1__HttpBackend http_message;
@@ -65,8 +65,8 @@ static int method_of(const char *text, unsigned *ret_method)
     return is_any || is_known ? 0 : -1;
 }
 
-/* What the tree will say is asked here as well, of an empty one: a pattern that is none is this
- * route's fault alone. */
+/* What the tree will say is asked here as well: a pattern that is none is this route's fault alone.
+ */
 static int check_pattern(const struct job *job)
 {
     struct dp_route_def def = {
@@ -75,10 +75,7 @@ static int check_pattern(const struct job *job)
         .pattern = gw_str_from(job->message->path),
         .value = job,
     };
-    struct dp_route_tree *tree = dp_route_tree_new();
-    int result = dp_route_tree_add(tree, &def);
-    dp_route_tree_unref(tree);
-    if (result < 0)
+    if (dp_route_def_check(&def) < 0)
         return gw_fail_field(job->err, "path", "is no path to match: %.128s", job->message->path);
     return 0;
 }
@@ -340,6 +337,19 @@ static int compile_link(const struct job *job, const struct dp_filter *filter,
     return 1;
 }
 
+static unsigned count_links(const struct job *job, const struct dp_policy_unit **policies)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < dp_chain_filter_count; i++) {
+        const struct dp_filter *filter = dp_chain_filters[i];
+        bool is_bound = !filter->policy_kind && filter->applies(&job->message->base);
+        for (size_t k = 0; filter->policy_kind && k < job->message->n_policies; k++)
+            is_bound |= policies[k]->filter == filter;
+        count += is_bound;
+    }
+    return count;
+}
+
 static int compile_chain(const struct job *job)
 {
     const struct dp_policy_unit *policies[DP_COMPILE_POLICIES_MAX];
@@ -348,7 +358,7 @@ static int compile_chain(const struct job *job)
         return gw_fail_field(job->err, "policies", "must be at most %d", DP_COMPILE_POLICIES_MAX);
     if (find_policies(job, policies) < 0)
         return -1;
-    struct dp_link *links = GW_ARENA_ARRAY(job->arena, struct dp_link, dp_chain_filter_count);
+    struct dp_link *links = GW_ARENA_ARRAY(job->arena, struct dp_link, count_links(job, policies));
     for (unsigned i = 0; i < dp_chain_filter_count; i++) {
         const void *conf;
         int part = compile_link(job, dp_chain_filters[i], policies, &conf);

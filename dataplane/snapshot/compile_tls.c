@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certificates, the keys of session tickets, and how the domains of a group are served over TLS. */
 #include "dataplane/sha256.h"
-#include "dataplane/snapshot/unit.h"
+#include "dataplane/snapshot/parts.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>

@@ -3,10 +3,22 @@
 
 #include <stdlib.h>
 
+static bool is_entry(const struct dp_trie_item *item, const void *key)
+{
+    return gw_str_eq(((const struct dp_entry *)item)->name, *(const gw_str *)key);
+}
+
+static uint32_t hash_of(gw_str name)
+{
+    return (uint32_t)gw_str_hash(name);
+}
+
 struct dp_entry *dp_entry_find(const struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
                                gw_str name)
 {
-    return gw_map_get(&catalog->entries[kind], name);
+    const struct dp_trie_item *item =
+        dp_trie_find(catalog->entries[kind], hash_of(name), is_entry, &name);
+    return (struct dp_entry *)(uintptr_t)item; /* the catalog's own */
 }
 
 struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
@@ -15,30 +27,34 @@ struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__K
     struct dp_entry *entry = dp_entry_find(catalog, kind, name);
     if (entry)
         return entry;
-    char *copy = gw_calloc(1, name.len + 1);
+    entry = gw_calloc(1, sizeof *entry + name.len + 1);
     if (name.len > 0)
-        memcpy(copy, name.ptr, name.len);
-    entry = gw_calloc(1, sizeof *entry);
+        memcpy(entry->text, name.ptr, name.len);
+    atomic_init(&entry->item.refs, 1);
+    entry->item.hash = hash_of(name);
     entry->kind = kind;
-    entry->name = gw_str_n(copy, name.len);
+    entry->name = gw_str_n(entry->text, name.len);
     gw_list_init(&entry->in_dirty);
     gw_list_init(&entry->in_refused);
     gw_list_init(&entry->in_branch);
     gw_list_init(&entry->users);
     if (kind == PENSTOCK__AGENT__V1__KIND__KIND_GROUP)
         entry->number = catalog->groups_made++;
-    (void)gw_map_put(&catalog->entries[kind], entry->name, entry); /* there was none */
+    struct dp_trie *entries = &catalog->entries[kind];
+    *entries = dp_trie_put(*entries, &dp_entries, is_entry, &entry->name, &entry->item);
     return entry;
 }
 
-void dp_entry_free(struct dp_entry *entry)
+static void free_entry(struct dp_trie_item *item)
 {
+    struct dp_entry *entry = (struct dp_entry *)item;
     dp_entry_clear(entry);
     dp_unit_unref(entry->placed);
     free(entry->edges);
-    free((char *)(uintptr_t)entry->name.ptr);
     free(entry);
 }
+
+const struct dp_trie_kind dp_entries = {free_entry, NULL};
 
 void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry)
 {
@@ -46,8 +62,8 @@ void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry)
         return;
     assert(entry->edge_count == 0 && !entry->branch && !entry->unit && !entry->placed);
     gw_list_remove(&entry->in_dirty);
-    (void)gw_map_take(&catalog->entries[entry->kind], entry->name); /* it is entry */
-    dp_entry_free(entry);
+    struct dp_trie *entries = &catalog->entries[entry->kind];
+    *entries = dp_trie_remove(*entries, &dp_entries, entry->item.hash, is_entry, &entry->name);
 }
 
 /* ---- forms */
@@ -67,6 +83,7 @@ void dp_entry_drop_next(struct dp_entry *entry)
 {
     free(entry->next);
     entry->next = NULL;
+    entry->fresh = NULL;
 }
 
 gw_str dp_entry_newest(const struct dp_entry *entry)

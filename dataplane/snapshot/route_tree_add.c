@@ -211,7 +211,8 @@ static struct dp_route_set *without_entry(struct dp_route_set *before, uint32_t 
 
 static struct dp_route_node *new_node(gw_str text)
 {
-    struct dp_route_node *node = gw_calloc(1, sizeof(*node) + text.len);
+    struct dp_route_node *node = gw_malloc(sizeof(*node) + text.len);
+    memset(node, 0, sizeof(*node));
     atomic_init(&node->item.refs, 1);
     node->item.hash = dp_route_hash(text);
     node->len = (uint32_t)text.len;
@@ -347,13 +348,24 @@ static void apply(struct dp_route_tree *tree, struct change *change)
     tree->count = change->entry ? tree->count + 1 : tree->count - 1;
 }
 
+static int check(const struct dp_route_def *def, struct pattern *ret_pattern)
+{
+    bool has_method = def->method != DP_METHOD_OTHER && def->method <= DP_METHOD_ANY;
+    return has_method ? parse_pattern(def, ret_pattern) : -EINVAL;
+}
+
+int dp_route_def_check(const struct dp_route_def *def)
+{
+    struct pattern pattern;
+    return check(def, &pattern);
+}
+
 int dp_route_tree_add(struct dp_route_tree *tree, const struct dp_route_def *def)
 {
     assert(atomic_load(&tree->refs) == 1 && def->value);
     struct pattern pattern;
     const struct dp_route_node *nodes[SEGMENTS_MAX + 1];
-    int result = parse_pattern(def, &pattern);
-    if (result < 0 || def->method == DP_METHOD_OTHER || def->method > DP_METHOD_ANY)
+    if (check(def, &pattern) < 0)
         return -EINVAL;
     unsigned known = find_nodes(tree, &pattern, nodes);
     if (known == pattern.count + 1 &&

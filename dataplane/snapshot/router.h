@@ -28,6 +28,9 @@ struct dp_route_def {
         *owner; /* of the value, referred to as long as the route is in a tree; or NULL */
 };
 
+/* 0 or -EINVAL, as dp_route_tree_add says it. */
+GW_MUST_CHECK int dp_route_def_check(const struct dp_route_def *def);
+
 struct dp_route_tree *dp_route_tree_new(void);
 struct dp_route_tree *dp_route_tree_ref(struct dp_route_tree *tree); /* any thread */
 void dp_route_tree_unref(struct dp_route_tree *tree);                /* any thread; takes NULL */

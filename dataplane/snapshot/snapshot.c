@@ -25,7 +25,7 @@ struct dp_snapshot *dp_snapshot_new(gw_str cluster_id, int64_t revision,
     snapshot->cluster_id = gw_str_n(copy, cluster_id.len);
     snapshot->parts = *parts;
     snapshot->parts.routing = dp_routing_ref(parts->routing);
-    snapshot->parts.codes = dp_code_map_ref(parts->codes);
+    snapshot->parts.codes = dp_trie_ref(parts->codes);
     if (parts->tickets)
         dp_unit_ref(&parts->tickets->unit);
     if (parts->settings)

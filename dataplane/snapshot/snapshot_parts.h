@@ -40,7 +40,7 @@ void dp_settings_unit_apply(const struct dp_settings_unit *unit, struct dp_tunab
 
 struct dp_snapshot_parts {
     struct dp_routing *routing;
-    struct dp_code_map *codes;
+    struct dp_trie codes;              /* code_map.h */
     struct dp_tickets_unit *tickets;   /* NULL: there are none */
     struct dp_settings_unit *settings; /* NULL: likewise */
     size_t app_count, route_count;

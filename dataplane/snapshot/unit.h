@@ -7,6 +7,7 @@
 
 #include "dataplane/siphash.h"
 #include "dataplane/snapshot/compile.h"
+#include "dataplane/snapshot/trie.h"
 
 #include <stdatomic.h>
 
@@ -58,11 +59,21 @@ struct dp_route_id {
     uint64_t words[2];
 };
 
+struct dp_app_unit;
+
+/* In code_map.h. */
+struct dp_code {
+    struct dp_trie_item item; /* its references are those of maps: 0 in none */
+    uint8_t digest[DP_APP_CODE_DIGEST_BYTES];
+    struct dp_app_unit *app; /* that it stands in */
+};
+
+/* All of it in one piece; the arena only has what a list of addresses takes. */
 struct dp_app_unit {
     struct dp_unit unit;
     struct dp_app app;
-    const uint8_t (*digests)[DP_APP_CODE_DIGEST_BYTES];
-    unsigned digest_count;
+    struct dp_code *codes;
+    unsigned code_count;
     const struct dp_route_id *grants; /* sorted */
     size_t grant_count;
 };
@@ -74,46 +85,6 @@ struct dp_route_unit {
     unsigned method; /* enum dp_method or DP_METHOD_ANY */
 };
 
-/* What compilers may ask for besides the message. Missing references: NULL. */
-struct dp_parts {
-    const struct dp_compile_env *env;
-    struct dp_siphash_key secret; /* of route ids */
-    struct dp_unit *(*find)(const struct dp_parts *parts, Penstock__Agent__V1__Kind kind,
-                            const char *name);
-};
-
-/* Each gives one reference, or NULL with err. */
-struct dp_unit *dp_compile_certificate(const Penstock__Agent__V1__Certificate *message,
-                                       struct gw_error *err);
-struct dp_unit *dp_compile_ticket_keys(const Penstock__Agent__V1__TicketKeys *message,
-                                       struct gw_error *err);
-struct dp_unit *dp_compile_group(const struct dp_parts *parts,
-                                 const Penstock__Agent__V1__Group *group, struct gw_error *err);
-/* Its part of that: group->values gets what message->tls says. */
-GW_MUST_CHECK int dp_compile_domains_tls(const struct dp_parts *parts, struct dp_group_unit *group,
-                                         const Penstock__Agent__V1__Group *message,
-                                         struct gw_error *err);
-struct dp_unit *dp_compile_channel(const struct dp_parts *parts,
-                                   const Penstock__Agent__V1__Channel *channel,
-                                   struct gw_error *err);
-struct dp_unit *dp_compile_policy(const struct dp_parts *parts,
-                                  const Penstock__Agent__V1__Policy *policy, struct gw_error *err);
-struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Agent__V1__App *app,
-                               struct gw_error *err);
-struct dp_unit *dp_compile_route(const struct dp_parts *parts,
-                                 const Penstock__Agent__V1__Route *route, struct gw_error *err);
-
-/* Shared: one spelling for a host; and checks: -1 with err naming the field. */
-GW_MUST_CHECK int dp_compile_check_name(const char *name, const char *prefix, struct gw_error *err);
-GW_MUST_CHECK int dp_compile_check_text(const char *text, const char *field, struct gw_error *err);
-gw_str dp_compile_fold_host(struct gw_arena *arena, const char *text);
-/* A host name or an address, in brackets or not; no port. */
-bool dp_compile_is_host(gw_str host);
-struct dp_member dp_compile_member(const struct dp_parts *parts, struct dp_unit *owner,
-                                   const Penstock__Agent__V1__Member *member);
-GW_MUST_CHECK int dp_compile_check_member(const Penstock__Agent__V1__Member *member,
-                                          const char *field, struct gw_error *err);
-struct dp_route_id dp_compile_route_id(const struct dp_parts *parts, gw_str route_name);
 /* Order of grants. */
 int dp_route_id_cmp(const void *a, const void *b);
 

@@ -9,9 +9,11 @@
 #include "dataplane/sync/wire.h"
 
 #include <ev.h>
+#include <malloc.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 
+#define TRIM_BYTES ((size_t)4 * 1024 * 1024) /* of an update, above which pages are given back */
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_DEFAULT_MS 10000
 /* To somewhere else, after a failure: enough that a thousand agents do not come as one. */
@@ -57,10 +59,15 @@ struct dp_client {
     size_t chunk_count, chunk_room, chunk_bytes;
 };
 
+/* The messages of a large update lie below what was compiled of them: the heap would keep their
+ * pages. */
 static void forget_update(struct dp_client *client)
 {
+    bool was_large = client->chunk_bytes > TRIM_BYTES;
     client->chunk_count = client->chunk_bytes = 0;
     gw_arena_reset(&client->pending);
+    if (was_large)
+        (void)malloc_trim(0); /* there may be nothing to give back */
 }
 
 /* ---- time */
