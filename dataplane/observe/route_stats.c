@@ -2,7 +2,7 @@
 #include "dataplane/observe/route_stats.h"
 
 #include "common/list.h"
-#include "common/map.h"
+#include "dataplane/snapshot/trie.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,6 +20,7 @@ _Static_assert(sizeof(struct cell) == CACHE_LINE_BYTES, "no two workers write to
 
 /* The lock of the table guards everything but the cells, and what is atomic. */
 struct dp_route_stats {
+    struct dp_trie_item item; /* the table's alone: who uses it counts in refs */
     struct dp_route_stats_table *table;
     struct gw_list node;
     gw_str name; /* owned */
@@ -38,7 +39,7 @@ struct dp_route_stats {
 struct dp_route_stats_table {
     unsigned worker_count;
     pthread_mutex_t lock;
-    struct gw_map by_name;
+    struct dp_trie by_name;
     struct gw_list all; /* in the order of their first use, so that a bound keeps the same ones */
     bool has_taker;     /* somebody takes deltas: those of a route that is gone wait for it */
     _Atomic(struct dp_route_stats *) touched;
@@ -50,17 +51,36 @@ struct dp_route_stats_table *dp_route_stats_table_new(unsigned worker_count)
     struct dp_route_stats_table *table = gw_calloc(1, sizeof(*table));
     table->worker_count = worker_count;
     pthread_mutex_init(&table->lock, NULL);
-    gw_map_init(&table->by_name);
     gw_list_init(&table->all);
     return table;
 }
 
-static void forget(struct dp_route_stats *stats)
+static void free_stats(struct dp_trie_item *item)
 {
-    (void)gw_map_take(&stats->table->by_name, stats->name); /* it is stats */
+    struct dp_route_stats *stats = (struct dp_route_stats *)item;
     gw_list_remove(&stats->node);
     free((char *)(uintptr_t)stats->name.ptr);
     free(stats);
+}
+
+static const struct dp_trie_kind stats_kind = {free_stats, NULL};
+
+static bool is_stats(const struct dp_trie_item *item, const void *key)
+{
+    return gw_str_eq(((const struct dp_route_stats *)item)->name, *(const gw_str *)key);
+}
+
+static struct dp_route_stats *find(const struct dp_route_stats_table *table, gw_str name)
+{
+    const struct dp_trie_item *item =
+        dp_trie_find(table->by_name, (uint32_t)gw_str_hash(name), is_stats, &name);
+    return (struct dp_route_stats *)(uintptr_t)item; /* the table's own */
+}
+
+static void forget(struct dp_route_stats *stats)
+{
+    struct dp_trie *by_name = &stats->table->by_name;
+    *by_name = dp_trie_remove(*by_name, &stats_kind, stats->item.hash, is_stats, &stats->name);
 }
 
 void dp_route_stats_table_free(struct dp_route_stats_table *table)
@@ -73,7 +93,7 @@ void dp_route_stats_table_free(struct dp_route_stats_table *table)
         assert(atomic_load(&stats->refs) == 0);
         forget(stats);
     }
-    gw_map_done(&table->by_name);
+    assert(!table->by_name.bits);
     pthread_mutex_destroy(&table->lock);
     free(table);
 }
@@ -90,8 +110,10 @@ static struct dp_route_stats *make(struct dp_route_stats_table *table, gw_str na
     copy[name.len] = 0;
     stats->table = table;
     stats->name = gw_str_n(copy, name.len);
+    atomic_init(&stats->item.refs, 1);
+    stats->item.hash = (uint32_t)gw_str_hash(name);
     gw_list_push(&table->all, &stats->node);
-    (void)gw_map_put(&table->by_name, stats->name, stats); /* nothing was there */
+    table->by_name = dp_trie_put(table->by_name, &stats_kind, is_stats, &stats->name, &stats->item);
     return stats;
 }
 
@@ -224,7 +246,7 @@ static void look(struct dp_route_stats_table *table, dp_route_stats_visit *visit
 struct dp_route_stats *dp_route_stats_get(struct dp_route_stats_table *table, gw_str name)
 {
     pthread_mutex_lock(&table->lock);
-    struct dp_route_stats *stats = gw_map_get(&table->by_name, name);
+    struct dp_route_stats *stats = find(table, name);
     if (stats && !table->has_taker && atomic_load(&stats->refs) == 0) {
         look(table, NULL, NULL);
         stats = NULL; /* it was gone */
