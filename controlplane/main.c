@@ -118,6 +118,11 @@ static void on_store(void *arg, bool is_reachable)
     cp_health_set(program->health, is_ready(program));
 }
 
+static void on_commit(void *steps, int64_t revision)
+{
+    cp_steps_committed(steps, revision);
+}
+
 static void on_turn(void *arg)
 {
     struct program *program = arg;
@@ -296,6 +301,7 @@ static int make(struct program *program, struct gw_error *err)
         return -1;
     program->image = cp_image_new(CP_IMAGE_TOMBSTONES_DEFAULT);
     program->registry = cp_registry_new(program->image, (unsigned)settings->agents_max);
+    cp_store_listen(program->store, on_commit, cp_image_steps(program->image));
     cp_registry_pace(program->registry)->limits =
         (struct cp_pace_limits){.at_once = (unsigned)settings->snapshots_at_once,
                                 .bytes_max = (size_t)settings->update_bytes_max,

@@ -61,6 +61,12 @@ static const struct row rows[] = {
         "Connected agents that have not acknowledged image_revision."),
     ROW("agents_lag_revisions", GW_GAUGE, registry.max_lag, 1,
         "Revisions that the agent furthest behind has to go."),
+    ROW("agents_lag_seconds", GW_GAUGE, registry.max_lag_ms, 1e-3,
+        "Time for which the agent that is behind for the longest has been so."),
+    ROW("agents_refused_total", GW_COUNTER, registry.refused, 1,
+        "Resources that agents have refused, each counted once for each form and agent."),
+    ROW("builds_refused_total", GW_COUNTER, watcher.refused, 1,
+        "Builds that failed: the resource keeps its last good form."),
     ROW("agents_refusals", GW_GAUGE, agent_refusals, 1,
         "Resources that connected agents refuse, summed over agents."),
     ROW("agents_replaced_total", GW_COUNTER, registry.replaced, 1,
@@ -207,6 +213,7 @@ void cp_metrics_write(const struct cp_metrics_sources *sources, struct gw_buf *o
     (void)rc;
     for (size_t i = 0; i < GW_ARRAY_LEN(rows); i++)
         write_row(out, &rows[i], &figures);
+    cp_steps_write(cp_image_steps(sources->image), out);
     write_refused(out, &figures.json);
     write_methods(out, sources->methods);
     gw_metrics_write_process(out);
@@ -218,5 +225,8 @@ const char *cp_metrics_name(unsigned index)
     if (index < GW_ARRAY_LEN(rows))
         return rows[index].name;
     size_t other = index - GW_ARRAY_LEN(rows);
-    return other < GW_ARRAY_LEN(others) ? others[other] : NULL;
+    if (other < GW_ARRAY_LEN(others))
+        return others[other];
+    size_t step = other - GW_ARRAY_LEN(others);
+    return step < CP_STEP_COUNT ? cp_steps_metric((enum cp_step)step) : NULL;
 }

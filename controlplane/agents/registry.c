@@ -230,6 +230,7 @@ static void write_hello(struct cp_known_agent *agent, const cp_hello *hello, con
     agent->last_seen_time = agent->connect_time;
     message->connect_time = &agent->connect_time;
     message->last_seen_time = &agent->last_seen_time;
+    agent->applied_time = (cp_timestamp)GOOGLE__PROTOBUF__TIMESTAMP__INIT;
     write_labels(agent, hello);
 }
 
@@ -262,14 +263,27 @@ void cp_registry_rescope(struct cp_registry *registry, struct cp_agent_link *lin
     pthread_mutex_unlock(&registry->lock);
 }
 
+/* With the lock held: why its stream is ended. */
+static void note_error(struct cp_known_agent *agent, const struct gw_error *why)
+{
+    if (!agent)
+        return;
+    snprintf(agent->last_error, sizeof(agent->last_error), "%s", why->message);
+    timestamp(&agent->last_error_time, gw_clock_wall_ms());
+}
+
 void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
                        const cp_hello *hello, const struct cp_agent_identity *identity,
                        const char *peer)
 {
     struct cp_session *older = NULL;
+    struct gw_error err;
+    (void)gw_fail(&err, GW_ALREADY_EXISTS, "another agent with the id %s has connected",
+                  hello->agent_id);
     pthread_mutex_lock(&registry->lock);
     struct cp_known_agent *agent = agent_of(registry, hello->agent_id);
     if (agent->link) {
+        note_error(agent, &err);
         older = cp_session_ref(agent->link->session);
         agent->link->agent = NULL;
         registry->replaced++;
@@ -284,9 +298,6 @@ void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
     pthread_mutex_unlock(&registry->lock);
     if (!older)
         return;
-    struct gw_error err;
-    (void)gw_fail(&err, GW_ALREADY_EXISTS, "another agent with the id %s has connected",
-                  hello->agent_id);
     cp_session_end(older, &err);
     cp_session_unref(older);
 }
@@ -304,7 +315,7 @@ static char *cut_text(struct gw_arena *arena, const char *text, size_t max)
     return copy;
 }
 
-/* When it was refused first, if this is still that refusal. */
+/* When it was refused first, if this is still that refusal; 0: it is new. */
 static gw_msec refused_since(const cp_agent *before, const cp_agent_refusal *refusal)
 {
     for (size_t i = 0; refusal->resource && i < before->n_refusals; i++) {
@@ -313,12 +324,14 @@ static gw_msec refused_since(const cp_agent *before, const cp_agent_refusal *ref
             strcmp(old->resource, refusal->resource->name) == 0)
             return old->time->seconds * 1000 + old->time->nanos / 1000000;
     }
-    return gw_clock_wall_ms();
+    return 0;
 }
 
-static void write_refusals(struct cp_known_agent *agent, const cp_ack *ack)
+/* Returns how many are new. */
+static size_t write_refusals(struct cp_known_agent *agent, const cp_ack *ack)
 {
     struct gw_arena arena;
+    size_t fresh = 0;
     gw_arena_init(&arena, 512);
     size_t count = GW_MIN(ack->n_refusals, (size_t)CP_AGENT_REFUSALS_MAX);
     cp_refusal **refusals = GW_ARENA_ARRAY(&arena, cp_refusal *, count + 1);
@@ -332,13 +345,21 @@ static void write_refusals(struct cp_known_agent *agent, const cp_ack *ack)
         refusal->reason = cut_text(&arena, from->reason, CP_REASON_MAX);
         refusal->revision = from->revision;
         refusal->time = GW_ARENA_NEW(&arena, cp_timestamp);
-        timestamp(refusal->time, refused_since(&agent->message, from));
+        gw_msec since_ms = refused_since(&agent->message, from);
+        fresh += since_ms == 0;
+        timestamp(refusal->time, since_ms ? since_ms : gw_clock_wall_ms());
     }
+    /* Of those that are not kept, the more that there are. */
+    size_t unkept = ack->n_refusals - count;
+    size_t before =
+        GW_MAX(agent->refusal_count, (size_t)CP_AGENT_REFUSALS_MAX) - CP_AGENT_REFUSALS_MAX;
+    fresh += unkept > before ? unkept - before : 0;
     gw_arena_done(&agent->refused);
     agent->refused = arena;
     agent->message.refusals = refusals;
     agent->message.n_refusals = count;
     agent->refusal_count = ack->n_refusals;
+    return fresh;
 }
 
 bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, const cp_ack *ack,
@@ -350,7 +371,8 @@ bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, c
         memcpy(agent->cluster_id, ack->cluster_id, strlen(ack->cluster_id) + 1);
         agent->message.applied_revision = ack->revision;
         timestamp(&agent->last_seen_time, gw_clock_wall_ms());
-        write_refusals(agent, ack);
+        agent->applied_time = agent->last_seen_time;
+        registry->refused += (int64_t)write_refusals(agent, ack);
         if (latency_ms >= 0) {
             agent->message.apply_latency_ms = latency_ms;
             registry->acks++;
@@ -395,10 +417,12 @@ void cp_registry_count_sent(struct cp_registry *registry, const struct cp_delta 
     atomic_fetch_add_explicit(&registry->update_bytes, (int64_t)delta->bytes, memory_order_relaxed);
 }
 
-void cp_registry_count_violation(struct cp_registry *registry)
+void cp_registry_count_violation(struct cp_registry *registry, struct cp_agent_link *link,
+                                 const struct gw_error *why)
 {
     pthread_mutex_lock(&registry->lock);
     registry->violations++;
+    note_error(link->agent, why);
     pthread_mutex_unlock(&registry->lock);
 }
 
@@ -428,8 +452,10 @@ static void count_drop(struct cp_registry *registry, struct cp_session *session,
     gw_list_each(&registry->sessions, node)
     {
         const struct cp_agent_link *link = gw_container_of(node, struct cp_agent_link, node);
-        if (link->session == session && link->agent)
-            snprintf(id, sizeof(id), "%s", link->agent->message.name + strlen("agents/"));
+        if (link->session != session || !link->agent)
+            continue;
+        snprintf(id, sizeof(id), "%s", link->agent->message.name + strlen("agents/"));
+        note_error(link->agent, why);
     }
     pthread_mutex_unlock(&registry->lock);
     static struct gw_log_limit limit;

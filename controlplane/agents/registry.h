@@ -100,8 +100,10 @@ struct cp_registry_stats {
     size_t connected, lagging; /* lagging: connected, and not at the content revision */
     size_t refusals;           /* of connected agents */
     int64_t max_lag;           /* revisions, of the one furthest behind */
+    int64_t max_lag_ms;        /* of the one that is behind for the longest time */
     int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
     int64_t dropped[CP_DROP_COUNT];
+    int64_t refused;                            /* resources, each counted once for each form */
     int64_t updates, snapshots, update_bytes;   /* sent; snapshots: full updates of those */
     int64_t updates_waiting, updates_under_way; /* large ones, now */
     int64_t update_bytes_held;                  /* of packed updates in memory, now */
@@ -110,6 +112,7 @@ void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *r
 /* The last chunk of an update goes out. */
 void cp_registry_count_sent(struct cp_registry *registry, const struct cp_delta *delta);
 /* A session ended because its agent broke the protocol. */
-void cp_registry_count_violation(struct cp_registry *registry);
+void cp_registry_count_violation(struct cp_registry *registry, struct cp_agent_link *link,
+                                 const struct gw_error *why);
 
 #endif

@@ -20,6 +20,9 @@ struct cp_known_agent {
     bool takes_debug_calls;
     char cluster_id[CP_CLUSTER_MAX]; /* of applied_revision */
     cp_timestamp connect_time, last_seen_time, expire_time;
+    cp_timestamp applied_time;    /* seconds 0: not yet */
+    cp_timestamp last_error_time; /* likewise */
+    char last_error[GW_ERROR_MESSAGE_MAX];
 };
 
 struct cp_registry {
@@ -37,7 +40,7 @@ struct cp_registry {
     unsigned debug_count;
     uint64_t debug_ids; /* given out so far */
     int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
-    int64_t dropped[CP_DROP_COUNT];
+    int64_t dropped[CP_DROP_COUNT], refused;
     /* With locks of their own, or none. */
     struct cp_pace pace;
     _Atomic int64_t updates, snapshots, update_bytes;

@@ -322,6 +322,37 @@ static void the_slow_are_dropped(void **state)
     fake_close(registry, &one);
 }
 
+static int64_t refused(void)
+{
+    struct cp_registry_stats stats;
+    cp_registry_stats(registry, &stats);
+    return stats.refused;
+}
+
+/* Not each acknowledgement that still lists it. */
+static void a_refusal_is_counted_once_for_each_form(void **state)
+{
+    (void)state;
+    struct cp_session one;
+    fake_connect(registry, &one, "one", 100);
+    fake_ack(registry, &one, 100, "groups/a"); /* of revision 100 */
+    assert_int_equal(refused(), 1);
+    cp_ack *ack = new_ack(&arena, CLUSTER_TEXT, 101);
+    add_refusal(&arena, ack, "groups/a", "cannot be compiled", 100);
+    assert_true(cp_registry_ack(registry, &one.link, ack, -1));
+    assert_int_equal(refused(), 1);
+    add_refusal(&arena, ack, "groups/b", "nor this", 101);
+    ack->refusals[0]->revision = 101; /* another form of it */
+    assert_true(cp_registry_ack(registry, &one.link, ack, -1));
+    assert_int_equal(refused(), 3);
+    while (ack->n_refusals < CP_AGENT_REFUSALS_MAX + 7)
+        add_refusal(&arena, ack, "groups/c", "nor these", 101 + (int64_t)ack->n_refusals);
+    assert_true(cp_registry_ack(registry, &one.link, ack, -1));
+    assert_true(cp_registry_ack(registry, &one.link, ack, -1));
+    assert_int_equal(refused(), 1 + CP_AGENT_REFUSALS_MAX + 7);
+    fake_close(registry, &one);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -337,6 +368,7 @@ int main(void)
         TEST(an_ack_of_unknown_latency_is_not_timed),
         TEST(refusals_are_cut_and_counted),
         TEST(a_refusal_keeps_its_first_time),
+        TEST(a_refusal_is_counted_once_for_each_form),
         TEST(a_new_hello_forgets_refusals),
         TEST(refusals_of_a_resource_name_builder_and_agents),
         TEST(agents_are_listed_by_name_in_pages),

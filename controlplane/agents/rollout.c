@@ -26,13 +26,56 @@ int64_t cp_registry_applied(const struct cp_registry *registry, const struct cp_
     return applied;
 }
 
+static cp_timestamp *timestamp_of(struct gw_arena *arena, gw_msec wall_ms)
+{
+    cp_timestamp *time = GW_ARENA_NEW(arena, cp_timestamp);
+    google__protobuf__timestamp__init(time);
+    time->seconds = wall_ms / 1000;
+    time->nanos = (int32_t)(wall_ms % 1000) * 1000000;
+    return time;
+}
+
+static cp_duration *duration_of(struct gw_arena *arena, gw_nsec ns)
+{
+    cp_duration *duration = GW_ARENA_NEW(arena, cp_duration);
+    google__protobuf__duration__init(duration);
+    duration->seconds = ns / 1000000000;
+    duration->nanos = (int32_t)(ns % 1000000000);
+    return duration;
+}
+
+/* In revisions; the time since when, wall, goes to *ret_since_ms, 0 when it is not behind. */
+static int64_t lag_of(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                      const struct cp_image_status *status, gw_msec *ret_since_ms)
+{
+    bool is_current = cp_scope_same_cluster(agent->cluster_id, status->cluster_id);
+    int64_t applied = is_current ? cp_registry_applied(registry, agent, status) : 0;
+    int64_t lag = GW_MAX(0, status->content_revision - applied);
+    if (lag == 0)
+        *ret_since_ms = 0;
+    else if (applied > 0)
+        *ret_since_ms = cp_steps_passed_ms(cp_image_steps(registry->image), applied);
+    else
+        *ret_since_ms = agent->connect_time.seconds * 1000 + agent->connect_time.nanos / 1000000;
+    return lag;
+}
+
 static cp_agent *copy(const struct cp_registry *registry, const struct cp_known_agent *agent,
                       const struct cp_image_status *status, struct gw_arena *arena)
 {
-    cp_agent *message = (cp_agent *)(void *)gw_message_copy(arena, &agent->message.base);
-    message->applied_revision = cp_registry_applied(registry, agent, status);
-    message->current_revision = status->content_revision;
-    return message;
+    gw_msec since_ms;
+    cp_agent shown = agent->message;
+    cp_timestamp applied_time = agent->applied_time, error_time = agent->last_error_time;
+    shown.applied_revision = cp_registry_applied(registry, agent, status);
+    shown.current_revision = status->content_revision;
+    shown.lag_revisions = lag_of(registry, agent, status, &since_ms);
+    shown.lag_since = since_ms ? timestamp_of(arena, since_ms) : NULL;
+    gw_msec lag_ms = GW_MAX(gw_clock_wall_ms() - since_ms, (gw_msec)0);
+    shown.lag = since_ms ? duration_of(arena, lag_ms * 1000000) : NULL;
+    shown.applied_time = applied_time.seconds ? &applied_time : NULL;
+    shown.last_error = (char *)(uintptr_t)agent->last_error;
+    shown.last_error_time = error_time.seconds ? &error_time : NULL;
+    return (cp_agent *)(void *)gw_message_copy(arena, &shown.base);
 }
 
 cp_agent *cp_registry_get(struct cp_registry *registry, struct gw_arena *arena, gw_str name)
@@ -254,15 +297,13 @@ void cp_registry_wait(struct cp_registry *registry, struct gw_arena *arena, int6
     ret_rollout->revision = revision;
     ret_rollout->agents = (int32_t)wait.total;
     ret_rollout->applied = (int32_t)wait.applied;
-    ret_rollout->duration = GW_ARENA_NEW(arena, cp_duration);
-    google__protobuf__duration__init(ret_rollout->duration);
-    ret_rollout->duration->seconds = spent_ns / 1000000000;
-    ret_rollout->duration->nanos = (int32_t)(spent_ns % 1000000000);
+    ret_rollout->duration = duration_of(arena, spent_ns);
 }
 
 void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *ret_stats)
 {
     struct cp_image_status status;
+    gw_msec now_ms = gw_clock_wall_ms();
     cp_image_status(registry->image, &status);
     pthread_mutex_lock(&registry->lock);
     *ret_stats = (struct cp_registry_stats){.acks = registry->acks,
@@ -270,6 +311,7 @@ void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *r
                                             .statistics = registry->statistics,
                                             .replaced = registry->replaced,
                                             .violations = registry->violations,
+                                            .refused = registry->refused,
                                             .updates = registry->updates,
                                             .snapshots = registry->snapshots,
                                             .update_bytes = registry->update_bytes};
@@ -283,9 +325,10 @@ void cp_registry_stats(struct cp_registry *registry, struct cp_registry_stats *r
         const struct cp_known_agent *agent = e->value;
         if (!agent->link)
             continue;
-        bool is_current = cp_scope_same_cluster(agent->cluster_id, status.cluster_id);
-        int64_t applied = is_current ? cp_registry_applied(registry, agent, &status) : 0;
-        int64_t lag = GW_MAX(0, status.content_revision - applied);
+        gw_msec since_ms;
+        int64_t lag = lag_of(registry, agent, &status, &since_ms);
+        if (since_ms)
+            ret_stats->max_lag_ms = GW_MAX(ret_stats->max_lag_ms, now_ms - since_ms);
         ret_stats->connected++;
         ret_stats->refusals += agent->refusal_count;
         ret_stats->lagging += lag > 0;

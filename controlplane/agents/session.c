@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #define COMPONENT "agents"
+#define NS_PER_MS 1000000
+#define APPLY_US_MAX ((int64_t)3600 * 1000000) /* an agent that says more is not believed */
 /* Updates sent and not acknowledged: the next one waits, and then holds all that has changed. */
 #define UNACKNOWLEDGED_MAX 16
 
@@ -24,7 +26,8 @@ struct queued {
 struct sent {
     int64_t revision;
     gw_msec commit_ms;
-    gw_msec sent_ms;
+    gw_nsec commit_ns; /* 0: the change is older than the connection, and is not timed */
+    gw_nsec sent_ns;
 };
 
 struct cp_session {
@@ -127,8 +130,16 @@ static void finish_update(struct cp_session *session, const struct cp_delta *del
         session->acked_revision = session->sent_count = 0; /* those numbers are another history's */
     memcpy(session->cluster_id, delta->cluster_id, CP_CLUSTER_MAX);
     session->revision = delta->revision;
-    session->sent[session->sent_count++ % UNACKNOWLEDGED_MAX] = (struct sent){
-        delta->revision, GW_MAX(delta->commit_ms, session->hello_ms), gw_clock_monotonic_ms()};
+    gw_nsec now_ns = gw_clock_monotonic_ns();
+    bool is_news = delta->built_ns / NS_PER_MS >= session->hello_ms;
+    session->sent[session->sent_count++ % UNACKNOWLEDGED_MAX] =
+        (struct sent){.revision = delta->revision,
+                      .commit_ms = GW_MAX(delta->commit_ms, session->hello_ms),
+                      .commit_ns = is_news ? delta->commit_ns : 0,
+                      .sent_ns = now_ns};
+    if (is_news)
+        cp_steps_observe(cp_image_steps(session->sessions->image), CP_STEP_SEND,
+                         now_ns - delta->built_ns);
     cp_registry_count_sent(session->sessions->registry, delta);
 }
 
@@ -140,7 +151,7 @@ static unsigned unacknowledged(const struct cp_session *session, gw_msec *ret_si
     for (unsigned i = 0; i < GW_MIN(session->sent_count, UNACKNOWLEDGED_MAX); i++) {
         if (session->sent[i].revision <= session->acked_revision)
             continue;
-        *ret_since_ms = GW_MIN(*ret_since_ms, session->sent[i].sent_ms);
+        *ret_since_ms = GW_MIN(*ret_since_ms, session->sent[i].sent_ns / NS_PER_MS);
         count++;
     }
     return count;
@@ -436,14 +447,23 @@ void cp_session_readmit(struct cp_session *session)
     }
 }
 
-/* Milliseconds from the commit in this replica, or from the Hello when that was later; -1: unknown.
- */
-static gw_msec latency_of(const struct cp_session *session, int64_t revision)
+/* Under the lock. Milliseconds from the commit in this replica, or from the Hello when that was
+ * later; -1: unknown. */
+static gw_msec time_ack(const struct cp_session *session, const cp_ack *ack)
 {
-    unsigned count = GW_MIN(session->sent_count, UNACKNOWLEDGED_MAX);
-    for (unsigned i = 0; i < count; i++)
-        if (session->sent[i].revision == revision)
-            return gw_clock_monotonic_ms() - session->sent[i].commit_ms;
+    struct cp_steps *steps = cp_image_steps(session->sessions->image);
+    gw_nsec now_ns = gw_clock_monotonic_ns();
+    for (unsigned i = 0; i < GW_MIN(session->sent_count, UNACKNOWLEDGED_MAX); i++) {
+        const struct sent *sent = &session->sent[i];
+        if (sent->revision != ack->revision)
+            continue;
+        cp_steps_observe(steps, CP_STEP_ACKNOWLEDGE, now_ns - sent->sent_ns);
+        if (sent->commit_ns)
+            cp_steps_observe(steps, CP_STEP_SERVE, now_ns - sent->commit_ns);
+        if (ack->apply_us > 0)
+            cp_steps_observe(steps, CP_STEP_APPLY, GW_MIN(ack->apply_us, APPLY_US_MAX) * 1000);
+        return gw_clock_monotonic_ms() - sent->commit_ms;
+    }
     return -1;
 }
 
@@ -459,7 +479,7 @@ static int on_ack(struct cp_session *session, const cp_ack *ack, struct gw_error
     gw_msec latency_ms = -1;
     if (is_current && is_sent && is_forward) {
         if (ack->revision > session->acked_revision)
-            latency_ms = latency_of(session, ack->revision);
+            latency_ms = time_ack(session, ack);
         session->acked_revision = ack->revision;
         session->moved_ms = session->acked_ms = gw_clock_monotonic_ms();
     }
@@ -511,7 +531,7 @@ static void on_message(struct gw_rpc_stream *stream, const ProtobufCMessage *mes
         gw_log(GW_LOG_WARN, COMPONENT, "stream ended: the agent broke the protocol",
                gw_kv_text("peer", gw_rpc_stream_caller(stream)->peer), gw_kv_error(&err),
                gw_kv_int("dropped", dropped));
-    cp_registry_count_violation(session->sessions->registry);
+    cp_registry_count_violation(session->sessions->registry, &session->link, &err);
     cp_session_end(session, &err);
 }
 

@@ -116,6 +116,9 @@ static void who_acknowledges_nothing_is_dropped(void **state)
     connect_agent(&prompt, "prompt", CLUSTER_TEXT, 100); /* nothing is expected of it */
     until((cp_registry_tick(plane.registry), stats().dropped[CP_DROP_STALLED] == 1));
     expect_end(&slow, GW_ABORTED, "too slow");
+    assert_non_null(strstr(look("agents/slow")->last_error, "too slow"));
+    assert_non_null(look("agents/slow")->last_error_time);
+    assert_string_equal(look("agents/prompt")->last_error, "");
     close_agent(&slow);
     limits()->stall_ms = PATIENCE_MS;
     connect_agent(&slow, "slow", CLUSTER_TEXT, 100); /* comes again, with what it has */

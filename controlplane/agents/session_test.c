@@ -150,6 +150,67 @@ static void a_large_snapshot_comes_whole(void **state)
     free(domain);
 }
 
+static int64_t timed(enum cp_step step)
+{
+    return cp_steps_count(cp_image_steps(plane.image), step);
+}
+
+/* What an agent lacked when it came is no measure of how fast changes are. */
+static void each_step_is_timed(void **state)
+{
+    (void)state;
+    struct agent agent;
+    connect_agent(&agent, "one", "", 0);
+    expect(&agent, "0>100");
+    acknowledge(&agent, 100);
+    until(timed(CP_STEP_ACKNOWLEDGE) == 1);
+    assert_int_equal(timed(CP_STEP_SERVE), 0);
+    gw_msec now_ms = gw_clock_monotonic_ms();
+    until(gw_clock_monotonic_ms() > now_ms); /* behind the Hello, also in milliseconds */
+
+    cp_steps_committed(cp_image_steps(plane.image), 101);
+    struct cp_edit edit = {GW_STR("groups/a"), GW_STR("bytes"), NULL};
+    struct cp_image_change change = {CLUSTER, 101, &edit, 1, .seen_ns = gw_clock_monotonic_ns()};
+    cp_image_commit(plane.image, &change);
+    until(timed(CP_STEP_SEND) == 1);
+    cp_ack *ack = new_ack(&agent.arena, CLUSTER_TEXT, 101);
+    ack->apply_us = 1500;
+    say_ack(&agent, ack);
+    until(timed(CP_STEP_APPLY) == 1);
+    assert_int_equal(timed(CP_STEP_WATCH), 1);
+    assert_int_equal(timed(CP_STEP_BUILD), 1);
+    assert_int_equal(timed(CP_STEP_ACKNOWLEDGE), 2);
+    assert_int_equal(timed(CP_STEP_SERVE), 1);
+    close_agent(&agent);
+}
+
+static void lag_is_shown_since_the_first_change_that_is_lacking(void **state)
+{
+    (void)state;
+    struct agent agent;
+    connect_agent(&agent, "one", "", 0);
+    expect(&agent, "0>100");
+    acknowledge(&agent, 100);
+    until(look("agents/one")->applied_time);
+    assert_null(look("agents/one")->lag);
+    assert_int_equal(stats().max_lag_ms, 0);
+    gw_msec before_ms = gw_clock_wall_ms();
+    image_put_group(plane.image, 101, "groups/a", "1");
+    image_put_group(plane.image, 103, "groups/b", "1");
+    gw_msec between_ms = gw_clock_wall_ms();
+    until(stats().max_lag_ms >= 5);
+    const cp_agent *seen = look("agents/one");
+    assert_int_equal(seen->lag_revisions, 3);
+    assert_non_null(seen->lag);
+    assert_in_range(seen->lag_since->seconds * 1000 + seen->lag_since->nanos / 1000000, before_ms,
+                    between_ms);
+    acknowledge(&agent, 101);
+    acknowledge(&agent, 103);
+    until(look("agents/one")->lag_revisions == 0);
+    assert_null(look("agents/one")->lag_since);
+    close_agent(&agent);
+}
+
 /* ---- refusals and statistics */
 
 static void refusals_are_shown_until_they_are_gone(void **state)
@@ -301,6 +362,8 @@ int main(void)
         TEST(a_base_whose_removals_are_forgotten_gets_everything),
         TEST(only_kinds_that_it_knows_are_sent),
         TEST(a_large_snapshot_comes_whole),
+        TEST(each_step_is_timed),
+        TEST(lag_is_shown_since_the_first_change_that_is_lacking),
         TEST(refusals_are_shown_until_they_are_gone),
         TEST(statistics_are_counted),
         TEST(what_an_agent_says_of_itself_is_shown),

@@ -17,9 +17,11 @@ struct cp_delta {
     int64_t base_revision; /* 0: a full snapshot */
     int64_t revision;
     gw_msec commit_ms; /* monotonic: when this replica had it */
-    int64_t edits;     /* of the image until then; set by it */
-    size_t bytes;      /* of all chunks */
-    gw_str *chunks;    /* owned; packed ControlMessages, the last one is final */
+    /* Set by the image: its edits until then; monotonic, as in steps.h. */
+    int64_t edits;
+    gw_nsec commit_ns, built_ns;
+    size_t bytes;   /* of all chunks */
+    gw_str *chunks; /* owned; packed ControlMessages, the last one is final */
     size_t chunk_count;
 };
 

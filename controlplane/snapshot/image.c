@@ -14,6 +14,7 @@ struct cp_image *cp_image_new(unsigned tombstones_max)
     struct cp_image *image = gw_calloc(1, sizeof(*image));
     pthread_mutex_init(&image->lock, NULL);
     image->tombstones_max = tombstones_max;
+    image->steps = cp_steps_new();
     gw_map_init(&image->items);
     gw_list_init(&image->live);
     gw_list_init(&image->removed);
@@ -79,6 +80,7 @@ void cp_image_free(struct cp_image *image)
     drop_snapshots(image, true);
     cp_scopes_free(image);
     free(image->changed);
+    cp_steps_free(image->steps);
     pthread_mutex_destroy(&image->lock);
     free(image);
 }
@@ -247,6 +249,20 @@ static void begin_history(struct cp_image *image, const struct cp_image_change *
         change->revision;
 }
 
+static void set_content_times(struct cp_image *image, const struct cp_image_change *change)
+{
+    image->content_ms = gw_clock_monotonic_ms();
+    image->content_built_ns = gw_clock_monotonic_ns();
+    image->content_seen_ns = change->seen_ns;
+    if (change->commit_ns)
+        image->content_commit_ns = change->commit_ns;
+    else if (change->seen_ns)
+        image->content_commit_ns = cp_steps_seen(image->steps, change->revision, change->seen_ns);
+    else
+        image->content_commit_ns = image->content_built_ns;
+    cp_steps_built(image->steps, change->revision, change->seen_ns);
+}
+
 void cp_image_commit(struct cp_image *image, const struct cp_image_change *change)
 {
     pthread_mutex_lock(&image->lock);
@@ -264,11 +280,12 @@ void cp_image_commit(struct cp_image *image, const struct cp_image_change *chang
         changed |= apply(image, &change->edits[i]);
     if (change->is_complete)
         changed |= take_unlisted(image);
+    if (changed)
+        set_content_times(image, change);
     cp_scopes_commit(image, is_new_history); /* before what has changed may be forgotten */
     forget_tombstones(image, image->tombstones_max);
     if (changed) {
         image->content_revision = change->revision;
-        image->content_ms = gw_clock_monotonic_ms();
         drop_cache(image);
         drop_snapshots(image, false);
     }
@@ -301,6 +318,8 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
     }
     struct cp_delta *delta = cp_delta_finish(writer);
     delta->edits = image->edits;
+    delta->commit_ns = image->content_commit_ns;
+    delta->built_ns = image->content_built_ns;
     return delta;
 }
 
@@ -356,7 +375,8 @@ struct cp_delta *cp_image_delta(struct cp_image *image, const struct cp_image_ba
 bool cp_image_is_outrun(struct cp_image *image, const struct cp_delta *delta)
 {
     pthread_mutex_lock(&image->lock);
-    bool is_outrun = edits_since(image, delta) > 4 * stale_after(image);
+    bool is_outrun = strcmp(delta->cluster_id, image->cluster_id) == 0 &&
+                     edits_since(image, delta) > 4 * stale_after(image);
     pthread_mutex_unlock(&image->lock);
     return is_outrun;
 }
@@ -383,6 +403,11 @@ void cp_image_checked(struct cp_image *image, gw_msec asked_ms, int64_t store_re
 }
 
 /* ---- reading ---- */
+
+struct cp_steps *cp_image_steps(struct cp_image *image)
+{
+    return image->steps;
+}
 
 void cp_image_status(struct cp_image *image, struct cp_image_status *ret_status)
 {

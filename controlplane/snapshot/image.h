@@ -10,6 +10,7 @@
 #define CP_SNAPSHOT_IMAGE_H
 
 #include "controlplane/snapshot/delta.h"
+#include "controlplane/snapshot/steps.h"
 
 #define CP_IMAGE_TOMBSTONES_DEFAULT 10000
 /* A full snapshot that agents are being sent is given to further ones, who get a delta on top,
@@ -41,7 +42,9 @@ struct cp_image_change {
     int64_t revision;
     const struct cp_edit *edits; /* borrowed */
     size_t count;
-    bool is_complete; /* from a list: what is not among the edits is gone */
+    bool is_complete;  /* from a list: what is not among the edits is gone */
+    gw_nsec seen_ns;   /* monotonic: when the watch told of it; 0: a list */
+    gw_nsec commit_ns; /* when it was committed, if that is known already; 0: it is looked up */
 };
 /* Another cluster, or a list with an older revision than was seen (a restored backup): agents get
  * full snapshots under a cluster id that they do not know. */
@@ -66,6 +69,9 @@ bool cp_image_is_outrun(struct cp_image *image, const struct cp_delta *delta);
  * says what it found: an agent that is ahead of the store itself gets a full snapshot. */
 bool cp_image_wants_check(struct cp_image *image);
 void cp_image_checked(struct cp_image *image, gw_msec asked_ms, int64_t store_revision);
+
+/* The times of its changes; any thread. */
+struct cp_steps *cp_image_steps(struct cp_image *image);
 
 struct cp_image_status {
     bool is_loaded; /* false: nothing has come from the store yet */

@@ -37,7 +37,9 @@ struct cp_image {
     int64_t seen_revision, content_revision;
     int64_t floor_revision; /* removals up to here may be forgotten */
     gw_msec content_ms;     /* monotonic: when content_revision came */
-    gw_msec asked_ms;       /* the last check of the store */
+    gw_nsec content_seen_ns, content_commit_ns, content_built_ns; /* of it, as in cp_delta */
+    struct cp_steps *steps;                                       /* owned */
+    gw_msec asked_ms;                                             /* the last check of the store */
     int64_t store_revision;
     struct gw_map items; /* by name; owned */
     struct gw_list live, removed;

@@ -170,7 +170,9 @@ static void commit(struct work *work, bool is_complete)
                                      .revision = work->whole->seen_revision,
                                      .edits = edits,
                                      .count = write_edits(work, edits),
-                                     .is_complete = is_complete};
+                                     .is_complete = is_complete,
+                                     .seen_ns = work->whole->content_seen_ns,
+                                     .commit_ns = work->whole->content_commit_ns};
     cp_image_commit(work->scope->image, &change);
 }
 

@@ -38,6 +38,7 @@ struct edits {
     struct gw_arena arena;
     struct cp_edit *items; /* owned */
     size_t count;
+    size_t refused;
     const struct cp_edit *locked; /* the first that lacks its key for secrets */
     size_t locked_count;
 };
@@ -69,6 +70,7 @@ static void build_one(const struct cp_state *state, gw_str name, struct gw_arena
         edit->packed = gw_message_pack(&edits->arena, &resource->base);
     } else if (found < 0) {
         edit->refusal = gw_arena_strdup(&edits->arena, err.message);
+        edits->refused++;
         log_refusal(name, &err);
         if (strcmp(err.reason, CP_SEAL_NO_KEY) == 0) {
             edits->locked = edits->locked_count ? edits->locked : edit;
@@ -109,11 +111,13 @@ static bool withhold(struct cp_watcher *watcher, const struct edits *edits)
     return watcher->is_withheld;
 }
 
-/* Builds what was touched and hands it to the image. */
+/* Builds what was touched and hands it to the image. seen_ns: when the watch told of it; 0: it is
+ * all there is, from a list. */
 static void build(struct cp_watcher *watcher, const struct gw_map *touched, struct cp_position at,
-                  bool is_complete)
+                  gw_nsec seen_ns)
 {
     gw_nsec begin_ns = gw_clock_monotonic_ns();
+    bool is_complete = seen_ns == 0;
     struct gw_arena scratch;
     gw_arena_init(&scratch, 16 * 1024);
     gw_auto(edits_done) struct edits edits = {.count = 0};
@@ -128,11 +132,13 @@ static void build(struct cp_watcher *watcher, const struct gw_map *touched, stru
         .edits = edits.items,
         .count = edits.count,
         .is_complete = is_complete,
+        .seen_ns = seen_ns,
     };
     if (!withhold(watcher, &edits))
         cp_image_commit(watcher->options.image, &change);
     pthread_mutex_lock(&watcher->lock);
     watcher->stats.builds += (int64_t)edits.count;
+    watcher->stats.refused += (int64_t)edits.refused;
     watcher->stats.build_ns += gw_clock_monotonic_ns() - begin_ns;
     watcher->stats.changes += edits.count > 0 && !is_complete;
     watcher->stats.lists += is_complete;
@@ -257,7 +263,7 @@ static int load(struct cp_watcher *watcher, struct cp_position *ret_at, struct g
     if (!result) {
         cp_state_free(watcher->state);
         watcher->state = state;
-        build(watcher, &touched, *ret_at, true);
+        build(watcher, &touched, *ret_at, 0);
     } else {
         cp_state_free(state);
     }
@@ -273,6 +279,7 @@ static void apply(struct cp_watcher *watcher, const struct cp_batch *batch)
     cp_image_status(watcher->options.image, &status);
     if (batch->count == 0 && batch->at.revision <= status.seen_revision)
         return;
+    gw_nsec seen_ns = gw_clock_monotonic_ns();
     struct gw_map touched;
     gw_map_init(&touched);
     for (size_t i = 0; i < batch->count; i++) {
@@ -282,7 +289,7 @@ static void apply(struct cp_watcher *watcher, const struct cp_batch *batch)
         else
             put(watcher->state, &event->kv, &touched);
     }
-    build(watcher, &touched, batch->at, false);
+    build(watcher, &touched, batch->at, seen_ns);
     gw_map_done(&touched);
     if (watcher->options.on_batch)
         watcher->options.on_batch(watcher->options.arg, batch);

@@ -43,6 +43,7 @@ struct cp_watcher_stats {
     bool is_reachable;
     int64_t lists; /* of the whole store: the first one, and after a compaction or reset */
     int64_t builds, build_ns; /* resources built, and the time it took */
+    int64_t refused;          /* of those that could not be built */
     int64_t changes;          /* batches of the watch that changed something */
     int64_t withheld;         /* certificates for which the image is withheld; 0: it is not */
     char why_withheld[GW_ERROR_MESSAGE_MAX]; /* the first of them, and its error */

@@ -222,7 +222,7 @@ struct cp_store *cp_store_overlay(struct cp_store *inner, const struct cp_op *co
 {
     struct overlay *overlay = GW_ARENA_NEW(arena, struct overlay);
     *overlay = (struct overlay){
-        .store = {&overlay_ops}, .inner = inner, .ops = ops, .count = count, .arena = arena};
+        .store = {.ops = &overlay_ops}, .inner = inner, .ops = ops, .count = count, .arena = arena};
     gw_map_init(&overlay->read);
     gw_arena_defer(arena, forget, &overlay->read);
     return &overlay->store;

@@ -118,7 +118,17 @@ int cp_store_txn(struct cp_store *store, const struct cp_txn *txn, struct cp_com
 {
     if (check_txn(txn, err))
         return -1;
-    return store->ops->txn(store, txn, ret_commit, err);
+    if (store->ops->txn(store, txn, ret_commit, err))
+        return -1;
+    if (ret_commit->committed && store->on_commit)
+        store->on_commit(store->on_commit_arg, ret_commit->at.revision);
+    return 0;
+}
+
+void cp_store_listen(struct cp_store *store, cp_store_listener *on_commit, void *arg)
+{
+    store->on_commit = on_commit;
+    store->on_commit_arg = arg;
 }
 
 int cp_store_lease_grant(struct cp_store *store, int64_t ttl_s, int64_t *ret_lease,

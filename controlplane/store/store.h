@@ -107,6 +107,10 @@ struct cp_commit {
     bool committed;        /* false: a compare did not hold and nothing changed; read again */
     struct cp_position at; /* committed: the mod revision of every key put */
 };
+/* Called when a transaction has changed something, on the thread that made it, before it returns.
+ * One listener; set before the first transaction. */
+typedef void cp_store_listener(void *arg, int64_t revision);
+void cp_store_listen(struct cp_store *store, cp_store_listener *on_commit, void *arg);
 /* All or nothing. A lost answer is resolved by asking again (the store marks its transactions);
  * only when that fails too: UNAVAILABLE with reason CP_STORE_OUTCOME_UNKNOWN. Above the limits:
  * INVALID_ARGUMENT. A dead lease: NOT_FOUND. A full store: RESOURCE_EXHAUSTED. */

@@ -31,6 +31,8 @@ struct cp_store_ops {
 
 struct cp_store {
     const struct cp_store_ops *ops;
+    cp_store_listener *on_commit; /* NULL: nobody */
+    void *on_commit_arg;
 };
 
 struct cp_watch_ops {

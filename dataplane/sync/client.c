@@ -198,9 +198,11 @@ static int send_ack(struct dp_client *client, Penstock__Agent__V1__Ack *ack, str
 static int apply_update(struct dp_client *client, struct gw_error *err)
 {
     Penstock__Agent__V1__Ack ack = PENSTOCK__AGENT__V1__ACK__INIT;
+    gw_nsec begin_ns = gw_clock_monotonic_ns();
     if (client->events->on_update(client->user, client->chunks, client->chunk_count,
                                   &client->pending, &ack, err) < 0)
         return -1;
+    ack.apply_us = GW_MAX((gw_clock_monotonic_ns() - begin_ns) / 1000, (gw_nsec)1);
     int result = send_ack(client, &ack, err);
     forget_update(client);
     return result;

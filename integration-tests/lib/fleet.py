@@ -29,6 +29,14 @@ class Fleet:
         threading.Thread(target=self._follow, daemon=True).start()
         return self
 
+    name = "fleet"
+
+    def tail(self):
+        return "\n".join(f"{agent} ended: {why}" for agent, why in self.ends[-20:])
+
+    def is_running(self):
+        return self.popen is not None and self.popen.poll() is None
+
     @property
     def pid(self):
         return self.popen.pid
