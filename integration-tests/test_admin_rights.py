@@ -225,3 +225,44 @@ def test_an_export_of_the_own_group_shows_no_foreign_policy(people):
     assert "192.0.2.77" in people["root"].ExportOpenApi(**request).document
     shown = people["shopview"].ExportOpenApi(**request).document
     assert "/read" in shown and "192.0.2.77" not in shown
+
+
+# ---- what refusals say of others
+
+
+def test_what_uses_a_resource_is_named_to_those_who_may_read_it(people):
+    root, channels = people["root"], people["channels"]
+    root.CreateChannel(channel_id="shop-backend", channel={"port": 80, "members": [{"host": "127.0.0.1", "weight": 1}]})
+    root.CreateApiGroup(group_id="new")
+    for group in ("food", "new"):
+        root.CreateApi(parent=f"groups/{group}", api_id="pooled", api={
+            **api("/pooled"), "backend": {"http": {"channel": "channels/shop-backend"}}})
+    refused = channels.refused("DeleteChannel", name="channels/shop-backend")
+    assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "IN_USE")
+    assert refused.message == "channels/shop-backend is used by groups/new/apis/pooled, and by others that you may not read"
+    root.DeleteApi(name="groups/new/apis/pooled")
+    assert channels.refused("DeleteChannel", name="channels/shop-backend").message == \
+        "channels/shop-backend is used by others that you may not read"
+    assert root.refused("DeleteChannel", name="channels/shop-backend").message == \
+        "channels/shop-backend is used by groups/food/apis/pooled"
+
+
+def test_who_has_a_value_is_named_to_those_who_may_read_it(people):
+    people["root"].CreateDomain(parent="groups/food", domain_id="a.example.com")
+    for name, owner in (("shop", "one that you may not read"), ("root", "groups/food/domains/a.example.com")):
+        refused = people[name].refused("CreateDomain", parent="groups/shop", domain_id="a.example.com")
+        assert (refused.code, refused.reason, refused.message) == ("ALREADY_EXISTS", "NOT_UNIQUE", f"{owner} has it already")
+
+
+def test_an_import_does_not_tell_which_policies_there_are(people):
+    people["root"].CreatePolicy(policy_id="slow", policy={"throttle": {"api_limit": 3}})
+    limit = {"api-limit": 5, "interval": 1, "unit": "SECOND", "special": []}
+    operation = {"operationId": "a", "responses": {"200": {"description": "OK"}}, "x-apigateway-ratelimit": "slow",
+                 "x-apigateway-backend": {"type": "MOCK", "mockEndpoints": {"result-content": "x"}}}
+    for mode in (1, 2):
+        answer = people["shop"].ImportOpenApi(
+            parent="groups/shop", environment="environments/RELEASE", mode=mode, validate_only=True,
+            document=json.dumps({"openapi": "3.0.3", "info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": operation}},
+                                 "x-apigateway-ratelimits": {"slow": limit, "none": limit}}))
+        told = [(p.result, p.policy, p.failure.code, p.failure.message.replace(p.name, "NAME")) for p in answer.policies]
+        assert len(told) == 2 and told[0] == told[1] and told[0][1] == "", told

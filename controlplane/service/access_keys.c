@@ -129,6 +129,8 @@ static int check_owner(const struct cp_call *call, struct cp_change *change, con
     if (((const cp_user *)user.message)->n_grants > 0 &&
         cp_require_administrator(call, "a key of a user with grants", err) < 0)
         return -1;
+    if (cp_check_account_is_open(call, change, owner, err) < 0)
+        return -1;
     cp_change_expect(change, cp_key_of(change->arena, CP_KIND_USER, owner), user.mod_revision);
     return 0;
 }

@@ -179,9 +179,8 @@ static bool has_same_claims(const cp_user *user, const cp_user *before)
     return true;
 }
 
-/* Of an account whose users are shut out only who can let them in writes users. */
-static int check_account_is_open(const struct cp_call *call, struct cp_change *change,
-                                 const char *user, struct gw_error *err)
+int cp_check_account_is_open(const struct cp_call *call, struct cp_change *change, const char *user,
+                             struct gw_error *err)
 {
     struct cp_stored account;
     if (cp_is_administrator(call->principal))
@@ -208,7 +207,10 @@ static int prepare_user(const struct cp_call *call, struct cp_change *change,
     if (!has_same_claims(user, was) &&
         cp_require_administrator(call, "to write claims of a user", err) < 0)
         return -1;
-    if (check_account_is_open(call, change, user->name, err) < 0 ||
+    if (was && was->n_claims > 0 && was->disabled != user->disabled &&
+        cp_require_administrator(call, "to change disabled of a user with claims", err) < 0)
+        return -1; /* a bearer of them may have rights of its own, which it would lose or get */
+    if (cp_check_account_is_open(call, change, user->name, err) < 0 ||
         check_roles(call, user, err) < 0)
         return -1;
     if (was && was->n_grants == 0 && user->n_grants > 0 &&
@@ -230,7 +232,7 @@ static int prepare_delete_user(const struct cp_call *call, struct cp_change *cha
         return -1;
     if (user->n_claims > 0 && cp_require_administrator(call, "a user with claims", err) < 0)
         return -1;
-    if (check_account_is_open(call, change, user->name, err) < 0 ||
+    if (cp_check_account_is_open(call, change, user->name, err) < 0 ||
         cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
         return -1;
     for (size_t i = 0; i < page.count; i++) {

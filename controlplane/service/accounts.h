@@ -29,6 +29,10 @@ GW_MUST_CHECK int cp_access_key_open(const struct cp_seal *seal, const cp_access
 GW_MUST_CHECK int cp_require_administrator(const struct cp_call *call, const char *what,
                                            struct gw_error *err);
 
+/* Of an account whose users are shut out only who can let them in writes users and their keys. */
+GW_MUST_CHECK int cp_check_account_is_open(const struct cp_call *call, struct cp_change *change,
+                                           const char *user, struct gw_error *err);
+
 /* For cp_auth_set_directory; services are borrowed. */
 struct cp_directory cp_directory_of(struct cp_services *services);
 

@@ -184,6 +184,8 @@ static void who_has_limits_gives_no_rights(void **state)
         "{\"parent\":\"accounts/acme\",\"userId\":\"cat\",\"user\":{\"claims\":[\"sub=cat\"]}}");
     account(f, "CreateAccount", "{\"accountId\":\"shut\",\"account\":{\"disabled\":true}}");
     account(f, "CreateUser", "{\"parent\":\"accounts/shut\",\"userId\":\"dan\"}");
+    account(f, "CreateAccessKey",
+            "{\"parent\":\"accounts/shut/users/dan\",\"accessKeyId\":\"AKOFDAN00\"}");
     f->principal = (struct cp_principal){.name = "lim", .grants = &limited, .grant_count = 1};
     static const char *const calls[][2] = {
         {"CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"eve\",\"user\":{\"grants\":["
@@ -209,7 +211,12 @@ static void who_has_limits_gives_no_rights(void **state)
          "{\"user\":{\"name\":\"accounts/acme/users/cat\"},\"updateMask\":\"claims\"}"},
         {"UpdateUser",
          "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"claims\":[\"sub=eve\"]}}"},
+        {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"disabled\":true}}"},
         {"CreateUser", "{\"parent\":\"accounts/shut\",\"userId\":\"eve\"}"},
+        {"CreateAccessKey", "{\"parent\":\"accounts/shut/users/dan\"}"},
+        {"UpdateAccessKey", "{\"accessKey\":{\"name\":\"accounts/shut/users/dan/keys/AKOFDAN00\","
+                            "\"disabled\":true}}"},
+        {"DeleteAccessKey", "{\"name\":\"accounts/shut/users/dan/keys/AKOFDAN00\"}"},
         {"UpdateUser", "{\"user\":{\"name\":\"accounts/shut/users/dan\",\"description\":\"d\"}}"},
         {"DeleteUser", "{\"name\":\"accounts/shut/users/dan\"}"},
         {"DeleteAccount", "{\"name\":\"accounts/shut\"}"},

@@ -6,6 +6,7 @@
 #include "controlplane/service/bundle.h"
 #include "controlplane/service/domains.h"
 #include "controlplane/service/resource.h"
+#include "controlplane/service/seen.h"
 #include "controlplane/service/services.h"
 
 #define NO_BYTES ((ProtobufCBinaryData){0, NULL})
@@ -143,8 +144,8 @@ static int check_backends(const struct cp_call *call, const cp_certificate *befo
             return -1;
         if (page.count > 0)
             return gw_fail(err, GW_FAILED_PRECONDITION,
-                           "%.*s uses it toward its backend, and would lose its %s",
-                           GW_STR_ARG(page.kvs[0].value), lost);
+                           "%s uses it toward its backend, and would lose its %s",
+                           cp_shown_name(call, page.kvs[0].value), lost);
     }
     return 0;
 }

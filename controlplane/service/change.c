@@ -4,6 +4,7 @@
 #include "common/message.h"
 #include "controlplane/service/audit.h"
 #include "controlplane/service/limits.h"
+#include "controlplane/service/seen.h"
 
 #include <stdatomic.h>
 #include <time.h>
@@ -224,9 +225,15 @@ static struct cp_range referrers_range(const struct cp_call *call, enum cp_kind_
                                                        cp_kind_get(from_kind)->word)};
 }
 
-/* The first ones that are not of the kind `except`, as one text; empty: there are none. */
+struct users {
+    gw_str names; /* as one text */
+    unsigned named, hidden;
+    bool has_more;
+};
+
+/* The first ones that are not of the kind `except`. */
 static int name_referrers(const struct cp_call *call, enum cp_kind_id except, enum cp_kind_id kind,
-                          const char *name, gw_str *ret_names, struct gw_error *err)
+                          const char *name, struct users *ret, struct gw_error *err)
 {
     struct cp_page page = {.more = true};
     gw_str key = cp_key_of(call->arena, kind, name), passed_over = GW_STR_NONE;
@@ -236,8 +243,8 @@ static int name_referrers(const struct cp_call *call, enum cp_kind_id except, en
     };
     if (except != CP_KIND_COUNT)
         passed_over = referrers_range(call, except, kind, name).prefix;
-    unsigned named = 0;
-    for (*ret_names = GW_STR(""); page.more;) {
+    *ret = (struct users){.names = GW_STR("")};
+    while (page.more && ret->hidden < CP_REFERRERS_READ_MAX) {
         if (cp_store_list(call->services->store, &range, call->arena, &page, err) < 0)
             return -1;
         for (size_t i = 0; i < page.count; i++) {
@@ -248,16 +255,16 @@ static int name_referrers(const struct cp_call *call, enum cp_kind_id except, en
                                                   passed_over.ptr);
                 continue;
             }
-            bool is_last = named == CP_REFERRERS_NAMED_MAX;
-            *ret_names =
-                gw_arena_printf(call->arena, "%.*s%s%.*s", GW_STR_ARG(*ret_names),
-                                is_last ? " and others"
-                                : named ? ", "
-                                        : "",
-                                is_last ? 0 : (int)page.kvs[i].value.len, page.kvs[i].value.ptr);
-            if (is_last)
+            if (!cp_may_see(call, page.kvs[i].value)) {
+                ret->hidden++;
+            } else if (ret->named == CP_REFERRERS_NAMED_MAX) {
+                ret->has_more = true;
                 return 0;
-            named++;
+            } else {
+                ret->names =
+                    gw_arena_printf(call->arena, "%.*s%s%.*s", GW_STR_ARG(ret->names),
+                                    ret->named++ ? ", " : "", GW_STR_ARG(page.kvs[i].value));
+            }
         }
     }
     return 0;
@@ -266,13 +273,16 @@ static int name_referrers(const struct cp_call *call, enum cp_kind_id except, en
 int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id except, enum cp_kind_id kind,
                        const char *name, struct gw_error *err)
 {
-    gw_str names;
-    if (name_referrers(call, except, kind, name, &names, err) < 0)
+    struct users users;
+    if (name_referrers(call, except, kind, name, &users, err) < 0)
         return -1;
-    if (names.len == 0)
+    if (users.named == 0 && users.hidden == 0)
         return 0;
-    (void)gw_fail(err, GW_FAILED_PRECONDITION, "%s is used by %.*s", name, (int)names.len,
-                  names.ptr);
+    (void)gw_fail(err, GW_FAILED_PRECONDITION, "%s is used by %.*s%s%s", name,
+                  GW_STR_ARG(users.names), users.has_more ? " and others" : "",
+                  users.has_more || users.hidden == 0 ? ""
+                  : users.named > 0                   ? ", and by others that you may not read"
+                                                      : "others that you may not read");
     return gw_error_reason(err, "IN_USE");
 }
 
@@ -324,8 +334,8 @@ int cp_change_claim(const struct cp_call *call, struct cp_change *change, const 
     if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
         return -1;
     if (found.found && !gw_str_eq(found.kv.value, gw_str_from(owner))) {
-        (void)gw_fail(err, GW_ALREADY_EXISTS, "%.*s has it already",
-                      (int)GW_MIN(found.kv.value.len, (size_t)CP_NAME_MAX), found.kv.value.ptr);
+        (void)gw_fail(err, GW_ALREADY_EXISTS, "%.*s has it already", CP_NAME_MAX,
+                      cp_shown_name(call, found.kv.value));
         return gw_error_reason(err, "NOT_UNIQUE");
     }
     cp_change_expect(change, key, found.kv.mod_revision);

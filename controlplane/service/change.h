@@ -14,7 +14,8 @@
 
 #define CP_WRITE_TRIES 10 /* then ABORTED */
 #define CP_REFERRERS_NAMED_MAX 3
-#define CP_TOO_LARGE "TOO_LARGE"                 /* reason: it does not fit into a transaction */
+#define CP_REFERRERS_READ_MAX 30 /* at least, to find those that the caller may see */
+#define CP_TOO_LARGE "TOO_LARGE" /* reason: it does not fit into a transaction */
 #define CP_CHANGE_OPS_MAX (CP_STORE_OPS_MAX - 1) /* the last one is the audit event */
 #define CP_CHANGE_OPS_ROUND 126 /* of a delete that goes in rounds, each of which is soon done */
 
@@ -53,7 +54,7 @@ GW_MUST_CHECK int cp_change_remove(const struct cp_call *call, struct cp_change 
                                    enum cp_kind_id kind, const char *name, int64_t mod_revision,
                                    struct gw_error *err);
 /* FAILED_PRECONDITION when anything but the kind `except` (CP_KIND_COUNT: none) refers to it,
- * naming some of that. */
+ * naming some of that which the caller may see. */
 GW_MUST_CHECK int cp_refuse_referred(const struct cp_call *call, enum cp_kind_id except,
                                      enum cp_kind_id kind, const char *name, struct gw_error *err);
 
@@ -73,7 +74,8 @@ GW_MUST_CHECK int cp_each_referrer(const struct cp_call *call, enum cp_kind_id f
                                    void *arg, struct gw_error *err);
 
 /* A value that only one resource may have: takes it for `owner`, a name. ALREADY_EXISTS, naming the
- * owner, when another one has it. index: "domains"; value: any text, at most 400 bytes. */
+ * owner if the caller may see it, when another one has it. index: "domains"; value: any text, at
+ * most 400 bytes. */
 GW_MUST_CHECK int cp_change_claim(const struct cp_call *call, struct cp_change *change,
                                   const char *index, gw_str value, const char *owner,
                                   struct gw_error *err);

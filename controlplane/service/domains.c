@@ -6,6 +6,7 @@
 #include "controlplane/model/check_domain.h"
 #include "controlplane/service/bundle.h"
 #include "controlplane/service/resource.h"
+#include "controlplane/service/seen.h"
 #include "controlplane/service/services.h"
 
 static int check(const ProtobufCMessage *message, const ProtobufCMessage *before,
@@ -66,7 +67,8 @@ int cp_domain_takes(const struct cp_call *call, const cp_domain *domain,
     if (cp_check_domain_tls(domain, certificates, &why) == 0)
         return 0;
     return gw_fail(err, GW_FAILED_PRECONDITION, "%s uses it, and would not be served: %s %s",
-                   domain->name, why.violations[0].field, why.violations[0].rule);
+                   cp_shown_name(call, gw_str_from(domain->name)), why.violations[0].field,
+                   why.violations[0].rule);
 }
 
 /* ---- writes */

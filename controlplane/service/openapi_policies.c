@@ -76,6 +76,7 @@ static int do_policy(const struct cp_call *call, const cp_import_request *asked,
         return -1;
     }
     if (cp_id_check(CP_KIND_POLICY, defined->id, "name", err) < 0 ||
+        may(call, &cp_policy_rules, "Get", outcome->policy, err) < 0 || /* or whether it is there */
         cp_find(call, CP_KIND_POLICY, outcome->policy, &before, err) < 0)
         return -1;
     if (!before.message) {
@@ -139,6 +140,8 @@ static int bind_one(const struct cp_call *call, const cp_import_request *asked, 
                                   cp_bound_id(call->arena, api, asked->environment));
     if (!cp_name_is(CP_KIND_POLICY, policy))
         return gw_fail(err, GW_NOT_FOUND, "%s is no name of a policy", policy);
+    if (may(call, &cp_policy_binding_rules, "Get", name.ptr, err) < 0)
+        return -1; /* nor whether it is there */
     if (cp_find(call, CP_KIND_BINDING, name.ptr, &there, err) < 0 || there.message)
         return there.message ? 0 : -1;
     binding.api = (char *)(uintptr_t)api;
