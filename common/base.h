@@ -67,6 +67,13 @@ void __asan_unpoison_memory_region(const volatile void *addr, size_t size);
 #define gw_unpoison(p, n) ((void)(p), (void)(n))
 #endif
 
+/* For code that goes past libc, where a sanitizer does not see it. */
+#if defined(GW_TSAN) || defined(GW_ASAN)
+#define GW_IS_SANITIZED true
+#else
+#define GW_IS_SANITIZED false
+#endif
+
 /* Sixteen bytes at once, for scanners. A comparison gives lanes of 0x00 and 0xff; bit i of the mask
  * is lane i. */
 typedef unsigned char gw_lanes __attribute__((vector_size(16)));

@@ -74,16 +74,17 @@ static void begin_head(struct dp_h1_connection *c)
     c->body = (struct dp_h1_body){.done = true};
     c->request = server->handler->begin(&c->downstream, &c->head, &c->arena);
     dp_h1_parser_init(&c->parser, &dp_h1_limits_default, c->arena);
-    dp_loop_arm(server->loop, &c->base.timer, server->limits.head_timeout_ms);
 }
 
-static void parse_head(struct dp_h1_connection *c)
+static void parse_head(struct dp_h1_connection *c, bool is_new)
 {
     gw_str view = dp_input_view(&c->base.conn.input);
     ptrdiff_t n = dp_h1_parse_request(&c->parser, view, c->head, &c->downstream.framing);
+    if (n == 0 && is_new) /* mostly a head is whole, and needs no time limit */
+        dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.head_timeout_ms);
     if (n == 0)
         return;
-    dp_timer_stop(&c->base.timer);
+    dp_timer_rest(&c->base.timer);
     if (n < 0) {
         c->downstream.bytes_in = view.len;
         report(c, DP_FAULT_BAD_HEAD, n);
@@ -130,7 +131,7 @@ static void stop_body_timer(struct dp_h1_connection *c)
     if (c->half_closed)
         watch_half(c);
     else
-        dp_timer_stop(&c->base.timer);
+        dp_timer_rest(&c->base.timer);
 }
 
 /* All that came has been handed on. */
@@ -247,10 +248,11 @@ static bool begin_request(struct dp_h1_connection *c)
 
 static void advance(struct dp_h1_connection *c)
 {
-    if (c->phase == DP_PHASE_IDLE && !begin_request(c))
+    bool is_new = c->phase == DP_PHASE_IDLE;
+    if (is_new && !begin_request(c))
         return;
     if (c->phase == DP_PHASE_HEAD)
-        parse_head(c);
+        parse_head(c, is_new);
     else if (c->phase == DP_PHASE_REQUEST)
         pump_body(c);
     else if (c->phase == DP_PHASE_DISCARD)
@@ -358,7 +360,7 @@ static void on_drained(struct dp_conn *conn)
     if (c->phase != DP_PHASE_REQUEST)
         return;
     if (c->out_kind == DP_BODY_TUNNEL) /* its end has been written, and nothing else has a limit */
-        dp_timer_stop(&c->base.timer);
+        dp_timer_rest(&c->base.timer);
     else if (c->reading && !c->body.done)
         arm(c, c->base.server->limits.body_timeout_ms);
     else
@@ -522,7 +524,7 @@ void dp_h1_read_body(struct dp_downstream *downstream, bool on)
     c->reading = on;
     if (!on) {
         if (!c->base.conn.blocked)
-            dp_timer_stop(&c->base.timer);
+            dp_timer_rest(&c->base.timer);
         return;
     }
     bool is_awaited = c->downstream.framing.expect_continue && !c->continued && !c->head_sent;
@@ -561,7 +563,7 @@ void dp_h1_finish(struct dp_downstream *downstream)
     struct dp_h1_connection *c = dp_h1_connection_of(downstream);
     c->request = NULL;
     c->reading = false;
-    dp_timer_stop(&c->base.timer);
+    dp_timer_rest(&c->base.timer);
     if (!c->keep_alive) {
         if (may_say_more(c))
             linger(c);

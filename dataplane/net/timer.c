@@ -35,7 +35,7 @@ static void place(struct dp_wheel *wheel, struct dp_timer *timer)
 void dp_timer_arm(struct dp_wheel *wheel, struct dp_timer *timer, gw_msec deadline)
 {
     timer->deadline = deadline;
-    if (dp_timer_is_armed(timer)) {
+    if (!gw_list_is_empty(&timer->node)) {
         if (deadline >= timer->placed)
             return; /* its slot comes earlier and places it again */
         gw_list_remove(&timer->node);
@@ -72,7 +72,7 @@ static void handle_slot(struct dp_wheel *wheel, struct gw_list *slot, gw_msec du
         gw_list_remove(&timer->node);
         if (timer->deadline <= due)
             timer->expired(timer);
-        else
+        else if (timer->deadline != DP_TIMER_NEVER)
             place(wheel, timer);
     }
 }

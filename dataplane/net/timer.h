@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Timeouts by the ten thousand: a wheel of two levels. Arming and stopping are list operations; to
- * arm later what is armed already is one store. No clock, no I/O. One thread. */
+ * arm later what is armed already, or rests, is one store. No clock, no I/O. One thread. */
 #ifndef DP_NET_TIMER_H
 #define DP_NET_TIMER_H
 
@@ -11,9 +11,11 @@
 #define DP_WHEEL_TICK_MS 16
 #define DP_WHEEL_SLOTS 256
 
+#define DP_TIMER_NEVER INT64_MAX
+
 struct dp_timer {
     struct gw_list node;                /* in a slot, or by itself */
-    gw_msec deadline;                   /* when to fire */
+    gw_msec deadline;                   /* when to fire; DP_TIMER_NEVER: it rests */
     gw_msec placed;                     /* the deadline its slot was chosen for; <= deadline */
     void (*expired)(struct dp_timer *); /* the timer is no longer armed then */
 };
@@ -28,9 +30,15 @@ struct dp_wheel {
 void dp_timer_init(struct dp_timer *timer, void (*expired)(struct dp_timer *));
 void dp_timer_arm(struct dp_wheel *wheel, struct dp_timer *timer, gw_msec deadline);
 void dp_timer_stop(struct dp_timer *timer);
+/* It does not fire, and keeps its slot for the next time: for what is armed for each request. To be
+ * stopped before its memory goes. */
+static inline void dp_timer_rest(struct dp_timer *timer)
+{
+    timer->deadline = DP_TIMER_NEVER;
+}
 static inline bool dp_timer_is_armed(const struct dp_timer *timer)
 {
-    return !gw_list_is_empty(&timer->node);
+    return !gw_list_is_empty(&timer->node) && timer->deadline != DP_TIMER_NEVER;
 }
 
 void dp_wheel_init(struct dp_wheel *wheel, gw_msec now);

@@ -74,6 +74,37 @@ static void a_stopped_timer_stays_silent(void **state)
     assert_int_equal(probe.fired, 0);
 }
 
+static void a_resting_timer_stays_silent_until_it_is_armed(void **state)
+{
+    (void)state;
+    struct dp_wheel wheel;
+    struct probe rested = {0}, sooner = {0}, later = {0};
+    now = START;
+    dp_wheel_init(&wheel, now);
+    dp_timer_init(&rested.timer, on_expired);
+    dp_timer_init(&sooner.timer, on_expired);
+    dp_timer_init(&later.timer, on_expired);
+    dp_timer_rest(&sooner.timer); /* also what was never armed */
+    assert_false(dp_timer_is_armed(&sooner.timer));
+    dp_timer_arm(&wheel, &rested.timer, now + 50);
+    dp_timer_arm(&wheel, &sooner.timer, now + 20000);
+    dp_timer_arm(&wheel, &later.timer, now + 50);
+    dp_timer_rest(&rested.timer);
+    dp_timer_rest(&sooner.timer);
+    dp_timer_rest(&later.timer);
+    assert_false(dp_timer_is_armed(&rested.timer));
+    dp_timer_arm(&wheel, &sooner.timer, now + 50);
+    dp_timer_arm(&wheel, &later.timer, now + 20000);
+    run_until(&wheel, START + 19999);
+    assert_int_equal(rested.fired, 0);
+    assert_int_equal(sooner.fired, 1);
+    assert_int_equal(later.fired, 0);
+    run_until(&wheel, START + 20100);
+    assert_int_equal(later.fired, 1);
+    assert_int_equal(rested.fired, 0);
+    assert_true(wheel.next_ms == INT64_MAX);
+}
+
 static void arming_again_moves_the_deadline(void **state)
 {
     (void)state;
@@ -138,8 +169,12 @@ static void random_use_agrees_with_a_plain_list(void **state)
         dp_timer_init(&probes[i].timer, on_expired);
     for (int round = 0; round < 20000; round++) {
         struct probe *probe = &probes[rand() % 500];
-        if (rand() % 4 == 0) {
+        int what = rand() % 8;
+        if (what == 0) {
             dp_timer_stop(&probe->timer);
+        } else if (what == 1) {
+            dp_timer_rest(&probe->timer);
+            probe->fired = 0;
         } else {
             dp_timer_arm(&wheel, &probe->timer, now + rand() % 30000);
             probe->fired = 0;
@@ -164,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_time),
         cmocka_unit_test(a_stopped_timer_stays_silent),
+        cmocka_unit_test(a_resting_timer_stays_silent_until_it_is_armed),
         cmocka_unit_test(arming_again_moves_the_deadline),
         cmocka_unit_test(a_callback_may_arm_again),
         cmocka_unit_test(a_long_stop_fires_everything_once),

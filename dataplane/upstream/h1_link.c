@@ -15,6 +15,7 @@ void dp_h1_link_close(struct dp_h1_link *link)
         dp_conn_announce_end(&link->conn);
     }
     link->base.call = NULL;
+    dp_timer_stop(&link->timer);
     dp_conn_close(&link->conn);
     dp_pool_leave(link->base.pool);
 }

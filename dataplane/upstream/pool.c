@@ -43,7 +43,7 @@ void dp_pool_leave(struct dp_pool *pool)
 void dp_pool_remove(struct dp_h1_link *link)
 {
     gw_list_remove(&link->node);
-    dp_timer_stop(&link->timer);
+    dp_timer_rest(&link->timer);
     link->base.pool->idle_count--;
     link->base.pool->upstreams->stats.idle--;
 }
