@@ -81,13 +81,13 @@ int gw_str_to_u64(gw_str s, uint64_t max, uint64_t *ret_value)
     if (s.len == 0)
         return -1;
     for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+        unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
+        if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, digit, &value))
             return -1;
-        uint64_t digit = (uint64_t)(s.ptr[i] - '0');
-        if (digit > max || value > (max - digit) / 10)
-            return -1;
-        value = value * 10 + digit;
     }
+    if (value > max)
+        return -1;
     *ret_value = value;
     return 0;
 }

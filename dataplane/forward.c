@@ -122,6 +122,12 @@ static void count_forward(struct dp_exchange *x)
         dp_headers_set(headers, GW_STR("Max-Forwards"), number(&x->arena, left - 1));
 }
 
+/* What the caller says under these names is replaced, not believed. */
+#define OWN                                                                                        \
+    (DP_HEADER_BIT(X_FORWARDED_FOR) | DP_HEADER_BIT(X_FORWARDED_PROTO) |                           \
+     DP_HEADER_BIT(X_FORWARDED_HOST) | DP_HEADER_BIT(X_FORWARDED_PORT) |                           \
+     DP_HEADER_BIT(X_REQUEST_ID) | DP_HEADER_BIT(VIA))
+
 static void make_headers(struct dp_flow *flow)
 {
     struct dp_exchange *x = &flow->x;
@@ -135,17 +141,18 @@ static void make_headers(struct dp_flow *flow)
         count_forward(x);
     if (takes_trailers && x->route->backend.http2)
         dp_headers_add_id(headers, DP_HEADER_TE, GW_STR("trailers"));
-    /* What the caller says under these names is replaced, not believed. */
-    dp_headers_put_id(
-        headers, DP_HEADER_X_FORWARDED_FOR,
-        extend_list(x, DP_HEADER_X_FORWARDED_FOR, dp_downstream_peer_text(flow->downstream)));
-    dp_headers_put_id(headers, DP_HEADER_X_FORWARDED_PROTO,
-                      x->request.tls ? GW_STR("https") : GW_STR("http"));
-    dp_headers_put_id(headers, DP_HEADER_X_FORWARDED_HOST, x->request.head.authority);
-    dp_headers_put_id(headers, DP_HEADER_X_FORWARDED_PORT,
-                      number(&x->arena, dp_downstream_local_port(flow->downstream)));
-    dp_headers_put_id(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
-    dp_headers_put_id(headers, DP_HEADER_VIA, extend_list(x, DP_HEADER_VIA, via));
+    gw_str sources =
+        extend_list(x, DP_HEADER_X_FORWARDED_FOR, dp_downstream_peer_text(flow->downstream));
+    via = extend_list(x, DP_HEADER_VIA, via);
+    dp_headers_remove_set(headers, OWN);
+    dp_headers_append_id(headers, DP_HEADER_X_FORWARDED_FOR, sources);
+    dp_headers_append_id(headers, DP_HEADER_X_FORWARDED_PROTO,
+                         x->request.tls ? GW_STR("https") : GW_STR("http"));
+    dp_headers_append_id(headers, DP_HEADER_X_FORWARDED_HOST, x->request.head.authority);
+    dp_headers_append_id(headers, DP_HEADER_X_FORWARDED_PORT,
+                         dp_downstream_local_port(flow->downstream));
+    dp_headers_append_id(headers, DP_HEADER_X_REQUEST_ID, x->request.request_id);
+    dp_headers_append_id(headers, DP_HEADER_VIA, via);
 }
 
 /* RFC 9110 8.6: a method that means to have a body says how long it is, empty or not. */

@@ -23,22 +23,16 @@ static uint64_t mix(uint64_t word)
     return word ^ (word >> 31);
 }
 
-/* Eight hex digits at once, the first one in the lowest byte. */
-static uint64_t hex(uint32_t word)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t v = word;
-    v = (v << 32 | v >> 16) & UINT64_C(0x0000ffff0000ffff); /* halves change places, and so on */
-    v = (v << 16 | v >> 8) & UINT64_C(0x00ff00ff00ff00ff);
-    v = (v << 8 | v >> 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    uint64_t is_letter = (v + ones * 6) >> 4 & ones;
-    return htole64(v + ones * '0' + is_letter * ('a' - '0' - 10));
-}
-
+/* Sixteen hex digits at once. */
 static void print_word(uint64_t word, char text[16])
 {
-    uint64_t halves[2] = {hex((uint32_t)(word >> 32)), hex((uint32_t)word)};
-    memcpy(text, halves, sizeof halves);
+    uint64_t bytes[2] = {htobe64(word), 0};
+    gw_lanes v;
+    memcpy(&v, bytes, sizeof v);
+    v = __builtin_shufflevector(v >> 4, v & 15, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                23);
+    v += '0' + ((gw_lanes)(v > 9) & ('a' - '0' - 10));
+    memcpy(text, &v, sizeof v);
 }
 
 /* The first word is a counter in disguise: it repeats after 2^64 requests of a thread. The second

@@ -20,14 +20,14 @@ struct dp_h2_session; /* h2_session.h */
 struct dp_connection {
     struct dp_conn conn;
     const struct dp_protocol *protocol;
-    struct dp_server *server; /* borrowed */
-    void *context;            /* as in struct dp_caller */
-    struct gw_list node;      /* of server->connections */
-    struct dp_timer timer;    /* what for is the protocol's */
-    struct dp_h2_session *h2; /* owned; NULL: HTTP/1 is spoken */
-    bool is_fresh;            /* it could not say its first request before the drain */
-    uint16_t local_port;      /* 0: not asked yet */
-    uint8_t peer_text_len;
+    struct dp_server *server;             /* borrowed */
+    void *context;                        /* as in struct dp_caller */
+    struct gw_list node;                  /* of server->connections */
+    struct dp_timer timer;                /* what for is the protocol's */
+    struct dp_h2_session *h2;             /* owned; NULL: HTTP/1 is spoken */
+    bool is_fresh;                        /* it could not say its first request before the drain */
+    uint8_t peer_text_len, port_text_len; /* of the port 0: not asked yet */
+    char port_text[5];                    /* the own one, in digits */
     struct dp_address peer;
     char peer_text[DP_ADDRESS_TEXT_MAX];
 };

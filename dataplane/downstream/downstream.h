@@ -51,7 +51,7 @@ void *dp_downstream_context(const struct dp_downstream *downstream); /* of struc
 const struct dp_address *dp_downstream_peer(const struct dp_downstream *downstream);
 gw_str dp_downstream_peer_text(const struct dp_downstream *downstream);
 /* The port that the caller connected to; asks the kernel once. */
-uint16_t dp_downstream_local_port(const struct dp_downstream *downstream);
+gw_str dp_downstream_local_port(const struct dp_downstream *downstream);
 /* The caller's TLS session; NULL: the connection is in the clear. */
 const struct dp_tls *dp_downstream_tls(const struct dp_downstream *downstream);
 

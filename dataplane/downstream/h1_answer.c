@@ -28,14 +28,26 @@ static void send_written(struct dp_h1_connection *c, int result)
     gw_buf_clear(scratch);
 }
 
+static void write_head(struct dp_h1_connection *c, const struct dp_response_head *head,
+                       const struct dp_h1_framing *framing)
+{
+    struct gw_buf *scratch = &c->base.server->loop->scratch, room = dp_conn_room(&c->base.conn);
+    if (dp_h1_write_response(&room, head->status, head->reason, &head->headers, framing) == 0) {
+        c->downstream.bytes_out += room.end;
+        dp_conn_commit(&c->base.conn, &room);
+    } else { /* a large one, or it goes nowhere */
+        send_written(
+            c, dp_h1_write_response(scratch, head->status, head->reason, &head->headers, framing));
+    }
+}
+
 static void send_interim(struct dp_downstream *downstream, const struct dp_response_head *head)
 {
     struct dp_h1_connection *c = dp_h1_connection_of(downstream);
     struct dp_h1_framing framing = {.kind = DP_BODY_NONE, .minor = 1, .keep_alive = true};
     if (c->downstream.framing.minor == 0 || c->head_sent)
         return;
-    send_written(c, dp_h1_write_response(&c->base.server->loop->scratch, head->status, head->reason,
-                                         &head->headers, &framing));
+    write_head(c, head, &framing);
 }
 
 /* What is left of the request's body is worth reading for the sake of the connection. */
@@ -70,8 +82,7 @@ static void send_head(struct dp_downstream *downstream, const struct dp_downstre
     c->head_sent = true;
     if (framing.kind == DP_BODY_LENGTH && !c->base.conn.tls)
         c->downstream.sink.conn = &c->base.conn;
-    send_written(c, dp_h1_write_response(&c->base.server->loop->scratch, answer->head->status,
-                                         answer->head->reason, &answer->head->headers, &framing));
+    write_head(c, answer->head, &framing);
     if (framing.upgrade)
         open_tunnel(c);
 }

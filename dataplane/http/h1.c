@@ -163,7 +163,8 @@ static int parse_version(struct dp_h1_parser *parser, gw_str bytes, struct dp_re
 {
     gw_str rest = {bytes.ptr + parser->scan, bytes.len - parser->scan};
     size_t bad;
-    if (!fits(rest, "HTTP/0.0\r\n", VERSION_LEN, &bad))
+    bool is_usual = rest.len >= VERSION_LEN && memcmp(rest.ptr, "HTTP/1.1\r\n", VERSION_LEN) == 0;
+    if (!is_usual && !fits(rest, "HTTP/0.0\r\n", VERSION_LEN, &bad))
         return bad >= sizeof("HTTP/0.0") - 1 ? -DP_H1_BAD_LINE_END : -DP_H1_BAD_VERSION;
     if (rest.len < VERSION_LEN)
         return INCOMPLETE;
@@ -181,7 +182,8 @@ static int parse_version(struct dp_h1_parser *parser, gw_str bytes, struct dp_re
 static int parse_status(struct dp_h1_parser *parser, gw_str bytes, struct dp_response_head *head)
 {
     size_t bad;
-    if (!fits(bytes, "HTTP/0.0 000", STATUS_LEN, &bad))
+    bool is_usual = bytes.len > STATUS_LEN && memcmp(bytes.ptr, "HTTP/1.1 200", STATUS_LEN) == 0;
+    if (!is_usual && !fits(bytes, "HTTP/0.0 000", STATUS_LEN, &bad))
         return -DP_H1_BAD_STATUS;
     if (bytes.len <= STATUS_LEN)
         return INCOMPLETE;
@@ -270,11 +272,16 @@ static int parse_name(struct dp_h1_parser *parser, gw_str bytes)
     return GO_ON;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 static gw_str trim(const char *start, const char *end)
 {
-    while (start < end && (*start == ' ' || *start == '\t'))
+    while (start < end && is_blank(*start))
         start++;
-    while (end > start && (end[-1] == ' ' || end[-1] == '\t'))
+    while (end > start && is_blank(end[-1]))
         end--;
     return gw_str_n(start, (size_t)(end - start));
 }
@@ -295,10 +302,36 @@ static int parse_value(struct dp_h1_parser *parser, gw_str bytes, struct dp_head
     return next_stage(parser, FIELD, parser->scan + 2u);
 }
 
+/* The usual lines, each whole and in one step. What is special about a line, or wrong with it, the
+ * stages find out: to them it is as if nothing had been looked at. */
+static void take_whole_lines(struct dp_h1_parser *parser, gw_str bytes, struct dp_headers *headers)
+{
+    const struct dp_h1_limits *limits = parser->limits;
+    const char *at = bytes.ptr + parser->scan,
+               *whole_end = bound(bytes, (size_t)parser->fields + limits->head_bytes);
+    while (headers->count < limits->header_count) {
+        const char *end = at + GW_MIN((size_t)(whole_end - at), (size_t)limits->header_bytes);
+        const char *colon = dp_scan_token(at, end);
+        if (colon == at || colon == end || *colon != ':')
+            break;
+        const char *stop = dp_scan_value(colon + 1, end);
+        if (end - stop < 2 || memcmp(stop, "\r\n", 2) != 0)
+            break;
+        const char *value = colon + 1 + (colon[1] == ' ');
+        bool is_bare = value < stop && !is_blank(*value) && !is_blank(stop[-1]);
+        dp_headers_append(headers, gw_str_n(at, (size_t)(colon - at)),
+                          is_bare ? gw_str_n(value, (size_t)(stop - value)) : trim(value, stop));
+        at = stop + 2;
+    }
+    (void)next_stage(parser, FIELD, (size_t)(at - bytes.ptr)); /* it says GO_ON */
+}
+
 static int parse_fields(struct dp_h1_parser *parser, gw_str bytes, struct dp_headers *headers)
 {
     int result = GO_ON;
     while (result == GO_ON && parser->stage != END) {
+        if (parser->stage == FIELD)
+            take_whole_lines(parser, bytes, headers);
         if (parser->stage == FIELD)
             result = parse_field_start(parser, bytes, headers->count);
         if (result == GO_ON && parser->stage == NAME)

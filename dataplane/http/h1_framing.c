@@ -17,10 +17,9 @@ static const struct dp_header *next_field(const struct dp_headers *headers, enum
 /* One field of digits; several are refused even when they agree. */
 static int read_length(const struct dp_headers *headers, uint64_t *ret_length)
 {
-    unsigned index = 0;
-    const struct dp_header *field = next_field(headers, DP_HEADER_CONTENT_LENGTH, &index);
-    if (next_field(headers, DP_HEADER_CONTENT_LENGTH, &index) ||
-        gw_str_to_u64(field->value, INT64_MAX, ret_length) != 0)
+    gw_str value = dp_headers_value(headers, DP_HEADER_CONTENT_LENGTH);
+    bool is_repeated = headers->repeated & DP_HEADER_BIT(CONTENT_LENGTH);
+    if (is_repeated || gw_str_to_u64(value, INT64_MAX, ret_length) != 0)
         return -DP_H1_BAD_CONTENT_LENGTH;
     return 0;
 }
@@ -45,9 +44,10 @@ static int check_transfer_encoding(const struct dp_headers *headers)
     return -DP_H1_UNKNOWN_TRANSFER_ENCODING;
 }
 
+/* Of a head that has just been parsed, in which nothing has been removed. */
 static bool has(const struct dp_headers *headers, enum dp_header_id id)
 {
-    return dp_headers_get(headers, id) != NULL;
+    return (headers->present >> id) & 1;
 }
 
 /* Sets kind and length from Transfer-Encoding and Content-Length; leaves kind without them. */
@@ -72,6 +72,8 @@ static bool is_kept_alive(const struct dp_headers *headers, uint8_t minor)
 {
     if (!has(headers, DP_HEADER_CONNECTION))
         return minor >= 1;
+    if (dp_headers_only_keep_alive(headers))
+        return true;
     return !dp_headers_list_has(headers, DP_HEADER_CONNECTION, GW_STR("close")) &&
            (minor >= 1 || dp_headers_list_has(headers, DP_HEADER_CONNECTION, GW_STR("keep-alive")));
 }

@@ -2,6 +2,8 @@
 /* The four forms of a request target and the Host (RFC 9112 3.2, 3.3). */
 #include "dataplane/http/h1_framing.h"
 
+#include "dataplane/http/scan.h"
+
 #define HOST_BYTES_MAX 255
 
 /* host[:port], cut. */
@@ -22,9 +24,23 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
+/* Bit i: byte i is in no name. */
+static unsigned strangers(const char *at)
+{
+    gw_lanes v = dp_scan_load(at);
+    gw_lanes known = (gw_lanes)((v | 0x20) - 'a' < 26) | (gw_lanes)(v - '0' < 10) |
+                     (gw_lanes)(v - '-' < 2) | (gw_lanes)(v == '_') | (gw_lanes)(v == '~');
+    return gw_lanes_mask(known) ^ 0xffff;
+}
+
 static size_t name_length(gw_str text)
 {
     size_t i = 0;
+    for (; text.len - i >= 16; i += 16) {
+        unsigned other = strangers(text.ptr + i);
+        if (other)
+            return i + (unsigned)__builtin_ctz(other);
+    }
     while (i < text.len && is_in_name[(unsigned char)text.ptr[i]])
         i++;
     return i;

@@ -3,13 +3,13 @@
 
 #include <errno.h>
 
-#define BIT(id) (UINT64_C(1) << DP_HEADER_##id)
+#define BIT(id) DP_HEADER_BIT(id)
 
 /* Said by the framing, or of no meaning beyond the connection that it came over. */
 static const uint64_t framing_fields = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
                                        BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(UPGRADE);
 
-#define FRAMING_BYTES_MAX 160 /* all lines of the framing */
+#define FRAMING_BYTES_MAX 160 /* all lines of the framing, and what put_line writes too far */
 
 static char *put(char *at, gw_str text)
 {
@@ -43,6 +43,18 @@ static bool is_one_piece(const struct dp_header *header)
     return header->value.ptr == colon + 2 && colon[0] == ':' && colon[1] == ' ';
 }
 
+static char *put_line(char *at, const struct dp_header *header)
+{
+    if (header->id != DP_HEADER_OTHER &&
+        header->name.ptr == dp_header_name((enum dp_header_id)header->id).ptr) {
+        memcpy(at, header->name.ptr, DP_HEADER_ROOM); /* the name and ": " */
+        at += header->name.len + 2;
+    } else {
+        at = PUT(put(at, header->name), ": ");
+    }
+    return PUT(put(at, header->value), "\r\n");
+}
+
 /* Most fields pass as they came: neighbours that still stand in one buffer are copied in one go. */
 static char *put_fields(char *at, const struct dp_headers *headers, uint64_t skip)
 {
@@ -62,7 +74,7 @@ static char *put_fields(char *at, const struct dp_headers *headers, uint64_t ski
             at = PUT(put(at, run), "\r\n");
         run = is_whole ? gw_str_n(header->name.ptr, (size_t)(end - header->name.ptr)) : GW_STR_NONE;
         if (!is_whole)
-            at = PUT(put(PUT(put(at, header->name), ": "), header->value), "\r\n");
+            at = put_line(at, header);
     }
     return run.ptr ? PUT(put(at, run), "\r\n") : at;
 }
@@ -118,7 +130,10 @@ int dp_h1_write_response(struct gw_buf *out, unsigned status, gw_str reason,
     if (result < 0)
         return result;
     char *start = out->data + out->end;
-    char *at = PUT(gw_str_put_u64(PUT(start, "HTTP/1.1 "), status), " ");
+    char *at = PUT(start, "HTTP/1.1 200 ");
+    at[-4] = (char)('0' + status / 100);
+    at[-3] = (char)('0' + status / 10 % 10);
+    at[-2] = (char)('0' + status % 10);
     at = put_fields(PUT(put(at, reason), "\r\n"), headers, skip);
     if (status >= 200 || framing->upgrade)
         at = put_framing(at, framing);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/http/header_names.h"
 
-#define ROW(id, slot, name) [DP_HEADER_##id] = {(name), sizeof(name) - 1},
-static const gw_str names[DP_HEADER_COUNT] = {DP_HEADER_NAMES(ROW)};
+#define ROW(id, slot, name) [DP_HEADER_##id] = name ": ",
+static const char names[DP_HEADER_COUNT][DP_HEADER_ROOM] = {DP_HEADER_NAMES(ROW)};
+#undef ROW
+
+#define ROW(id, slot, name) [DP_HEADER_##id] = sizeof(name) - 1,
+static const uint8_t lengths[DP_HEADER_COUNT] = {DP_HEADER_NAMES(ROW)};
 #undef ROW
 
 #define ROW(id, slot, name) [slot] = DP_HEADER_##id,
@@ -38,9 +42,9 @@ static uint64_t differ(const char *a, const char *b, size_t len)
     }
     if (len < 8)
         return differ_4(a, b) | differ_4(a + len - 4, b + len - 4);
-    for (size_t i = 0; i < len - 8; i += 8)
+    for (size_t i = 8; i + 8 < len; i += 8)
         bits |= differ_8(a + i, b + i);
-    return bits | differ_8(a + len - 8, b + len - 8);
+    return bits | differ_8(a, b) | differ_8(a + len - 8, b + len - 8);
 }
 
 /* For tokens only: among the bytes of a token no two differ in bit 5 alone, unless they are letters
@@ -56,11 +60,11 @@ enum dp_header_id dp_header_id_from(gw_str name)
     if (name.len < 2)
         return DP_HEADER_OTHER;
     enum dp_header_id id = slots[dp_header_slot(name)];
-    return is_same_name(names[id], name) ? id : DP_HEADER_OTHER;
+    return is_same_name(gw_str_n(names[id], lengths[id]), name) ? id : DP_HEADER_OTHER;
 }
 
 gw_str dp_header_name(enum dp_header_id id)
 {
     assert(id < DP_HEADER_COUNT);
-    return names[id];
+    return gw_str_n(names[id], lengths[id]);
 }

@@ -90,7 +90,9 @@ static inline unsigned dp_header_slot(gw_str name)
 
 /* The name must be a token; any case. */
 enum dp_header_id dp_header_id_from(gw_str name);
-/* As in the table; "" for OTHER. */
+/* As in the table; "" for OTHER. Behind it stand ": ", and DP_HEADER_ROOM bytes may be read in all:
+ * copying so many costs less than copying as many as there are. */
+#define DP_HEADER_ROOM 32
 gw_str dp_header_name(enum dp_header_id id);
 
 #endif

@@ -92,21 +92,29 @@ bool dp_header_is_valid(gw_str name, gw_str value)
     return dp_scan_token(name.ptr, end) == end && is_valid_value(value);
 }
 
-static void append(struct dp_headers *headers, gw_str name, gw_str value, enum dp_header_id id)
+static inline void append(struct dp_headers *headers, gw_str name, gw_str value,
+                          enum dp_header_id id)
 {
     if (gw_unlikely(headers->count == headers->capacity))
         grow(headers);
-    if (!value.ptr)
-        value = GW_STR(""); /* so that writers may reckon with it */
-    headers->items[headers->count++] =
-        (struct dp_header){.name = name, .value = value, .id = (uint16_t)id};
-    headers->repeated |= headers->present & UINT64_C(1) << id;
-    headers->present |= UINT64_C(1) << id;
+    struct dp_header *item = &headers->items[headers->count++];
+    uint64_t bit = UINT64_C(1) << id;
+    item->name = name;
+    item->value.ptr = value.ptr ? value.ptr : ""; /* so that writers may reckon with it */
+    item->value.len = value.len;
+    item->id = (uint16_t)id;
+    headers->repeated |= headers->present & bit;
+    headers->present |= bit;
 }
 
 void dp_headers_append(struct dp_headers *headers, gw_str name, gw_str value)
 {
     append(headers, name, value, dp_header_id_from(name));
+}
+
+void dp_headers_append_id(struct dp_headers *headers, enum dp_header_id id, gw_str value)
+{
+    append(headers, dp_header_name(id), value, id);
 }
 
 void dp_headers_add(struct dp_headers *headers, gw_str name, gw_str value)
@@ -181,6 +189,23 @@ unsigned dp_headers_remove_named(struct dp_headers *headers, gw_str name)
                                  : remove_from(headers, 0, id, name);
 }
 
+void dp_headers_remove_set(struct dp_headers *headers, uint64_t ids)
+{
+    if (!(headers->present & ids))
+        return;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < headers->count; i++) {
+        if ((ids >> headers->items[i].id) & 1)
+            continue;
+        if (kept != i)
+            headers->items[kept] = headers->items[i];
+        kept++;
+    }
+    headers->count = kept;
+    headers->present &= ~ids;
+    headers->repeated &= ~ids;
+}
+
 void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
                      struct gw_arena *arena)
 {
@@ -195,7 +220,7 @@ void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
     memcpy(copy->items, headers->items, headers->count * sizeof(*copy->items));
 }
 
-#define BIT(id) (UINT64_C(1) << DP_HEADER_##id)
+#define BIT(id) DP_HEADER_BIT(id)
 #define CONNECTION_NAMES_MAX 32 /* elements of Connection that are looked at; the rest is not */
 
 static const uint64_t hop_by_hop =
@@ -218,7 +243,7 @@ static void remove_named(struct dp_headers *headers, const gw_str *names, unsign
     }
 }
 
-/* Elements of all Connection fields but the two that everybody sends. */
+/* Elements of all Connection fields. */
 static unsigned collect_connection_names(const struct dp_headers *headers,
                                          gw_str names[CONNECTION_NAMES_MAX])
 {
@@ -242,15 +267,9 @@ void dp_headers_strip_hop_by_hop(struct dp_headers *headers)
         return;
     gw_str names[CONNECTION_NAMES_MAX];
     unsigned count = 0;
-    if (may_have(headers, DP_HEADER_CONNECTION))
+    if (may_have(headers, DP_HEADER_CONNECTION) && !dp_headers_only_keep_alive(headers))
         count = collect_connection_names(headers, names);
-    unsigned kept = 0;
-    for (unsigned i = 0; i < headers->count; i++) {
-        if (!((hop_by_hop >> headers->items[i].id) & 1))
-            headers->items[kept++] = headers->items[i];
-    }
-    headers->count = kept;
-    headers->present &= ~hop_by_hop;
+    dp_headers_remove_set(headers, hop_by_hop);
     remove_named(headers, names, count);
 }
 
@@ -381,6 +400,12 @@ static bool list_has(gw_str list, gw_str token)
             return true;
     }
     return false;
+}
+
+bool dp_headers_only_keep_alive(const struct dp_headers *headers)
+{
+    return !(headers->repeated & BIT(CONNECTION)) &&
+           gw_str_eq(dp_headers_value(headers, DP_HEADER_CONNECTION), GW_STR("keep-alive"));
 }
 
 bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id, gw_str token)

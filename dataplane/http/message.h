@@ -36,8 +36,9 @@ gw_str dp_headers_list(const struct dp_headers *headers, enum dp_header_id id);
 void dp_headers_add(struct dp_headers *headers, gw_str name, gw_str value);
 /* The same for a well-known name, written as in header_names.h. */
 void dp_headers_add_id(struct dp_headers *headers, enum dp_header_id id, gw_str value);
-/* The same for text that a parser has found valid. */
+/* The same two for text that a parser has found valid. */
 void dp_headers_append(struct dp_headers *headers, gw_str name, gw_str value);
+void dp_headers_append_id(struct dp_headers *headers, enum dp_header_id id, gw_str value);
 /* Removes all fields of that name and adds this one, in the place of the first. */
 void dp_headers_set(struct dp_headers *headers, gw_str name, gw_str value);
 /* The same for a field that is known to be valid, with its id (DP_HEADER_OTHER: in no table). */
@@ -46,6 +47,9 @@ void dp_headers_put_id(struct dp_headers *headers, enum dp_header_id id, gw_str 
 /* Removes all fields of that name; how many there were. */
 unsigned dp_headers_remove(struct dp_headers *headers, enum dp_header_id id);
 unsigned dp_headers_remove_named(struct dp_headers *headers, gw_str name);
+/* Removes all fields of these names. */
+#define DP_HEADER_BIT(id) (UINT64_C(1) << DP_HEADER_##id)
+void dp_headers_remove_set(struct dp_headers *headers, uint64_t ids);
 /* *copy becomes a list of its own in `arena` that borrows the same text. */
 void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
                      struct gw_arena *arena);
@@ -62,6 +66,8 @@ void dp_headers_strip_shadows(struct dp_headers *headers);
 /* May pass behind a body: no known name but a few, nothing else of framing, routing or identity
  * (RFC 9110 6.5.1), and none of these with "_" for "-". */
 bool dp_header_is_for_trailers(gw_str name);
+/* Connection is there once and says what nearly everybody's does; else its lists tell. */
+bool dp_headers_only_keep_alive(const struct dp_headers *headers);
 /* True when an element of the comma list in a field of that name equals the token, any case. */
 bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id, gw_str token);
 /* A token as name, and a value without controls: what may be written to the wire. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the first byte that does not belong, sixteen at a time; never reads at or behind `end`. */
+/* Finds the first byte that does not belong, sixteen at a time; never reads at or behind `end`, nor
+ * before `at`. Of sixteen or more bytes the last few are looked at with those before them. */
 #ifndef DP_HTTP_SCAN_H
 #define DP_HTTP_SCAN_H
 
@@ -15,13 +16,23 @@ static inline gw_lanes dp_scan_load(const char *at)
 }
 
 /* Field values: anything but controls; HTAB is allowed, bytes above 127 too (obs-text). */
+static inline unsigned dp_scan_value_stops(const char *at)
+{
+    gw_lanes v = dp_scan_load(at);
+    return gw_lanes_mask((gw_lanes)((v < 0x20) & (v != '\t')) | (gw_lanes)(v == 0x7f));
+}
+
 static inline const char *dp_scan_value(const char *at, const char *end)
 {
+    bool is_long = end - at >= 16;
     for (; end - at >= 16; at += 16) {
-        gw_lanes v = dp_scan_load(at);
-        unsigned stop = gw_lanes_mask((gw_lanes)((v < 0x20) & (v != '\t')) | (gw_lanes)(v == 0x7f));
+        unsigned stop = dp_scan_value_stops(at);
         if (stop)
             return at + __builtin_ctz(stop);
+    }
+    if (is_long && at < end) {
+        unsigned stop = dp_scan_value_stops(end - 16); /* none before `at` */
+        return stop ? end - 16 + __builtin_ctz(stop) : end;
     }
     while (at < end && (((unsigned char)*at >= 0x20 && *at != 0x7f) || *at == '\t'))
         at++;

@@ -425,6 +425,26 @@ void dp_conn_send(struct dp_conn *conn, gw_str bytes)
         dp_loop_flush_later(conn->loop, &conn->flush);
 }
 
+struct gw_buf dp_conn_room(struct dp_conn *conn)
+{
+    if (conn->fd < 0 || conn->error)
+        return (struct gw_buf){.limit_bytes = 1}; /* of which nothing is there: nothing fits */
+    if (!conn->output)
+        conn->output = dp_block_take(&conn->loop->blocks, DP_BLOCK_SMALL);
+    struct dp_block *output = conn->output;
+    size_t left = output->capacity - output->end;
+    return (struct gw_buf){
+        .data = output->data + output->end, .capacity = left, .limit_bytes = GW_MAX(left, 1U)};
+}
+
+void dp_conn_commit(struct dp_conn *conn, const struct gw_buf *room)
+{
+    assert(room->data == conn->output->data + conn->output->end);
+    conn->output->end += (uint32_t)room->end;
+    if (!conn->blocked)
+        dp_loop_flush_later(conn->loop, &conn->flush);
+}
+
 void dp_conn_touch(struct dp_conn *conn)
 {
     if (conn->fd >= 0 && !conn->blocked)

@@ -47,6 +47,11 @@ struct dp_sink {
     uint64_t bytes;       /* that have gone to it */
 };
 
+/* Room behind what is to be written, as a buffer that does not grow: what is made there need not be
+ * copied. dp_conn_commit sends what was put in; until then nothing else may be sent. */
+struct gw_buf dp_conn_room(struct dp_conn *conn);
+void dp_conn_commit(struct dp_conn *conn, const struct gw_buf *room);
+
 /* Takes a connected, non-blocking socket. */
 void dp_conn_init(struct dp_conn *conn, struct dp_loop *loop, const struct dp_conn_events *events,
                   int fd);

@@ -192,7 +192,14 @@ static gw_str fold_host(gw_str host, char text[HOST_BYTES_MAX])
         host.len--;
     if (host.len > HOST_BYTES_MAX)
         return GW_STR_NONE;
-    for (size_t i = 0; i < host.len; i++) {
+    size_t i = 0;
+    for (; host.len - i >= sizeof(gw_lanes); i += sizeof(gw_lanes)) {
+        gw_lanes v;
+        memcpy(&v, host.ptr + i, sizeof(v));
+        v |= (gw_lanes)(v - 'A' < 26) & 0x20;
+        memcpy(text + i, &v, sizeof(v));
+    }
+    for (; i < host.len; i++) {
         bool is_upper = host.ptr[i] >= 'A' && host.ptr[i] <= 'Z';
         text[i] = is_upper ? (char)(host.ptr[i] | 0x20) : host.ptr[i];
     }

@@ -8,6 +8,13 @@ static void put(struct dp_h1_link *link, gw_str bytes)
     dp_conn_send(&link->conn, bytes);
 }
 
+/* What was written to its room. */
+static void put_made(struct dp_h1_link *link, const struct gw_buf *room)
+{
+    link->base.call->bytes_out += room->end;
+    dp_conn_commit(&link->conn, room);
+}
+
 /* The scratch buffer holds any head that the parsers and the policies' limits let through. */
 static void put_written(struct dp_h1_link *link, int result)
 {
@@ -34,8 +41,12 @@ void dp_h1_link_begin(struct dp_upstream_link *base)
     link->phase = DP_LINK_HEAD;
     link->interims = 0;
     dp_h1_parser_init(&link->parser, &dp_h1_limits_default, call->arena);
-    put_written(link,
-                dp_h1_write_request(&link->conn.loop->scratch, &line, request->headers, &framing));
+    struct gw_buf room = dp_conn_room(&link->conn);
+    if (dp_h1_write_request(&room, &line, request->headers, &framing) == 0)
+        put_made(link, &room);
+    else /* a large one, or it goes nowhere */
+        put_written(link, dp_h1_write_request(&link->conn.loop->scratch, &line, request->headers,
+                                              &framing));
 }
 
 void dp_h1_link_send_data(struct dp_upstream_link *base, gw_str data)
