@@ -20,7 +20,11 @@ bool gw_str_eq_nocase(gw_str a, gw_str b)
 {
     if (a.len != b.len)
         return false;
-    if (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0)
+    if (a.len == 0)
+        return true;
+    if (lower(*a.ptr) != lower(*b.ptr))
+        return false; /* most differ here */
+    if (memcmp(a.ptr, b.ptr, a.len) == 0)
         return true;
     for (size_t i = 0; i < a.len; i++)
         if (lower(a.ptr[i]) != lower(b.ptr[i]))
@@ -92,19 +96,25 @@ int gw_str_to_u64(gw_str s, uint64_t max, uint64_t *ret_value)
     return 0;
 }
 
+static unsigned count_digits(uint64_t value)
+{
+    unsigned count = 1;
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 /* Two digits for one division. */
 char *gw_str_put_u64(char *at, uint64_t value)
 {
-    unsigned len = 1;
-    for (uint64_t power = 10; len < GW_U64_DIGITS && value >= power; power *= 10)
-        len++;
-    char *end = at + len;
-    for (at = end; value >= 10; value /= 100) {
-        unsigned pair = (unsigned)(value % 100);
-        *--at = (char)('0' + pair % 10);
-        *--at = (char)('0' + pair / 10);
-    }
-    if (at > end - len)
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    char *end = at + count_digits(value);
+    for (at = end; value >= 10; value /= 100)
+        memcpy(at -= 2, pairs + value % 100 * 2, 2);
+    if (value > 0 || at == end)
         *--at = (char)('0' + value);
     return end;
 }

@@ -40,6 +40,8 @@ struct subject {
     uint64_t key[2];
     uint32_t now, end; /* seconds; end of the window that now is in */
     uint32_t length;
+    struct cell *cell; /* where it was found last; NULL: nowhere */
+    uint64_t state;    /* as it was seen there */
 };
 
 static uint64_t state_of(uint32_t end, uint32_t count)
@@ -205,29 +207,29 @@ static void report(struct dp_limit *limit, uint64_t state, gw_msec wall_ms)
 static bool look(struct dp_limiter *limiter, struct dp_limit *limit, struct subject *s,
                  gw_msec wall_ms)
 {
-    uint64_t state = 0;
     *s = subject_of(limit, wall_ms);
-    struct cell *cell = find_or_place(limiter, s, &state);
-    report(limit, cell ? state_now(s, state) : state_of(s->end, 0), wall_ms);
+    s->cell = find_or_place(limiter, s, &s->state);
+    report(limit, s->cell ? state_now(s, s->state) : state_of(s->end, 0), wall_ms);
     return limit->remaining > 0;
 }
 
-/* *ret_end: the window that it counts in, 0 when it is not counted anywhere. */
+/* Behind look: mostly the cell is as it was. *ret_end: the window that it counts in, 0 when it is
+ * not counted anywhere. */
 static bool grant(struct dp_limiter *limiter, struct dp_limit *limit, const struct subject *s,
                   gw_msec wall_ms, uint32_t *ret_end)
 {
-    uint64_t seen = 0, next = 0;
-    struct cell *cell = NULL;
-    do {
-        cell = find_or_place(limiter, s, &seen);
-        if (!cell)
-            break;
+    uint64_t seen = s->state, next = 0;
+    struct cell *cell = s->cell;
+    while (cell) {
         next = state_now(s, seen);
         report(limit, next, wall_ms);
         if (limit->remaining == 0)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&cell->state, &seen, next + 1,
-                                                    memory_order_acq_rel, memory_order_relaxed));
+        if (atomic_compare_exchange_weak_explicit(&cell->state, &seen, next + 1,
+                                                  memory_order_acq_rel, memory_order_relaxed))
+            break;
+        cell = find_or_place(limiter, s, &seen);
+    }
     if (!cell)
         atomic_fetch_add_explicit(&limiter->overflows, 1, memory_order_relaxed);
     report(limit, cell ? next + 1 : state_of(s->end, 1), wall_ms);

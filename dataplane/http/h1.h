@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP/1.0 and 1.1 heads and framing, sans I/O: bytes in, structures out, strict (README.md). The
- * result never depends on how the bytes were cut, and no byte is looked at twice. */
+ * result never depends on how the bytes were cut, and no byte is looked at more than twice. */
 #ifndef DP_HTTP_H1_H
 #define DP_HTTP_H1_H
 

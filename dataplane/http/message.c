@@ -62,10 +62,10 @@ static void grow(struct dp_headers *headers)
     headers->capacity = capacity;
 }
 
-gw_str dp_headers_list(const struct dp_headers *headers, enum dp_header_id id)
+static gw_str join(const struct dp_headers *headers, enum dp_header_id id)
 {
     gw_str list = GW_STR_NONE;
-    for (unsigned i = 0; may_have(headers, id) && i < headers->count; i++) {
+    for (unsigned i = 0; i < headers->count; i++) {
         gw_str value = headers->items[i].value;
         if (headers->items[i].id != id || value.len == 0)
             continue;
@@ -74,6 +74,11 @@ gw_str dp_headers_list(const struct dp_headers *headers, enum dp_header_id id)
                                                GW_STR_ARG(value));
     }
     return list;
+}
+
+gw_str dp_headers_list(const struct dp_headers *headers, enum dp_header_id id)
+{
+    return may_have(headers, id) ? join(headers, id) : GW_STR_NONE;
 }
 
 static bool is_valid_value(gw_str value)
@@ -93,10 +98,23 @@ bool dp_header_is_valid(gw_str name, gw_str value)
 }
 
 static inline void append(struct dp_headers *headers, gw_str name, gw_str value,
+                          enum dp_header_id id);
+
+/* Apart, so that all the others need no stack. */
+static __attribute__((noinline)) void append_grown(struct dp_headers *headers, gw_str name,
+                                                   gw_str value, enum dp_header_id id)
+{
+    grow(headers);
+    append(headers, name, value, id);
+}
+
+static inline void append(struct dp_headers *headers, gw_str name, gw_str value,
                           enum dp_header_id id)
 {
-    if (gw_unlikely(headers->count == headers->capacity))
-        grow(headers);
+    if (gw_unlikely(headers->count == headers->capacity)) {
+        append_grown(headers, name, value, id);
+        return;
+    }
     struct dp_header *item = &headers->items[headers->count++];
     uint64_t bit = UINT64_C(1) << id;
     item->name = name;
@@ -417,52 +435,4 @@ bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id,
             return true;
     }
     return false;
-}
-
-static const gw_str methods[DP_METHOD_COUNT] = {
-    [DP_METHOD_OTHER] = {"", 0},      [DP_METHOD_GET] = {"GET", 3},
-    [DP_METHOD_HEAD] = {"HEAD", 4},   [DP_METHOD_POST] = {"POST", 4},
-    [DP_METHOD_PUT] = {"PUT", 3},     [DP_METHOD_DELETE] = {"DELETE", 6},
-    [DP_METHOD_PATCH] = {"PATCH", 5}, [DP_METHOD_OPTIONS] = {"OPTIONS", 7},
-    [DP_METHOD_TRACE] = {"TRACE", 5}, [DP_METHOD_CONNECT] = {"CONNECT", 7},
-};
-
-static enum dp_method method_of_first(char first, gw_str name)
-{
-    switch (first) {
-    case 'G':
-        return DP_METHOD_GET;
-    case 'H':
-        return DP_METHOD_HEAD;
-    case 'P':
-        return name.len == 3 ? DP_METHOD_PUT : name.len == 4 ? DP_METHOD_POST : DP_METHOD_PATCH;
-    case 'D':
-        return DP_METHOD_DELETE;
-    case 'O':
-        return DP_METHOD_OPTIONS;
-    case 'T':
-        return DP_METHOD_TRACE;
-    case 'C':
-        return DP_METHOD_CONNECT;
-    default:
-        return DP_METHOD_OTHER;
-    }
-}
-
-enum dp_method dp_method_from(gw_str name)
-{
-    enum dp_method guess = method_of_first(name.len ? *name.ptr : '\0', name);
-    return gw_str_eq(methods[guess], name) ? guess : DP_METHOD_OTHER;
-}
-
-gw_str dp_method_name(enum dp_method method)
-{
-    assert(method < DP_METHOD_COUNT);
-    return methods[method];
-}
-
-bool dp_method_is_idempotent(enum dp_method method)
-{
-    return method == DP_METHOD_GET || method == DP_METHOD_HEAD || method == DP_METHOD_PUT ||
-           method == DP_METHOD_DELETE || method == DP_METHOD_OPTIONS || method == DP_METHOD_TRACE;
 }

@@ -6,6 +6,7 @@
 
 #include "common/arena.h"
 #include "dataplane/http/header_names.h"
+#include "dataplane/http/method.h"
 
 struct dp_header {
     gw_str name, value; /* borrowed; the value has no blanks around it */
@@ -72,27 +73,6 @@ bool dp_headers_only_keep_alive(const struct dp_headers *headers);
 bool dp_headers_list_has(const struct dp_headers *headers, enum dp_header_id id, gw_str token);
 /* A token as name, and a value without controls: what may be written to the wire. */
 bool dp_header_is_valid(gw_str name, gw_str value);
-
-enum dp_method {
-    DP_METHOD_OTHER, /* a valid token that is none of these: see method_name */
-    DP_METHOD_GET,
-    DP_METHOD_HEAD,
-    DP_METHOD_POST,
-    DP_METHOD_PUT,
-    DP_METHOD_DELETE,
-    DP_METHOD_PATCH,
-    DP_METHOD_OPTIONS,
-    DP_METHOD_TRACE,
-    DP_METHOD_CONNECT,
-    DP_METHOD_COUNT
-};
-
-/* Case-sensitive, as HTTP methods are. */
-enum dp_method dp_method_from(gw_str name);
-/* "GET" and so on; "" for OTHER. */
-gw_str dp_method_name(enum dp_method method);
-/* RFC 9110 9.2.2: a repeat has the effect of one. */
-bool dp_method_is_idempotent(enum dp_method method);
 
 struct dp_request_head {
     enum dp_method method;

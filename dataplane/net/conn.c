@@ -89,28 +89,31 @@ static ssize_t receive_bytes(int fd, void *room, size_t len)
     return syscall(SYS_recvfrom, fd, room, len, 0, NULL, NULL);
 }
 
-static ssize_t send_parts(int fd, struct iovec *parts, size_t count, int flags)
+static ssize_t send_both(int fd, const struct dp_block *output, gw_str extra, int flags)
 {
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-    if (count == 1)
-        return send_bytes(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL | flags);
-    return sendmsg(fd, &message, MSG_NOSIGNAL | flags);
+    struct iovec parts[2] = {
+        {(void *)(uintptr_t)(output->data + output->start), output->end - output->start},
+        {(void *)(uintptr_t)extra.ptr, extra.len},
+    };
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    return sendmsg(fd, &message, flags);
 }
 
 /* Writes the output and then `extra`; how much of both was taken, or -errno. flags: 0 or MSG_MORE.
  */
 static ptrdiff_t write_out(struct dp_conn *conn, gw_str extra, int flags)
 {
-    struct dp_block *output = conn->output;
-    struct iovec parts[2];
-    size_t count = 0;
+    const struct dp_block *output = conn->output;
+    ssize_t n;
     if (gw_unlikely(conn->tls != NULL))
         return write_encrypted(conn, extra);
-    if (output)
-        parts[count++] = (struct iovec){output->data + output->start, output->end - output->start};
-    if (extra.len)
-        parts[count++] = (struct iovec){(void *)(uintptr_t)extra.ptr, extra.len};
-    ssize_t n = send_parts(conn->fd, parts, count, flags);
+    flags |= MSG_NOSIGNAL;
+    if (!output)
+        n = send_bytes(conn->fd, extra.ptr, extra.len, flags);
+    else if (extra.len == 0)
+        n = send_bytes(conn->fd, output->data + output->start, output->end - output->start, flags);
+    else
+        n = send_both(conn->fd, output, extra, flags);
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EINTR ? 0 : -errno;

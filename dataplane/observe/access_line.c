@@ -7,10 +7,9 @@
 #define FIELD_FRAME_MAX 32 /* comma, key, quotes, the mark of a cut */
 #define TEXTS 21           /* fields of DP_LINE_TEXT_MAX */
 #define NUMBERS 13
-#define SLACK sizeof(gw_lanes) /* written behind a text, and overwritten */
 
 _Static_assert(ESCAPE_MAX *(DP_LINE_PATH_MAX + TEXTS * DP_LINE_TEXT_MAX) +
-                       (TEXTS + NUMBERS + 1) * FIELD_FRAME_MAX + NUMBERS * GW_U64_DIGITS + SLACK <=
+                       (TEXTS + NUMBERS + 1) * FIELD_FRAME_MAX + NUMBERS * GW_U64_DIGITS <=
                    DP_ACCESS_LOG_LINE_MAX,
                "the longest line fits");
 
@@ -28,6 +27,36 @@ static unsigned odd_bytes(gw_lanes v)
     return gw_lanes_mask((gw_lanes)((v < 0x20) | (v >= 0x7f) | (v == '"') | (v == '\\')));
 }
 
+#define BLANKS UINT64_C(0x2020202020202020)
+
+/* As put_plain, for a text shorter than the lanes: in two pieces, of which the second may begin
+ * within the first. False: a byte needs a look. */
+static bool put_short(char *at, gw_str text)
+{
+    uint64_t words[2] = {BLANKS, BLANKS};
+    uint32_t halves[2];
+    gw_lanes lanes;
+    if (text.len >= 8) {
+        memcpy(&words[0], text.ptr, 8);
+        memcpy(&words[1], text.ptr + text.len - 8, 8);
+        memcpy(at, &words[0], 8);
+        memcpy(at + text.len - 8, &words[1], 8);
+    } else if (text.len >= 4) {
+        memcpy(&halves[0], text.ptr, 4);
+        memcpy(&halves[1], text.ptr + text.len - 4, 4);
+        memcpy(at, &halves[0], 4);
+        memcpy(at + text.len - 4, &halves[1], 4);
+        words[0] = halves[0] | (uint64_t)halves[1] << 32;
+    } else {
+        for (size_t i = 0; i < text.len; i++) {
+            at[i] = text.ptr[i];
+            words[0] = words[0] << 8 | (unsigned char)text.ptr[i];
+        }
+    }
+    memcpy(&lanes, words, sizeof(lanes));
+    return gw_likely(!odd_bytes(lanes));
+}
+
 /* Copies as long as no byte needs a look; how many. */
 static size_t put_plain(char *at, gw_str text)
 {
@@ -39,12 +68,7 @@ static size_t put_plain(char *at, gw_str text)
             return i;
         memcpy(at + i, &lanes, sizeof(lanes));
     }
-    memset(&lanes, ' ', sizeof(lanes));
-    memcpy(&lanes, text.ptr + i, text.len - i);
-    if (gw_unlikely(odd_bytes(lanes)))
-        return i;
-    memcpy(at + i, &lanes, sizeof(lanes));
-    return text.len;
+    return put_short(at + i, gw_str_n(text.ptr + i, text.len - i)) ? text.len : i;
 }
 
 static char *put_escaped(char *at, gw_str text)
