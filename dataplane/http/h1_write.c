@@ -25,15 +25,10 @@ static bool is_skipped(const struct dp_header *header, uint64_t skip)
     return (skip >> header->id) & 1;
 }
 
-static size_t fields_bytes(const struct dp_headers *headers, uint64_t skip)
+/* At most. */
+static size_t fields_bytes(const struct dp_headers *headers)
 {
-    size_t total = 0;
-    for (unsigned i = 0; i < headers->count; i++) {
-        const struct dp_header *header = &headers->items[i];
-        if (!is_skipped(header, skip))
-            total += header->name.len + header->value.len + 4;
-    }
-    return total;
+    return headers->bytes + headers->count * sizeof(": \r\n");
 }
 
 /* True when name and value still stand in their buffer as "name: value". */
@@ -96,9 +91,9 @@ int dp_h1_write_request(struct gw_buf *out, const struct dp_h1_request_line *lin
                         const struct dp_headers *headers, const struct dp_h1_framing *framing)
 {
     uint64_t skip = framing_fields | BIT(HOST) | BIT(EXPECT) | BIT(HTTP2_SETTINGS);
-    size_t most = line->method.len + line->target.len + line->host.len +
-                  fields_bytes(headers, skip) + sizeof("  HTTP/1.1\r\nHost: \r\n\r\n") +
-                  sizeof("Expect: 100-continue\r\n") + FRAMING_BYTES_MAX;
+    size_t most = line->method.len + line->target.len + line->host.len + fields_bytes(headers) +
+                  sizeof("  HTTP/1.1\r\nHost: \r\n\r\n") + sizeof("Expect: 100-continue\r\n") +
+                  FRAMING_BYTES_MAX;
     int result = gw_buf_reserve(out, most);
     if (result < 0)
         return result;
@@ -124,8 +119,8 @@ int dp_h1_write_response(struct gw_buf *out, unsigned status, gw_str reason,
         skip &= ~BIT(CONTENT_LENGTH);
     if (reason.len == 0)
         reason = dp_status_reason(status);
-    size_t most = sizeof("HTTP/1.1 200 \r\n\r\n") + reason.len + fields_bytes(headers, skip) +
-                  FRAMING_BYTES_MAX;
+    size_t most =
+        sizeof("HTTP/1.1 200 \r\n\r\n") + reason.len + fields_bytes(headers) + FRAMING_BYTES_MAX;
     int result = gw_buf_reserve(out, most);
     if (result < 0)
         return result;
@@ -163,7 +158,7 @@ size_t dp_h1_chunk_head(char ret_text[DP_H1_CHUNK_HEAD_MAX], uint64_t bytes)
 
 int dp_h1_write_trailers(struct gw_buf *out, const struct dp_headers *trailers)
 {
-    size_t most = sizeof("0\r\n\r\n") + fields_bytes(trailers, framing_fields);
+    size_t most = sizeof("0\r\n\r\n") + DP_HEADER_ROOM + fields_bytes(trailers);
     int result = gw_buf_reserve(out, most);
     if (result < 0)
         return result;

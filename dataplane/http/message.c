@@ -121,6 +121,7 @@ static inline void append(struct dp_headers *headers, gw_str name, gw_str value,
     item->value.ptr = value.ptr ? value.ptr : ""; /* so that writers may reckon with it */
     item->value.len = value.len;
     item->id = (uint16_t)id;
+    headers->bytes += name.len + value.len;
     headers->repeated |= headers->present & bit;
     headers->present |= bit;
 }
@@ -172,6 +173,7 @@ void dp_headers_put(struct dp_headers *headers, const struct dp_header *field)
     unsigned index = (unsigned)(first - headers->items);
     first->name = field->name;
     first->value = field->value.ptr ? field->value : GW_STR("");
+    headers->bytes += field->name.len + field->value.len;
     (void)remove_from(headers, index + 1, field->id, field->name); /* any number is fine */
 }
 
@@ -233,6 +235,7 @@ void dp_headers_copy(struct dp_headers *copy, const struct dp_headers *headers,
     copy->capacity = headers->count + 8; /* room for what a proxy adds */
     copy->items = gw_arena_alloc(arena, copy->capacity * sizeof(*copy->items));
     copy->count = headers->count;
+    copy->bytes = headers->bytes;
     copy->present = headers->present;
     copy->repeated = headers->repeated;
     memcpy(copy->items, headers->items, headers->count * sizeof(*copy->items));

@@ -18,6 +18,7 @@ struct dp_header {
 struct dp_headers {
     struct dp_header *items; /* in the arena, in the order of arrival */
     unsigned count, capacity;
+    size_t bytes;      /* names and values have no more together */
     uint64_t present;  /* bit i: a field with id i may be there */
     uint64_t repeated; /* bit i: more than one may */
     struct gw_arena *arena;
