@@ -20,25 +20,6 @@ void gw_map_done(struct gw_map *map)
     gw_map_init(map);
 }
 
-/* Not gw_str_hash: keys are looked up for each request, and eight bytes at a time are enough. */
-static uint64_t hash_of(gw_str key)
-{
-    const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t h = key.len * factor, word;
-    size_t i = 0;
-    for (; key.len - i >= sizeof(word); i += sizeof(word)) {
-        memcpy(&word, key.ptr + i, sizeof(word));
-        h = (h ^ word) * factor;
-        h ^= h >> 32;
-    }
-    word = 0;
-    for (; i < key.len; i++)
-        word = word << 8 | (unsigned char)key.ptr[i];
-    h = (h ^ word) * factor;
-    h = (h ^ (h >> 32)) * UINT64_C(0xff51afd7ed558ccd);
-    return h ^ (h >> 33);
-}
-
 /* The entry of the key, or the free one where it belongs. There is always a free one. */
 static struct gw_map_entry *find(const struct gw_map *map, gw_str key, uint64_t hash)
 {
@@ -72,7 +53,7 @@ static gw_str own(gw_str key)
 
 void *gw_map_get(const struct gw_map *map, gw_str key)
 {
-    return map->count ? find(map, key, hash_of(key))->value : NULL;
+    return map->count ? find(map, key, gw_str_hash(key))->value : NULL;
 }
 
 void *gw_map_put(struct gw_map *map, gw_str key, void *value)
@@ -80,7 +61,7 @@ void *gw_map_put(struct gw_map *map, gw_str key, void *value)
     assert(value);
     if ((map->count + 1) * 4 > map->capacity * 3)
         grow(map);
-    uint64_t hash = hash_of(key);
+    uint64_t hash = gw_str_hash(key);
     struct gw_map_entry *entry = find(map, key, hash);
     void *before = entry->value;
     if (!before) {
@@ -110,7 +91,7 @@ void *gw_map_take(struct gw_map *map, gw_str key)
 {
     if (map->count == 0)
         return NULL;
-    struct gw_map_entry *entry = find(map, key, hash_of(key));
+    struct gw_map_entry *entry = find(map, key, gw_str_hash(key));
     void *value = entry->value;
     if (!value)
         return NULL;
