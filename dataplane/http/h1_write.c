@@ -11,14 +11,28 @@ static const uint64_t framing_fields = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(P
 
 #define FRAMING_BYTES_MAX 160 /* all lines of the framing, and what put_line writes too far */
 
+/* Texts are mostly short: two pieces, of which the second may begin within the first, take less
+ * than a call of memcpy. */
 static char *put(char *at, gw_str text)
 {
-    if (text.len > 0)
+    char *end = at + text.len;
+    if (text.len > 32) {
         memcpy(at, text.ptr, text.len);
-    return at + text.len;
+    } else if (text.len >= 16) {
+        memcpy(at, text.ptr, 16);
+        memcpy(end - 16, text.ptr + text.len - 16, 16);
+    } else if (text.len >= 8) {
+        memcpy(at, text.ptr, 8);
+        memcpy(end - 8, text.ptr + text.len - 8, 8);
+    } else {
+        while (at < end)
+            *at++ = *text.ptr++;
+    }
+    return end;
 }
 
-#define PUT(at, literal) put((at), GW_STR(literal))
+#define PUT(at, literal)                                                                           \
+    ((char *)memcpy((at), (literal), sizeof(literal) - 1) + sizeof(literal) - 1)
 
 static bool is_skipped(const struct dp_header *header, uint64_t skip)
 {
