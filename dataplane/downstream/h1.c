@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP/1, reading: bytes to requests. h1_answer.c has the other direction. */
+/* HTTP/1, reading: bytes to requests. h1_answer.c has the other direction, h1_end.c the ends. */
 #include "dataplane/downstream/h1_connection.h"
 #include "dataplane/downstream/h2_session.h"
 #include "dataplane/net/tls.h"
@@ -7,48 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* Behind a FIN: until it is asked whether somebody still reads, twice as long each time; and for
- * the reset that is the answer of nobody. Where nothing can be asked (HTTP/1.0), for an answer. */
-#define PROBE_MS 1000
-#define PROBES_MAX 5
-#define PROBE_ANSWER_MS 250
-#define HALF_CLOSED_MS 3000
-/* After the last answer, what still comes is read and dropped, so that no reset overtakes the
- * answer: many callers write a whole upload before they read. */
-#define LINGER_SILENCE_MS 2000
-#define LINGER_MS 30000
-
-static void close_connection(struct dp_h1_connection *c)
-{
-    c->reading = false;
-    dp_task_cancel(&c->task);
-    dp_connection_close(&c->base);
-}
-
-/* Nothing was cut; RFC 9112 9.8. */
-static void end_connection(struct dp_h1_connection *c)
-{
-    dp_conn_announce_end(&c->base.conn);
-    close_connection(c);
-}
-
-static void leave(struct dp_h1_connection *c)
-{
-    void *request = c->request;
-    c->request = NULL;
-    c->reading = false;
-    if (request) /* before its input goes: the handler's views are still good */
-        c->base.server->handler->fault(request, DP_FAULT_GONE, 0);
-    close_connection(c);
-}
-
-/* In a tunnel silence is watched by who hands its bytes on. */
-static void arm(struct dp_h1_connection *c, gw_msec after)
-{
-    if (c->out_kind != DP_BODY_TUNNEL || c->answer_done)
-        dp_loop_arm(c->base.server->loop, &c->base.timer, after);
-}
 
 /* The request cannot be read on: the handler answers, and the connection ends with the answer. */
 static void report(struct dp_h1_connection *c, enum dp_downstream_fault fault, ptrdiff_t error)
@@ -99,37 +57,11 @@ static void parse_head(struct dp_h1_connection *c, bool is_new)
     c->base.server->handler->head(c->request);
 }
 
-/* FIN behind a whole request: either the caller has left, or it has said all that it wants to say
- * and waits for the answer. Only what is written to it tells: nobody answers with a reset. */
-static void watch_half(struct dp_h1_connection *c)
-{
-    gw_msec after_ms = PROBE_MS << GW_MIN(c->probes / 2, PROBES_MAX);
-    if (!c->head_sent && c->downstream.framing.minor == 0)
-        after_ms = HALF_CLOSED_MS;
-    else if (c->probes % 2)
-        after_ms = PROBE_ANSWER_MS;
-    arm(c, after_ms);
-}
-
-static void on_watch(struct dp_h1_connection *c)
-{
-    bool is_over = !c->head_sent && c->downstream.framing.minor == 0;
-    if (is_over || dp_conn_is_reset(&c->base.conn)) {
-        leave(c);
-        return;
-    }
-    if (c->probes % 2)
-        c->probes++;
-    else if (c->probes < 2 * PROBES_MAX && dp_h1_probe(c))
-        c->probes++;
-    watch_half(c);
-}
-
 /* No byte of the request is due. */
 static void stop_body_timer(struct dp_h1_connection *c)
 {
     if (c->half_closed)
-        watch_half(c);
+        dp_h1_watch_half(c);
     else
         dp_timer_rest(&c->base.timer);
 }
@@ -140,11 +72,11 @@ static void wait_for_body(struct dp_h1_connection *c)
     if (c->body.kind == DP_BODY_TUNNEL) /* an idle one holds no memory for input */
         dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
     if (!c->half_closed && !c->base.conn.blocked)
-        arm(c, c->base.server->limits.body_timeout_ms);
+        dp_h1_arm(c, c->base.server->limits.body_timeout_ms);
     else if (c->half_closed && dp_h1_body_close(&c->body))
         c->base.server->handler->body(c->request, GW_STR_NONE, true);
     else if (c->half_closed)
-        leave(c);
+        dp_h1_leave(c);
 }
 
 static void pump_body(struct dp_h1_connection *c)
@@ -169,13 +101,13 @@ static void pump_body(struct dp_h1_connection *c)
     }
 }
 
-static void go_idle(struct dp_h1_connection *c)
+void dp_h1_go_idle(struct dp_h1_connection *c)
 {
     dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
     c->phase = DP_PHASE_IDLE;
     bool has_more = dp_input_view(&c->base.conn.input).len > 0;
     if (c->base.server->draining && !has_more) {
-        end_connection(c);
+        dp_h1_end(c);
         return;
     }
     dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.idle_timeout_ms);
@@ -191,9 +123,9 @@ static void discard_body(struct dp_h1_connection *c)
     while ((n = dp_h1_body_next(&c->body, dp_input_view(&c->base.conn.input), &data)) > 0)
         dp_input_consume(&c->base.conn.input, (size_t)n);
     if (n < 0)
-        close_connection(c);
+        dp_h1_close(c);
     else if (c->body.done)
-        go_idle(c);
+        dp_h1_go_idle(c);
 }
 
 /* RFC 9112 2.2: an empty line before a request is ignored; some callers send one after a body. */
@@ -264,20 +196,6 @@ static void on_task(struct dp_task *task)
     advance(gw_container_of(task, struct dp_h1_connection, task));
 }
 
-static void on_linger(struct dp_h1_connection *c)
-{
-    ptrdiff_t n = dp_conn_read(&c->base.conn, 0);
-    if (n == -EAGAIN)
-        return;
-    if (n <= 0 || c->base.server->loop->now_ms >= c->linger_until_ms) {
-        close_connection(c);
-        return;
-    }
-    dp_input_consume(&c->base.conn.input, (size_t)n);
-    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
-    dp_loop_arm(c->base.server->loop, &c->base.timer, LINGER_SILENCE_MS);
-}
-
 static size_t expected_bytes(const struct dp_h1_connection *c)
 {
     if (c->phase != DP_PHASE_REQUEST || !c->reading || c->body.done)
@@ -292,7 +210,7 @@ static void hear_end(struct dp_h1_connection *c)
     if (!c->body.done)
         pump_body(c); /* what has come of it may be all */
     else if (!c->base.conn.blocked)
-        watch_half(c);
+        dp_h1_watch_half(c);
 }
 
 /* Large bodies of a known length pass by, when nothing of them is here. */
@@ -325,7 +243,7 @@ static bool pass_by(struct dp_h1_connection *c)
     else if (n == 0)
         hear_end(c);
     else if (n != -EAGAIN)
-        leave(c);
+        dp_h1_leave(c);
     return true;
 }
 
@@ -333,7 +251,7 @@ static void on_readable(struct dp_conn *conn)
 {
     struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
     if (c->phase == DP_PHASE_LINGER) {
-        on_linger(c);
+        dp_h1_on_linger(c);
         return;
     }
     if (may_pass_by(c) && pass_by(c))
@@ -349,9 +267,9 @@ static void on_readable(struct dp_conn *conn)
     else if (n == 0 && c->phase == DP_PHASE_REQUEST)
         hear_end(c);
     else if (n == 0 && c->phase == DP_PHASE_IDLE)
-        end_connection(c);
+        dp_h1_end(c);
     else if (n != -EAGAIN)
-        leave(c);
+        dp_h1_leave(c);
 }
 
 static void on_drained(struct dp_conn *conn)
@@ -362,7 +280,7 @@ static void on_drained(struct dp_conn *conn)
     if (c->out_kind == DP_BODY_TUNNEL) /* its end has been written, and nothing else has a limit */
         dp_timer_rest(&c->base.timer);
     else if (c->reading && !c->body.done)
-        arm(c, c->base.server->limits.body_timeout_ms);
+        dp_h1_arm(c, c->base.server->limits.body_timeout_ms);
     else
         stop_body_timer(c);
     if (c->answer_done) {
@@ -378,7 +296,7 @@ static void on_drained(struct dp_conn *conn)
 static void on_stalled(struct dp_conn *conn)
 {
     struct dp_h1_connection *c = gw_container_of(conn, struct dp_h1_connection, base.conn);
-    arm(c, c->base.server->limits.write_timeout_ms);
+    dp_h1_arm(c, c->base.server->limits.write_timeout_ms);
 }
 
 /* Past OpenSSL, which has read what the caller sent. */
@@ -397,7 +315,7 @@ static void on_failed(struct dp_conn *conn, int error)
     (void)error; /* a caller who left is no news */
     if (dp_conn_tls_got_text(conn))
         answer_plain(conn);
-    leave(gw_container_of(conn, struct dp_h1_connection, base.conn));
+    dp_h1_leave(gw_container_of(conn, struct dp_h1_connection, base.conn));
 }
 
 static void on_freed(struct dp_conn *conn)
@@ -410,9 +328,9 @@ static void on_request_timeout(struct dp_h1_connection *c)
     struct dp_server_stats *stats = &c->base.server->stats;
     if (c->base.conn.blocked) {
         stats->write_timeouts++;
-        leave(c);
+        dp_h1_leave(c);
     } else if (c->half_closed) {
-        on_watch(c);
+        dp_h1_on_watch(c);
     } else {
         stats->body_timeouts++;
         report(c, DP_FAULT_BODY_TIMEOUT, 0);
@@ -436,10 +354,10 @@ static void on_timeout(struct dp_timer *timer)
             c->base.server->stats.handshake_timeouts++;
         else
             c->base.server->stats.idle_timeouts++;
-        end_connection(c);
+        dp_h1_end(c);
         break;
     default:
-        close_connection(c);
+        dp_h1_close(c);
         break;
     }
 }
@@ -468,7 +386,7 @@ static const struct dp_conn_events events = {
 
 static void leave_server(struct dp_connection *base)
 {
-    leave(gw_container_of(base, struct dp_h1_connection, base));
+    dp_h1_leave(gw_container_of(base, struct dp_h1_connection, base));
 }
 
 static void close_idle(struct dp_connection *base)
@@ -482,7 +400,7 @@ static void close_idle(struct dp_connection *base)
     if (n > 0)
         dp_loop_later(c->base.server->loop, &c->task);
     else
-        end_connection(c);
+        dp_h1_end(c);
 }
 
 static void drain(struct dp_connection *base)
@@ -532,68 +450,7 @@ void dp_h1_read_body(struct dp_downstream *downstream, bool on)
         dp_conn_send(&c->base.conn, GW_STR("HTTP/1.1 100 Continue\r\n\r\n"));
     c->continued = true;
     if (!c->base.conn.blocked)
-        arm(c, c->base.server->limits.body_timeout_ms);
+        dp_h1_arm(c, c->base.server->limits.body_timeout_ms);
     dp_conn_resume(&c->base.conn);
     dp_loop_later(loop, &c->task);
-}
-
-static void linger(struct dp_h1_connection *c)
-{
-    struct dp_loop *loop = c->base.server->loop;
-    c->phase = DP_PHASE_LINGER;
-    c->linger_until_ms = loop->now_ms + LINGER_MS;
-    if (c->base.conn.input.block)
-        dp_input_consume(&c->base.conn.input, dp_input_view(&c->base.conn.input).len);
-    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
-    if (c->out_kind != DP_BODY_TUNNEL) /* there it has been sent */
-        dp_conn_shutdown(&c->base.conn);
-    dp_conn_resume(&c->base.conn);
-    dp_loop_arm(loop, &c->base.timer, LINGER_SILENCE_MS);
-}
-
-/* What comes in after a close is answered by a reset, which may overtake the answer. */
-static bool may_say_more(const struct dp_h1_connection *c)
-{
-    bool is_over = c->body.done && !c->broken && dp_input_view(&c->base.conn.input).len == 0;
-    return !c->half_closed && (!is_over || c->downstream.framing.keep_alive);
-}
-
-void dp_h1_finish(struct dp_downstream *downstream)
-{
-    struct dp_h1_connection *c = dp_h1_connection_of(downstream);
-    c->request = NULL;
-    c->reading = false;
-    dp_timer_rest(&c->base.timer);
-    if (!c->keep_alive) {
-        if (may_say_more(c))
-            linger(c);
-        else
-            end_connection(c);
-        return;
-    }
-    if (c->body.done) {
-        go_idle(c);
-        return;
-    }
-    dp_input_release(&c->base.conn.input, &c->base.conn.loop->blocks);
-    c->phase = DP_PHASE_DISCARD;
-    dp_loop_arm(c->base.server->loop, &c->base.timer, c->base.server->limits.body_timeout_ms);
-    dp_conn_resume(&c->base.conn);
-    dp_loop_later(c->base.server->loop, &c->task);
-}
-
-void dp_h1_abort(struct dp_downstream *downstream)
-{
-    struct dp_h1_connection *c = dp_h1_connection_of(downstream);
-    c->request = NULL;
-    /* To a reader of "until close" only a reset tells a cut answer from a whole one; and to some of
-     * chunks behind the zeros of dp_h1_probe, which they take for the last one. */
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    dp_conn_push(
-        &c->base.conn); /* half an answer says more than none, which looks like a lost request */
-    bool looks_whole =
-        c->out_kind == DP_BODY_UNTIL_CLOSE || (c->out_kind == DP_BODY_CHUNKED && c->probes > 0);
-    if (c->base.conn.fd >= 0 && c->head_sent && looks_whole)
-        (void)setsockopt(c->base.conn.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    close_connection(c);
 }

@@ -43,6 +43,21 @@ struct dp_h1_connection {
 void dp_h1_connection_new(struct dp_server *server, int fd, const struct dp_caller *caller,
                           struct ssl_st *tls);
 void dp_h1_read_body(struct dp_downstream *downstream, bool on);
+/* What comes next on the connection is another request's. */
+void dp_h1_go_idle(struct dp_h1_connection *c);
+/* In a tunnel silence is watched by who hands its bytes on: nothing is armed then. */
+void dp_h1_arm(struct dp_h1_connection *c, gw_msec after);
+
+/* h1_end.c. Closes now; or nothing was cut, and TLS says so; or with the request, whose handler
+ * hears GONE. */
+void dp_h1_close(struct dp_h1_connection *c);
+void dp_h1_end(struct dp_h1_connection *c);
+void dp_h1_leave(struct dp_h1_connection *c);
+/* A FIN came behind a whole request: when to look whether somebody still reads, and to look. */
+void dp_h1_watch_half(struct dp_h1_connection *c);
+void dp_h1_on_watch(struct dp_h1_connection *c);
+/* Bytes in the phase LINGER. */
+void dp_h1_on_linger(struct dp_h1_connection *c);
 void dp_h1_finish(struct dp_downstream *downstream);
 void dp_h1_abort(struct dp_downstream *downstream);
 /* A few bytes that mean nothing to who still reads. False: none may be sent now. */
