@@ -171,6 +171,9 @@ static int read_pieces(struct listing *listing, gw_str begin, bool *ret_more, st
         int goes_on = read_to(listing, end_behind(begin, cut, bytes), ret_more, err);
         if (goes_on <= 0)
             return goes_on;
+        *ret_more = listing->count == listing->limit; /* whether there is one may be far to see */
+        if (*ret_more)
+            return 0;
         empty = listing->count > before ? 0 : empty + 1;
         step = empty < EMPTY_PIECES ? 1 : 2 * step;
         slash = last_slash(begin, cut - 1, prefix);

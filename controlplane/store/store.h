@@ -75,7 +75,7 @@ struct cp_range {
 struct cp_page {
     struct cp_kv *kvs; /* by key in byte order */
     size_t count;
-    bool more;             /* keys remain after the last one */
+    bool more;             /* keys may remain after the last one; false: none do */
     struct cp_position at; /* at_revision, or the store's revision now */
 };
 GW_MUST_CHECK int cp_store_list(struct cp_store *store, const struct cp_range *range,
