@@ -10,7 +10,7 @@
 
 #define CP_PAGE_SIZE_DEFAULT 50
 #define CP_PAGE_SIZE_MAX 1000
-#define CP_PAGE_READS_MAX 10 /* of CP_PAGE_SIZE_MAX, to fill a page of what matches */
+#define CP_PAGE_READS_MAX 4 /* of CP_PAGE_SIZE_MAX, to fill a page of what matches */
 #define CP_PAGE_BYTES_MAX (3 * 1024 * 1024) /* of one answer: a page ends early beyond it */
 
 struct cp_resource_rules {
