@@ -60,14 +60,20 @@ bool cp_audit_id_parse(gw_str id, gw_nsec *ret_stamp_ns)
     return inverted <= INT64_MAX;
 }
 
+bool cp_audit_id_is_refusal(gw_str id)
+{
+    return id.len == CP_AUDIT_ID_LEN && id.ptr[17] >= '8';
+}
+
 /* The clock has milliseconds; events of one process keep their order within one. */
-static int make_id(char ret_id[CP_AUDIT_ID_LEN + 1], struct gw_error *err)
+static int make_id(bool is_refusal, char ret_id[CP_AUDIT_ID_LEN + 1], struct gw_error *err)
 {
     static _Atomic unsigned turn;
     uint32_t random;
     if (RAND_bytes((unsigned char *)&random, sizeof random) != 1)
         return gw_fail(err, GW_INTERNAL, "there are no random numbers");
     unsigned next = atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed);
+    random = is_refusal ? random | CP_AUDIT_REFUSAL : random & ~CP_AUDIT_REFUSAL;
     cp_audit_id(gw_clock_wall_ms() * NANOS_PER_MS + next % NANOS_PER_MS, random, ret_id);
     return 0;
 }
@@ -323,7 +329,7 @@ static int put_event(struct gw_arena *arena, const cp_audit_event *event, struct
                      struct gw_error *err)
 {
     char id[CP_AUDIT_ID_LEN + 1];
-    if (make_id(id, err) < 0)
+    if (make_id(event->code != GW_OK, id, err) < 0)
         return -1;
     *ret_op = (struct cp_op){.kind = CP_OP_PUT,
                              .key = gw_arena_printf(arena, CP_AUDIT_ROOT "%s", id),
@@ -361,7 +367,7 @@ int cp_audit_event_of(const struct cp_call *call, const struct cp_change *change
     return 0;
 }
 
-/* ---- what was refused */
+/* ---- what was refused, or wrote nothing */
 
 static _Atomic int64_t lost_count;
 
@@ -370,8 +376,8 @@ int64_t cp_audit_lost(void)
     return atomic_load_explicit(&lost_count, memory_order_relaxed);
 }
 
-static int store_refusal(const struct cp_call *call, const struct gw_error *why,
-                         struct gw_error *err)
+/* An event that goes with no write. */
+static int store_event(const struct cp_call *call, const struct gw_error *why, struct gw_error *err)
 {
     struct draft draft;
     struct cp_op op;
@@ -383,6 +389,12 @@ static int store_refusal(const struct cp_call *call, const struct gw_error *why,
         return -1;
     struct cp_txn txn = {.ops = &op, .op_count = 1};
     return cp_store_txn(call->services->store, &txn, &commit, err);
+}
+
+int cp_audit_act(const struct cp_call *call, struct gw_error *err)
+{
+    static const struct gw_error none = {.code = GW_OK};
+    return call->audit ? store_event(call, &none, err) : 0;
 }
 
 /* One caller's refusals neither crowd out those of others nor wash out the trail. A slot is of all
@@ -401,6 +413,12 @@ static bool may_store(const struct cp_call *call, struct gw_error *why)
     return why->code == GW_OK;
 }
 
+static bool is_store_away(const struct gw_error *err)
+{
+    return strcmp(err->reason, CP_STORE_AWAY) == 0 ||
+           strcmp(err->reason, CP_STORE_OUTCOME_UNKNOWN) == 0;
+}
+
 /* The log has the refusal; with the store away it would only take longer to say so. */
 void cp_audit_end(const struct cp_call *call, const struct gw_error *err)
 {
@@ -409,12 +427,10 @@ void cp_audit_end(const struct cp_call *call, const struct gw_error *err)
     unsigned dropped;
     if (!err || !call->audit)
         return;
-    if (err->code != GW_UNAVAILABLE) {
-        if (may_store(call, &why) && store_refusal(call, err, &why) == 0)
-            return;
-    } else {
+    if (is_store_away(err))
         why = *err;
-    }
+    else if (may_store(call, &why) && store_event(call, err, &why) == 0)
+        return;
     atomic_fetch_add_explicit(&lost_count, 1, memory_order_relaxed);
     if (gw_log_allow(&told, 1, &dropped))
         gw_log(GW_LOG_WARN, "audit", "a refusal is in the log alone",

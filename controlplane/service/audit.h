@@ -4,7 +4,7 @@
  * The guard around methods (rpc/method.c) begins and ends it; cp_write puts the event of what it
  * writes into the same transaction, so that there is no write without its event, and no event
  * without its write. What is refused is stored afterwards, when the store can be written to; when
- * not, the log has it and a counter says so.
+ * not, the log has it and a counter says so. What reaches backends (DebugApi) is stored before.
  *
  * Events lie outside of what agents and watchers read (CP_KEY_ROOT), newest first. */
 #ifndef CP_SERVICE_AUDIT_H
@@ -48,8 +48,14 @@ void cp_audit_note(const struct cp_call *call, const struct cp_kv *kv);
 GW_MUST_CHECK int cp_audit_event_of(const struct cp_call *call, const struct cp_change *change,
                                     struct cp_op *ret_op, struct gw_error *err);
 
-/* Ids sort by time, the newest first. */
+/* Of a call that writes nothing and has to be known all the same: its event, before it does what it
+ * does. Nothing when the call has no audit. */
+GW_MUST_CHECK int cp_audit_act(const struct cp_call *call, struct gw_error *err);
+
+/* Ids sort by time, the newest first. Those of refusals are random numbers of CP_AUDIT_REFUSAL. */
+#define CP_AUDIT_REFUSAL 0x80000000U
 void cp_audit_id(gw_nsec stamp_ns, uint32_t random, char ret_id[CP_AUDIT_ID_LEN + 1]);
+bool cp_audit_id_is_refusal(gw_str id);
 /* False: it is no id of an event. */
 bool cp_audit_id_parse(gw_str id, gw_nsec *ret_stamp_ns);
 

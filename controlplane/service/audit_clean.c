@@ -70,24 +70,46 @@ static int delete_older(const struct fence *fence, gw_msec before_ms, int64_t *c
     return delete_behind(fence, gw_arena_printf(&arena, CP_AUDIT_ROOT "%s", id), count, err);
 }
 
-/* The key of the newest but max - 1: how far the list goes is known by walking it. */
-static int find_last_kept(struct cp_store *store, int64_t max, struct gw_arena *arena,
-                          gw_str *ret_key, struct gw_error *err)
+/* ---- more than there may be: refusals have a share of their own, a quarter. Neither who is
+ * refused in masses nor who writes in masses takes the trail from the others. */
+
+#define REFUSALS_SHARE 4
+
+static bool is_refusal(gw_str key)
 {
-    *ret_key = GW_STR_NONE;
-    for (int64_t seen = 0; seen < max;) {
-        gw_auto(gw_arena_done) struct gw_arena scratch = {0};
-        struct cp_page page;
-        struct cp_range range = {.prefix = GW_STR(CP_AUDIT_ROOT),
-                                 .after_key = *ret_key,
-                                 .limit = (size_t)GW_MIN(max - seen, CP_STORE_LIMIT_MAX),
-                                 .keys_only = true};
-        if (cp_store_list(store, &range, &scratch, &page, err) < 0)
+    size_t root = strlen(CP_AUDIT_ROOT);
+    return cp_audit_id_is_refusal(gw_str_n(key.ptr + root, key.len - root));
+}
+
+/* How many there are, or how many more stay: the newest. */
+struct tally {
+    int64_t refusals, writes;
+};
+
+/* From the newest on. stay NULL: only counts them in *seen; else deletes what is more. */
+static int walk(const struct fence *fence, struct tally *seen, const struct tally *stay,
+                struct gw_error *err)
+{
+    gw_auto(gw_arena_done) struct gw_arena last = {0};
+    struct cp_page page = {.more = true};
+    struct cp_range range = {.prefix = GW_STR(CP_AUDIT_ROOT), .keys_only = true};
+    while (page.more) {
+        gw_auto(gw_arena_done) struct gw_arena arena = {0};
+        if (cp_store_list(fence->store, &range, &arena, &page, err) < 0)
             return -1;
         if (page.count == 0)
             return 0;
-        *ret_key = gw_arena_dup(arena, page.kvs[page.count - 1].key);
-        seen += (int64_t)page.count;
+        gw_arena_reset(&last);
+        range.after_key = gw_arena_dup(&last, page.kvs[page.count - 1].key);
+        struct cp_page surplus = {.kvs = page.kvs, .count = 0};
+        for (size_t i = 0; i < page.count; i++) {
+            bool is_one = is_refusal(page.kvs[i].key);
+            int64_t number = is_one ? ++seen->refusals : ++seen->writes;
+            if (stay && number > (is_one ? stay->refusals : stay->writes))
+                surplus.kvs[surplus.count++] = page.kvs[i];
+        }
+        if (delete_keys(fence, &surplus, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -95,19 +117,24 @@ static int find_last_kept(struct cp_store *store, int64_t max, struct gw_arena *
 static int delete_surplus(const struct fence *fence, int64_t max, int64_t *count,
                           struct gw_error *err)
 {
-    gw_str key;
-    int64_t there, surplus = 0;
-    gw_auto(gw_arena_done) struct gw_arena arena = {0};
-    if (cp_store_count(fence->store, GW_STR(CP_AUDIT_ROOT), &there, err) < 0)
+    int64_t all;
+    struct tally there = {0}, seen = {0}, stay;
+    if (cp_store_count(fence->store, GW_STR(CP_AUDIT_ROOT), &all, err) < 0)
         return -1;
-    if (there <= max)
+    if (all <= max)
         return 0;
-    if (find_last_kept(fence->store, max, &arena, &key, err) < 0 ||
-        delete_behind(fence, key, &surplus, err) < 0)
+    if (walk(fence, &there, NULL, err) < 0)
+        return -1;
+    int64_t surplus = there.refusals + there.writes - max;
+    int64_t above = GW_MAX(there.refusals - max / REFUSALS_SHARE, 0);
+    stay.refusals = there.refusals - GW_MIN(surplus, above);
+    stay.writes = max - stay.refusals;
+    if (walk(fence, &seen, &stay, err) < 0)
         return -1;
     *count += surplus;
     gw_log(GW_LOG_WARN, "audit", "more audit events than --audit-events-max: the oldest went",
-           gw_kv_int("deleted", surplus), gw_kv_int("kept", max));
+           gw_kv_int("refusals", there.refusals - stay.refusals), gw_kv_int("deleted", surplus),
+           gw_kv_int("kept", max));
     return 0;
 }
 

@@ -242,6 +242,25 @@ static void test_a_refusal_stands_when_its_event_is_lost(void **state)
     assert_int_equal(count(EVENTS("{}"), "\"eventTime\""), 1);
 }
 
+/* Ids tell refusals, so that they are told apart without being read. */
+static void test_ids_tell_refusals(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 8; i++) {
+        struct cp_page page;
+        struct cp_range range = {.prefix = GW_STR(CP_AUDIT_ROOT), .limit = 1};
+        if (i % 2)
+            refused(f, GW_NOT_FOUND, &cp_api_service, "DeleteApi", "{\"name\": \"" API "\"}");
+        else
+            ok(f, &cp_app_service, "CreateApp", format("{\"app_id\": \"a%d\", \"app\": {}}", i));
+        assert_int_equal(cp_store_list(backstage.inner, &range, &backstage.arena, &page, &f->err),
+                         0);
+        gw_str key = page.kvs[0].key;
+        size_t root = strlen(CP_AUDIT_ROOT);
+        assert_int_equal(cp_audit_id_is_refusal(gw_str_n(key.ptr + root, key.len - root)), i % 2);
+    }
+}
+
 static void test_refusals_of_one_caller_are_limited(void **state)
 {
     static const char request[] = "{\"name\": \"x\"}";
@@ -287,7 +306,7 @@ static void put_event(int n, const char *principal, const char *resource, enum g
     event.principal = (char *)(uintptr_t)principal;
     event.resource = (char *)(uintptr_t)resource;
     event.code = (int32_t)code;
-    cp_audit_id((gw_nsec)n * 1000000000, (uint32_t)n, id);
+    cp_audit_id((gw_nsec)n * 1000000000, (uint32_t)n | (code ? CP_AUDIT_REFUSAL : 0), id);
     struct cp_op op = {.key = gw_arena_printf(&backstage.arena, CP_AUDIT_ROOT "%s", id),
                        .value = gw_message_pack(&backstage.arena, &event.base)};
     struct cp_txn txn = {.ops = &op, .op_count = 1};
@@ -440,6 +459,29 @@ static void test_too_many_events_go(void **state)
     assert_int_equal(found(f, "{\"start_time\": \"1970-01-01T00:00:11Z\"}"), 20);
 }
 
+static void test_neither_refusals_nor_writes_take_all_of_the_trail(void **state)
+{
+    struct fixture *f = *state;
+    struct cp_audit_rounds rounds = {0};
+    int64_t deleted;
+    f->services.store = backstage.inner;
+    f->services.audit_events_max = 20;
+    for (int i = 1; i <= 10; i++)
+        put_event(i, "ada", "groups/a", GW_OK);
+    for (int i = 11; i <= 40; i++)
+        put_event(i, "eve", "groups/a", GW_PERMISSION_DENIED);
+    assert_int_equal(cp_audit_clean(&f->services, 40000, &rounds, &deleted, &f->err), 0);
+    assert_int_equal(deleted, 20);
+    assert_int_equal(found(f, "{\"principal\": \"ada\"}"), 10);
+    assert_int_equal(found(f, "{\"start_time\": \"1970-01-01T00:00:31Z\"}"), 10);
+    for (int i = 41; i <= 80; i++)
+        put_event(i, "ada", "groups/a", GW_OK);
+    assert_int_equal(cp_audit_clean(&f->services, 80000, &rounds, &deleted, &f->err), 0);
+    assert_int_equal(deleted, 40);
+    assert_int_equal(found(f, "{\"start_time\": \"1970-01-01T00:00:36Z\"}"), 20);
+    assert_int_equal(found(f, "{\"principal\": \"eve\"}"), 5);
+}
+
 static void test_ids_sort_the_newest_first(void **state)
 {
     (void)state;
@@ -471,6 +513,7 @@ int main(void)
         AUDITED(test_a_store_that_is_away_takes_neither),
         AUDITED(test_a_refusal_stands_when_its_event_is_lost),
         AUDITED(test_refusals_of_one_caller_are_limited),
+        AUDITED(test_ids_tell_refusals),
         AUDITED(test_agents_hear_nothing_of_events),
         STAGED(test_filters),
         STAGED(test_requests_that_are_wrong),
@@ -479,6 +522,7 @@ int main(void)
         STAGED(test_csv),
         STAGED(test_old_events_go),
         STAGED(test_too_many_events_go),
+        STAGED(test_neither_refusals_nor_writes_take_all_of_the_trail),
         cmocka_unit_test(test_ids_sort_the_newest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "controlplane/model/check_backend.h"
 #include "controlplane/model/check_debug.h"
 #include "controlplane/model/variables.h"
+#include "controlplane/service/audit.h"
 #include "controlplane/service/domains.h"
 #include "controlplane/service/history.h"
 #include "controlplane/snapshot/build.h"
@@ -362,7 +363,8 @@ static int make_call(struct job *job, cp_debug_api_response *ret, struct gw_erro
     job->ask.request = (ProtobufCBinaryData){request.len, (uint8_t *)(uintptr_t)request.ptr};
     bool is_draft = strcmp(job->target.environment, AGENT_ENVIRONMENT) == 0;
     struct cp_debug_aim aim = {job->asked->agent, is_draft ? "" : job->target.environment};
-    if (cp_registry_debug(job->call->services->registry, arena, aim, &job->ask, deadline_ms, &reply,
+    if (cp_audit_act(job->call, err) < 0 || /* it reaches backends, with credentials maybe */
+        cp_registry_debug(job->call->services->registry, arena, aim, &job->ask, deadline_ms, &reply,
                           &ret->agent, err) < 0 ||
         check_reply(job, reply, err) < 0)
         return -1;

@@ -3,6 +3,7 @@
 #include "common/message.h"
 #include "controlplane/agents/fake_session.h"
 #include "controlplane/agents/registry_internal.h"
+#include "controlplane/service/audit.h"
 #include "controlplane/service/test_apis.h"
 
 #define DEBUG(...) "{\"name\": \"" API "\", \"path\": \"/a\"" __VA_ARGS__ "}"
@@ -272,6 +273,35 @@ static void an_agent_that_leaves_is_waited_for_no_more(void **state)
     is_refused(f, GW_UNAVAILABLE, DEBUG(), "draining");
 }
 
+/* What goes to backends is known before it does; UNAVAILABLE is not always the store. */
+static void each_call_is_an_event(void **state)
+{
+    struct fixture *f = *state;
+    create(f, "a", "GET", "/a");
+    f->is_recorded = true;
+    int64_t lost = cp_audit_lost();
+    (void)debug(f, DEBUG(", \"headers\": [{\"name\": \"Token\", \"value\": \"c0de\"}]"));
+    const char *events = ok(f, &cp_audit_service, "ListAuditEvents", "{\"method\": \"DebugApi\"}");
+    assert_int_equal(count(events, "\"eventTime\""), 1);
+    ASSERT_HAS(events, "\"resource\":\"" API "\"");
+    ASSERT_HAS(events, "\\\"path\\\":\\\"/a\\\"");
+    ASSERT_HAS_NOT(events, "c0de");
+    ASSERT_HAS_NOT(events, "\"code\"");
+    fake_sent = leave;
+    is_refused(f, GW_UNAVAILABLE, DEBUG(), "agents/one has left");
+    events = ok(f, &cp_audit_service, "ListAuditEvents", "{\"code\": 14}");
+    ASSERT_HAS(events, "agents/one has left");
+    assert_int_equal(cp_audit_lost(), lost);
+    agent.call = NULL;
+    fake_sent = on_sent;
+    backstage.calls = 0;
+    backstage.fail_at = 2; /* the API, the event */
+    is_refused(f, GW_UNAVAILABLE, DEBUG(), "");
+    assert_null(agent.call); /* no event, no call */
+    backstage.fail_at = 0;
+    assert_int_equal(cp_audit_lost(), lost + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +312,7 @@ int main(void)
         WITH_AGENT(what_agents_say_becomes_an_error_or_an_answer),
         WITH_AGENT(who_is_asked_may_be_named_and_may_not_be_there),
         WITH_AGENT(an_agent_that_leaves_is_waited_for_no_more),
+        WITH_AGENT(each_call_is_an_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,14 @@ static int check_txn(const struct cp_txn *txn, struct gw_error *err)
     return 0;
 }
 
+/* Those who ask tell it from what others mean by UNAVAILABLE. */
+static int answer(int result, struct gw_error *err)
+{
+    if (result == 0 || err->code != GW_UNAVAILABLE || err->reason[0])
+        return result;
+    return gw_error_reason(err, CP_STORE_AWAY);
+}
+
 void cp_store_close(struct cp_store *store)
 {
     if (store)
@@ -90,7 +98,7 @@ int cp_store_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
 {
     if (check_key(key, err))
         return -1;
-    return store->ops->get(store, key, arena, ret_found, err);
+    return answer(store->ops->get(store, key, arena, ret_found, err), err);
 }
 
 int cp_store_list(struct cp_store *store, const struct cp_range *range, struct gw_arena *arena,
@@ -103,14 +111,14 @@ int cp_store_list(struct cp_store *store, const struct cp_range *range, struct g
     struct cp_range limited = *range;
     if (limited.limit == 0 || limited.limit > CP_STORE_LIMIT_MAX)
         limited.limit = CP_STORE_LIMIT_MAX;
-    return store->ops->list(store, &limited, arena, ret_page, err);
+    return answer(store->ops->list(store, &limited, arena, ret_page, err), err);
 }
 
 int cp_store_count(struct cp_store *store, gw_str prefix, int64_t *ret_count, struct gw_error *err)
 {
     if (check_prefix(prefix, err))
         return -1;
-    return store->ops->count(store, prefix, ret_count, err);
+    return answer(store->ops->count(store, prefix, ret_count, err), err);
 }
 
 int cp_store_txn(struct cp_store *store, const struct cp_txn *txn, struct cp_commit *ret_commit,
@@ -118,7 +126,7 @@ int cp_store_txn(struct cp_store *store, const struct cp_txn *txn, struct cp_com
 {
     if (check_txn(txn, err))
         return -1;
-    if (store->ops->txn(store, txn, ret_commit, err))
+    if (answer(store->ops->txn(store, txn, ret_commit, err), err))
         return -1;
     if (ret_commit->committed && store->on_commit)
         store->on_commit(store->on_commit_arg, ret_commit->at.revision);
@@ -137,29 +145,29 @@ int cp_store_lease_grant(struct cp_store *store, int64_t ttl_s, int64_t *ret_lea
     if (ttl_s < 1 || ttl_s > TTL_MAX_S)
         return gw_fail(err, GW_INVALID_ARGUMENT, "a lease of %lld seconds is not within 1 and %d",
                        (long long)ttl_s, TTL_MAX_S);
-    return store->ops->lease_grant(store, ttl_s, ret_lease, err);
+    return answer(store->ops->lease_grant(store, ttl_s, ret_lease, err), err);
 }
 
 int cp_store_lease_keepalive(struct cp_store *store, int64_t lease, struct gw_error *err)
 {
-    return store->ops->lease_keepalive(store, lease, err);
+    return answer(store->ops->lease_keepalive(store, lease, err), err);
 }
 
 int cp_store_lease_revoke(struct cp_store *store, int64_t lease, struct gw_error *err)
 {
-    return store->ops->lease_revoke(store, lease, err);
+    return answer(store->ops->lease_revoke(store, lease, err), err);
 }
 
 int cp_store_ping(struct cp_store *store, struct cp_position *ret_at, struct gw_error *err)
 {
-    return store->ops->ping(store, ret_at, err);
+    return answer(store->ops->ping(store, ret_at, err), err);
 }
 
 int cp_store_compact(struct cp_store *store, int64_t keep, struct gw_error *err)
 {
     if (keep < 0)
         return gw_fail(err, GW_INVALID_ARGUMENT, "a negative number of revisions cannot be kept");
-    return store->ops->compact(store, keep, err);
+    return answer(store->ops->compact(store, keep, err), err);
 }
 
 int cp_watch_open(struct cp_store *store, gw_str prefix, struct cp_position after,

@@ -21,6 +21,8 @@
 #define CP_STORE_OUTCOME_UNKNOWN                                                                   \
     "OUTCOME_UNKNOWN" /* reason: a write may or may not have happened */
 
+#define CP_STORE_AWAY "STORE_AWAY" /* reason of every other UNAVAILABLE of a call */
+
 struct cp_store;
 
 /* A point in the history of one store. Revisions only compare under the same cluster id. */
