@@ -169,6 +169,20 @@ def furnish(admin, certificates):
 # ---- the stage
 
 
+@pytest.fixture
+def stage(stubs, tmp_path):
+    """stage(etcd or None); nothing of it outlives the scenario."""
+    made = []
+
+    def make(etcd):
+        made.append(Stage(stubs, tmp_path, etcd))
+        return made[-1]
+    yield make
+    for one in made:
+        if one.plane.is_running():
+            one.plane.kill()
+
+
 class Stage:
     """A control plane over a store, killed and started again; the keys of secrets change places at each start."""
 
@@ -228,9 +242,9 @@ class Stage:
         assert not wrong, f"seed {SEED}:\n" + "\n".join(wrong[:20])
 
 
-def test_what_is_wrong_is_found(start, stubs, tmp_path, certificates):
+def test_what_is_wrong_is_found(start, stage, stubs, tmp_path, certificates):
     """The checks themselves: keys that are edited past the management API."""
-    stage = Stage(stubs, tmp_path, start(Etcd(tmp_path)))
+    stage = stage(start(Etcd(tmp_path)))
     stage.start()
     admin = stage.open_admin()
     furnish(admin, certificates)
@@ -257,8 +271,8 @@ def test_what_is_wrong_is_found(start, stubs, tmp_path, certificates):
 
 
 @pytest.mark.parametrize("store", ["sqlite", "etcd"])
-def test_killed_at_any_instant(store, start, stubs, tmp_path, certificates):
-    stage = Stage(stubs, tmp_path, start(Etcd(tmp_path)) if store == "etcd" else None)
+def test_killed_at_any_instant(store, start, stage, tmp_path, certificates):
+    stage = stage(start(Etcd(tmp_path)) if store == "etcd" else None)
     stage.plane.start()
     admin = stage.open_admin()
     furnish(admin, certificates)

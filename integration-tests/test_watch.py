@@ -9,7 +9,7 @@ import pytest
 from lib.admin import Admin, Refusal
 from lib.node import node
 from lib.process import BIN
-from lib.servers import ControlPlane
+from lib.servers import Agent, ControlPlane
 from lib.wait import until
 from test_json import API, Curl, controlplane_metric
 
@@ -194,6 +194,62 @@ def test_penstockctl_watches(controlplane, curl):
     finally:
         for each in (table, lines, one):
             each.stop()
+
+
+def test_agents_are_told(watch, events, admin, controlplane, curl, start, tmp_path):
+    """Who connects, what is applied, who leaves: by gRPC, as server-sent events, and by penstockctl."""
+    both, table = watch(admin.channel, kinds=["agents", "apps"]), Ctl(controlplane, "agents")
+    stream = events("/v1/watch?kinds=agents")
+    try:
+        begin = both.next(bookmarks=True).revision
+        assert stream.raw()[1] == {"revision": stream.id}
+        until(lambda: controlplane_metric(controlplane, "watches_open") == 3, "all to watch")
+        agent = start(Agent(tmp_path, controlplane))
+        event = both.next().events[0]
+        assert (event.name, event.agent.connected, event.type) == ("agents/agent", True, 1)
+        assert stream.next()["events"][0]["agent"]["name"] == "agents/agent"
+        while (line := table.line())[:2] != ["created", "agents/agent"]:
+            assert line  # what the list says, when it was the slower one
+        curl("POST", "/v1/apps?appId=one")
+        seen = {}
+        while seen.get("agents/agent", 0) <= begin or "apps/one" not in seen:
+            answer = both.next()
+            assert answer.revision >= begin
+            for event in answer.events:
+                seen[event.name] = event.agent.applied_revision if event.agent.name else True
+        agent.stop()
+        while both.next().events[0].agent.connected:
+            pass
+        while stream.next()["events"][0]["agent"].get("connected"):
+            pass
+        while (line := table.line())[:3] != ["updated", "agents/agent", "no"]:
+            assert line
+    finally:
+        table.stop()
+
+
+def test_audit_events_are_told_to_who_asks(watch, events, admin, controlplane, curl):
+    """In the answer of what was written; a watch of everything has none."""
+    every, both = watch(admin.channel), watch(admin.channel, kinds=["auditEvents", "apps"])
+    stream, table = events("/v1/watch?kinds=auditEvents"), Ctl(controlplane, "audit-events", "--limit", "1")
+    try:
+        every.next(bookmarks=True), both.next(bookmarks=True), stream.raw()
+        until(lambda: controlplane_metric(controlplane, "watches_open") == 4, "all to watch")
+        curl("POST", "/v1/apps?appId=one")
+        assert every.events() == [("created", "apps/one")]
+        app, event = both.next().events
+        assert app.name == "apps/one" and event.audit_event.resource == "apps/one"
+        assert event.audit_event.changes[0].resource == "apps/one" and event.audit_event.revision == both.seen
+        assert admin.GetAuditEvent(name=event.name) == event.audit_event
+        assert stream.next()["events"][0]["auditEvent"]["method"].endswith("/CreateApp")
+        curl("POST", "/v1/apps?appId=one", status=409)
+        assert both.next().events[0].audit_event.code == 6
+        while (line := table.line())[:1] != ["created"]:
+            assert line
+        assert "apps/one" in line
+        assert controlplane.ctl("get", "audit-events", "-w", "--refused", check=False).returncode == 2
+    finally:
+        table.stop()
 
 
 def test_two_control_planes_tell_the_same(watch, start, tmp_path, stubs, etcd):

@@ -32,6 +32,7 @@ struct cp_registry *cp_registry_new(struct cp_image *image, unsigned agents_max)
     gw_list_init(&registry->sessions);
     gw_list_init(&registry->debug_waiters);
     cp_pace_init(&registry->pace);
+    gw_list_init(&registry->log.agents);
     cp_image_listen(image, on_image, registry);
     return registry;
 }
@@ -54,6 +55,7 @@ void cp_registry_free(struct cp_registry *registry)
         agent_free(e->value);
     gw_map_done(&registry->agents);
     cp_pace_done(&registry->pace);
+    cp_registry_log_done(&registry->log);
     pthread_cond_destroy(&registry->changed);
     pthread_mutex_destroy(&registry->lock);
     free(registry);
@@ -192,6 +194,7 @@ static struct cp_known_agent *agent_of(struct cp_registry *registry, const char 
     gw_arena_init(&agent->said, 512);
     gw_arena_init(&agent->refused, 512);
     gw_arena_init(&agent->shown, 512);
+    gw_list_init(&agent->order);
     gw_map_put(&registry->agents, gw_str_from(id), agent);
     return agent;
 }
@@ -295,7 +298,9 @@ void cp_registry_greet(struct cp_registry *registry, struct cp_agent_link *link,
     link->agent = agent;
     link->is_greeted = true;
     cp_registry_advance(registry, agent);
+    cp_registry_note(registry, agent);
     pthread_mutex_unlock(&registry->lock);
+    cp_registry_tell(registry);
     if (!older)
         return;
     cp_session_end(older, &err);
@@ -367,6 +372,8 @@ bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, c
 {
     pthread_mutex_lock(&registry->lock);
     struct cp_known_agent *agent = link->agent;
+    bool is_news = agent && (agent->message.applied_revision != ack->revision ||
+                             agent->refusal_count + ack->n_refusals > 0);
     if (agent) {
         memcpy(agent->cluster_id, ack->cluster_id, strlen(ack->cluster_id) + 1);
         agent->message.applied_revision = ack->revision;
@@ -379,8 +386,12 @@ bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, c
             registry->ack_latency_ms_sum += latency_ms;
         }
         cp_registry_advance(registry, agent);
+        if (is_news)
+            cp_registry_note(registry, agent);
     }
     pthread_mutex_unlock(&registry->lock);
+    if (is_news)
+        cp_registry_tell(registry);
     return agent != NULL;
 }
 
@@ -405,8 +416,11 @@ void cp_registry_close(struct cp_registry *registry, struct cp_agent_link *link)
         agent->left_ms = gw_clock_monotonic_ms();
         agent->message.connected = false;
         timestamp(&agent->last_seen_time, gw_clock_wall_ms());
+        cp_registry_note(registry, agent);
     }
     pthread_mutex_unlock(&registry->lock);
+    if (agent)
+        cp_registry_tell(registry);
 }
 
 void cp_registry_count_sent(struct cp_registry *registry, const struct cp_delta *delta)
@@ -428,7 +442,7 @@ void cp_registry_count_violation(struct cp_registry *registry, struct cp_agent_l
 
 /* ---- time ---- */
 
-static void forget_left(struct cp_registry *registry, gw_msec now_ms)
+static bool forget_left(struct cp_registry *registry, gw_msec now_ms)
 {
     gw_str *ids = gw_calloc(registry->agents.count + 1, sizeof(gw_str));
     size_t count = 0;
@@ -437,9 +451,13 @@ static void forget_left(struct cp_registry *registry, gw_msec now_ms)
         if (!agent->link && !agent->waited_by && now_ms - agent->left_ms > CP_AGENT_FORGET_MS)
             ids[count++] = e->key;
     }
-    for (size_t i = 0; i < count; i++)
-        agent_free(gw_map_take(&registry->agents, ids[i]));
+    for (size_t i = 0; i < count; i++) {
+        struct cp_known_agent *agent = gw_map_take(&registry->agents, ids[i]);
+        cp_registry_note_gone(registry, agent);
+        agent_free(agent);
+    }
     free(ids);
+    return count > 0;
 }
 
 /* Who it is, for the log; "" before its Hello. */
@@ -487,10 +505,12 @@ void cp_registry_tick(struct cp_registry *registry)
     gw_msec now_ms = gw_clock_monotonic_ms();
     drop_slow(registry, now_ms);
     pthread_mutex_lock(&registry->lock);
-    forget_left(registry, now_ms);
+    bool has_forgotten = forget_left(registry, now_ms);
     struct picked silent = pick_late(registry, now_ms);
     registry->violations += (int64_t)silent.count;
     pthread_mutex_unlock(&registry->lock);
+    if (has_forgotten)
+        cp_registry_tell(registry);
     struct gw_error err;
     (void)gw_fail(&err, GW_INVALID_ARGUMENT, "no Hello in %d seconds",
                   CP_AGENT_HELLO_TIMEOUT_MS / 1000);

@@ -4,7 +4,7 @@
 #define CP_AGENTS_REGISTRY_INTERNAL_H
 
 #include "common/map.h"
-#include "controlplane/agents/registry.h"
+#include "controlplane/agents/changes.h"
 
 #include <pthread.h>
 
@@ -23,6 +23,23 @@ struct cp_known_agent {
     cp_timestamp applied_time;    /* seconds 0: not yet */
     cp_timestamp last_error_time; /* likewise */
     char last_error[GW_ERROR_MESSAGE_MAX];
+    int64_t created, changed; /* moments of the log; 0: never */
+    struct gw_list order;     /* in the log */
+};
+
+/* changes.c: who has changed when. */
+struct cp_agent_gone {
+    char *name; /* owned */
+    int64_t moment;
+};
+struct cp_agent_log {
+    int64_t moment;                                 /* of the last change */
+    struct gw_list agents;                          /* struct cp_known_agent.order, by moment */
+    struct cp_agent_gone gone[CP_AGENTS_GONE_KEPT]; /* a ring, by moment */
+    uint64_t gone_count;
+    int64_t gone_forgotten; /* moment of the last one that is not in the ring any more */
+    void (*changed)(void *arg);
+    void *arg;
 };
 
 struct cp_registry {
@@ -41,10 +58,23 @@ struct cp_registry {
     uint64_t debug_ids; /* given out so far */
     int64_t acks, ack_latency_ms_sum, statistics, replaced, violations;
     int64_t dropped[CP_DROP_COUNT], refused;
+    struct cp_agent_log log;
     /* With locks of their own, or none. */
     struct cp_pace pace;
     _Atomic int64_t updates, snapshots, update_bytes;
 };
+
+/* changes.c, with the lock held: something of the agent has changed that is told; it is forgotten.
+ */
+void cp_registry_note(struct cp_registry *registry, struct cp_known_agent *agent);
+void cp_registry_note_gone(struct cp_registry *registry, struct cp_known_agent *agent);
+void cp_registry_log_done(struct cp_agent_log *log);
+/* Behind that, without the lock. */
+void cp_registry_tell(struct cp_registry *registry);
+
+/* rollout.c: as it is shown. */
+cp_agent *cp_agent_copy(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                        const struct cp_image_status *status, struct gw_arena *arena);
 
 /* rollout.c, with the lock held: the agent serves something else now; the image has seen more. */
 void cp_registry_advance(struct cp_registry *registry, struct cp_known_agent *agent);

@@ -60,8 +60,8 @@ static int64_t lag_of(const struct cp_registry *registry, const struct cp_known_
     return lag;
 }
 
-static cp_agent *copy(const struct cp_registry *registry, const struct cp_known_agent *agent,
-                      const struct cp_image_status *status, struct gw_arena *arena)
+cp_agent *cp_agent_copy(const struct cp_registry *registry, const struct cp_known_agent *agent,
+                        const struct cp_image_status *status, struct gw_arena *arena)
 {
     gw_msec since_ms;
     cp_agent shown = agent->message;
@@ -87,7 +87,7 @@ cp_agent *cp_registry_get(struct cp_registry *registry, struct gw_arena *arena, 
     cp_image_status(registry->image, &status);
     pthread_mutex_lock(&registry->lock);
     const struct cp_known_agent *agent = gw_map_get(&registry->agents, id);
-    cp_agent *message = agent ? copy(registry, agent, &status, arena) : NULL;
+    cp_agent *message = agent ? cp_agent_copy(registry, agent, &status, arena) : NULL;
     pthread_mutex_unlock(&registry->lock);
     return message;
 }
@@ -126,7 +126,7 @@ size_t cp_registry_list(struct cp_registry *registry, struct gw_arena *arena, gw
         if (gw_str_cmp(gw_str_from(all[i]->message.name), after) <= 0)
             continue;
         if (count < limit)
-            (*ret_agents)[count++] = copy(registry, all[i], &status, arena);
+            (*ret_agents)[count++] = cp_agent_copy(registry, all[i], &status, arena);
         else
             *ret_more = true;
     }

@@ -68,14 +68,27 @@ static int set_code(list_request *request, const char *typed, struct gw_error *e
     return cp_usage(err);
 }
 
+static bool has_filters(const struct cp_filters *filters)
+{
+    return filters->resource || filters->principal || filters->method || filters->code ||
+           filters->since || filters->until || filters->refused;
+}
+
+int cp_check_watch(const struct cp_session *session, struct gw_error *err)
+{
+    if (!has_filters(&session->options->filters) && session->options->output != CP_OUTPUT_CSV)
+        return 0;
+    (void)gw_fail(err, GW_INVALID_ARGUMENT, "--watch has neither filters nor csv");
+    return cp_usage(err);
+}
+
 int cp_set_filters(struct cp_session *session, const struct cp_ctl_kind *kind,
                    ProtobufCMessage *request, struct gw_error *err)
 {
     const struct cp_filters *filters = &session->options->filters;
     list_request *asked = (list_request *)request;
     if (!cp_is_audit(kind)) {
-        if (!filters->resource && !filters->principal && !filters->method && !filters->code &&
-            !filters->since && !filters->until && !filters->refused)
+        if (!has_filters(filters))
             return 0;
         (void)gw_fail(err, GW_INVALID_ARGUMENT, "the kind %s has none of these filters",
                       kind->command);

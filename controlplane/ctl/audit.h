@@ -9,6 +9,8 @@
 #define CP_CTL_CSV_ROWS_MAX 5000
 
 bool cp_is_audit(const struct cp_ctl_kind *kind);
+/* A watch takes none of these. */
+GW_MUST_CHECK int cp_check_watch(const struct cp_session *session, struct gw_error *err);
 /* Into a ListAuditEventsRequest; for other kinds none may be given: a mistake in the command line.
  */
 GW_MUST_CHECK int cp_set_filters(struct cp_session *session, const struct cp_ctl_kind *kind,

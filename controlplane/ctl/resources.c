@@ -111,11 +111,13 @@ int cp_command_get(struct cp_session *session, struct gw_error *err)
         return -1;
     if (!typed && !strchr(scope.kind->pattern, '{')) /* there is one */
         typed = scope.kind->pattern;
+    bool is_watch = options->watch || options->wait_ms > 0; /* -w is both */
+    if (is_watch && cp_check_watch(session, err) < 0)
+        return -1;
     if (options->output == CP_OUTPUT_CSV)
         return cp_print_csv(session, scope.kind, typed, err);
     if (read_scope(session, typed, &scope, err) < 0)
         return -1;
-    bool is_watch = options->watch || options->wait_ms > 0; /* -w is both */
     return is_watch ? cp_watch_scope(session, &scope, show, err) : show(session, &scope, err);
 }
 

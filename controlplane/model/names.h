@@ -16,7 +16,8 @@
 #include <protobuf-c/protobuf-c.h>
 
 #define CP_KEY_ROOT "/penstock/v1/"
-#define CP_NAME_MAX 512 /* bytes of any resource name */
+#define CP_KEY_WATCHED "/penstock/" /* what is told of as it happens: audit events, too */
+#define CP_NAME_MAX 512             /* bytes of any resource name */
 #define CP_IDS_MAX 3
 
 enum cp_kind_id {

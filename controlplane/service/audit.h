@@ -6,7 +6,7 @@
  * without its write. What is refused is stored afterwards, when the store can be written to; when
  * not, the log has it and a counter says so. What reaches backends (DebugApi) is stored before.
  *
- * Events lie outside of what agents and watchers read (CP_KEY_ROOT), newest first. */
+ * Events lie outside of what agents are made of (CP_KEY_ROOT), newest first. */
 #ifndef CP_SERVICE_AUDIT_H
 #define CP_SERVICE_AUDIT_H
 
@@ -58,6 +58,10 @@ void cp_audit_id(gw_nsec stamp_ns, uint32_t random, char ret_id[CP_AUDIT_ID_LEN 
 bool cp_audit_id_is_refusal(gw_str id);
 /* False: it is no id of an event. */
 bool cp_audit_id_parse(gw_str id, gw_nsec *ret_stamp_ns);
+
+/* The event of that id in the call's arena; NULL: it is not there. */
+GW_MUST_CHECK int cp_audit_find(const struct cp_call *call, gw_str id, cp_audit_event **ret_event,
+                                struct gw_error *err);
 
 /* Events of refusals that could not be stored, since the start. Any thread. */
 int64_t cp_audit_lost(void);

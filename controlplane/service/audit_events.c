@@ -56,11 +56,21 @@ static int unpack(struct gw_arena *arena, const struct cp_kv *kv, cp_audit_event
     return 0;
 }
 
+int cp_audit_find(const struct cp_call *call, gw_str id, cp_audit_event **ret_event,
+                  struct gw_error *err)
+{
+    struct cp_found found;
+    gw_str key = gw_arena_printf(call->arena, CP_AUDIT_ROOT "%.*s", GW_STR_ARG(id));
+    *ret_event = NULL;
+    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+        return -1;
+    return found.found ? unpack(call->arena, &found.kv, ret_event, err) : 0;
+}
+
 static int get_audit_event(const struct cp_call *call, const ProtobufCMessage *request,
                            ProtobufCMessage **ret_reply, struct gw_error *err)
 {
     gw_nsec stamp_ns;
-    struct cp_found found;
     cp_audit_event *event;
     const char *name = gw_message_text(request, "name");
     gw_str id = gw_str_from(name);
@@ -70,13 +80,10 @@ static int get_audit_event(const struct cp_call *call, const ProtobufCMessage *r
     if (!is_name || !cp_audit_id_parse(id, &stamp_ns))
         return gw_fail_field(err, "name",
                              "is not a name of the form \"auditEvents/{audit_event}\"");
-    gw_str key = gw_arena_printf(call->arena, CP_AUDIT_ROOT "%.*s", GW_STR_ARG(id));
-    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+    if (cp_audit_find(call, id, &event, err) < 0)
         return -1;
-    if (!found.found)
+    if (!event)
         return gw_fail(err, GW_NOT_FOUND, "%s does not exist, or not any longer", name);
-    if (unpack(call->arena, &found.kv, &event, err) < 0)
-        return -1;
     *ret_reply = &event->base;
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/service/feed.h"
 
+#include "controlplane/agents/changes.h"
 #include "controlplane/service/feed_internal.h"
 
 #include <signal.h>
@@ -117,6 +118,14 @@ void cp_feed_add(struct cp_feed *feed, const struct cp_batch *batch)
     pthread_mutex_unlock(&feed->lock);
 }
 
+static void on_agents(void *arg)
+{
+    struct cp_feed *feed = arg;
+    pthread_mutex_lock(&feed->lock);
+    pthread_cond_signal(&feed->changed);
+    pthread_mutex_unlock(&feed->lock);
+}
+
 /* ---- life ---- */
 
 static void *run(void *arg)
@@ -168,11 +177,16 @@ struct cp_feed *cp_feed_start(const struct cp_feed_options *options)
     int failed = pthread_create(&feed->thread, NULL, run, feed);
     if (failed)
         gw_panic("cannot start the thread of watches: %s", strerror(failed));
+    if (options->services->registry)
+        cp_registry_listen(options->services->registry, on_agents, feed);
     return feed;
 }
 
 void cp_feed_stop(struct cp_feed *feed)
 {
+    struct cp_registry *registry = feed->options.services->registry;
+    if (registry)
+        cp_registry_listen(registry, NULL, NULL);
     pthread_mutex_lock(&feed->lock);
     feed->is_stopping = true;
     pthread_cond_signal(&feed->changed);

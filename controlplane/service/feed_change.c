@@ -5,6 +5,7 @@
 #include "common/message.h"
 #include "controlplane/service/accounts.h"
 #include "controlplane/service/apis.h"
+#include "controlplane/service/audit.h"
 #include "controlplane/service/fields.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/services.h"
@@ -23,24 +24,35 @@ static const struct cp_bundle_kind more_kinds[] = {
 
 /* ---- kinds ---- */
 
-static const struct cp_bundle_kind *kind_at(size_t index)
+const struct cp_bundle_kind cp_feed_audit_events = {.service = &cp_audit_service};
+
+const struct cp_bundle_kind *cp_feed_kind_at(size_t index)
 {
+    static const struct cp_bundle_kind *const others[] = {&cp_feed_agents, &cp_feed_audit_events};
     if (index < cp_bundle_kind_count)
         return &cp_bundle_kinds[index];
     index -= cp_bundle_kind_count;
-    return index < GW_ARRAY_LEN(more_kinds) ? &more_kinds[index] : NULL;
+    if (index < GW_ARRAY_LEN(more_kinds))
+        return &more_kinds[index];
+    index -= GW_ARRAY_LEN(more_kinds);
+    return index < GW_ARRAY_LEN(others) ? others[index] : NULL;
 }
 
 const struct cp_bundle_kind *cp_feed_kind(enum cp_kind_id id)
 {
-    for (size_t i = 0; kind_at(i); i++)
-        if (kind_at(i)->rules->kind == id)
-            return kind_at(i);
+    const struct cp_bundle_kind *kind;
+    for (size_t i = 0; (kind = cp_feed_kind_at(i)) != NULL; i++)
+        if (kind->rules && kind->rules->kind == id)
+            return kind;
     return NULL;
 }
 
 gw_str cp_feed_kind_word(const struct cp_bundle_kind *kind)
 {
+    if (kind == &cp_feed_agents)
+        return GW_STR("agents");
+    if (kind == &cp_feed_audit_events)
+        return GW_STR("auditEvents");
     gw_str pattern = gw_str_from(cp_kind_get(kind->rules->kind)->pattern);
     gw_str word = GW_STR_NONE;
     while (pattern.ptr) {
@@ -53,16 +65,23 @@ gw_str cp_feed_kind_word(const struct cp_bundle_kind *kind)
 
 const struct cp_bundle_kind *cp_feed_kind_called(gw_str word)
 {
-    for (size_t i = 0; kind_at(i); i++)
-        if (gw_str_eq(cp_feed_kind_word(kind_at(i)), word))
-            return kind_at(i);
+    const struct cp_bundle_kind *kind;
+    for (size_t i = 0; (kind = cp_feed_kind_at(i)) != NULL; i++)
+        if (gw_str_eq(cp_feed_kind_word(kind), word))
+            return kind;
     return NULL;
+}
+
+static const char *type_name(const struct cp_bundle_kind *kind)
+{
+    if (kind == &cp_feed_agents)
+        return "Agent";
+    return kind->rules ? cp_kind_get(kind->rules->kind)->type->short_name : "AuditEvent";
 }
 
 struct cp_action cp_feed_action(struct gw_arena *arena, const struct cp_bundle_kind *kind)
 {
-    const char *type = cp_kind_get(kind->rules->kind)->type->short_name;
-    const char *method = gw_arena_printf(arena, "Get%s", type).ptr;
+    const char *method = gw_arena_printf(arena, "Get%s", type_name(kind)).ptr;
     for (size_t i = 0; i < kind->service->count; i++)
         if (strcmp(kind->service->methods[i].name, method) == 0)
             return (struct cp_action){
@@ -77,10 +96,13 @@ struct cp_action cp_feed_action(struct gw_arena *arena, const struct cp_bundle_k
 static const ProtobufCFieldDescriptor *member_of(const struct cp_bundle_kind *kind)
 {
     const ProtobufCMessageDescriptor *event = &penstock__admin__v1__resource_event__descriptor;
-    for (unsigned i = 0; i < event->n_fields; i++)
-        if (event->fields[i].descriptor == cp_kind_get(kind->rules->kind)->type)
+    for (unsigned i = 0; i < event->n_fields; i++) {
+        const ProtobufCMessageDescriptor *type = event->fields[i].descriptor;
+        if (type && event->fields[i].type == PROTOBUF_C_TYPE_MESSAGE &&
+            strcmp(type->short_name, type_name(kind)) == 0)
             return &event->fields[i];
-    gw_panic("no event holds a %s", cp_kind_get(kind->rules->kind)->noun);
+    }
+    gw_panic("no event holds a %s", type_name(kind));
 }
 
 /* ---- changes ---- */
@@ -116,6 +138,19 @@ static void add_publication(struct cp_feed_change *change, gw_str name)
             .kind = cp_feed_kind(CP_KIND_API), .name = api, .type = TYPE(UPDATED)};
 }
 
+/* Told without its content, which is much and asked for by few: that is read when somebody does. */
+static void add_audit_event(struct cp_feed_change *change, const struct cp_event *event)
+{
+    size_t root = strlen(CP_AUDIT_ROOT);
+    gw_str id = gw_str_n(event->kv.key.ptr + root, event->kv.key.len - root);
+    gw_nsec ignored;
+    if (!event->is_delete && cp_audit_id_parse(id, &ignored))
+        change->items[change->count++] = (struct cp_feed_item){
+            .kind = &cp_feed_audit_events,
+            .name = gw_arena_printf(&change->arena, CP_AUDIT_COLLECTION "%.*s", GW_STR_ARG(id)).ptr,
+            .type = TYPE(CREATED)};
+}
+
 /* Resources first: an API that is deleted takes its publications along. */
 static void add_items(struct cp_feed_change *change, const struct cp_event *events, size_t count,
                       bool publications)
@@ -142,6 +177,9 @@ struct cp_feed_change *cp_feed_change_new(const struct cp_event *events, size_t 
     change->items = GW_ARENA_ARRAY(&change->arena, struct cp_feed_item, count);
     add_items(change, events, count, false);
     add_items(change, events, count, true);
+    for (size_t i = 0; i < count; i++)
+        if (gw_str_has_prefix(events[i].kv.key, GW_STR(CP_AUDIT_ROOT)))
+            add_audit_event(change, &events[i]);
     if (change->count == 0) {
         cp_feed_change_free(change);
         return NULL;
@@ -161,6 +199,11 @@ void cp_feed_change_free(struct cp_feed_change *change)
 static ProtobufCMessage *content_of(const struct cp_call *call, struct cp_feed_item *item,
                                     struct gw_error *err)
 {
+    if (item->kind == &cp_feed_audit_events) {
+        cp_audit_event *event;
+        gw_str id = gw_str_from(item->name + strlen(CP_AUDIT_COLLECTION));
+        return cp_audit_find(call, id, &event, err) == 0 && event ? &event->base : NULL;
+    }
     enum cp_kind_id kind = item->kind->rules->kind;
     struct cp_stored stored = {.mod_revision = item->mod_revision};
     if (!item->value.ptr) {

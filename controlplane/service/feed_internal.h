@@ -16,6 +16,8 @@ typedef Penstock__Admin__V1__ResourceEvent cp_resource_event;
 typedef Penstock__Admin__V1__WatchRequest cp_watch_request;
 typedef Penstock__Admin__V1__WatchResponse cp_watch_response;
 
+struct cp_feed;
+
 /* ---- feed_change.c: what has changed ---- */
 
 /* One resource that has changed. */
@@ -53,8 +55,23 @@ const struct cp_bundle_kind *cp_feed_kind(enum cp_kind_id id);
 /* "apis" */
 gw_str cp_feed_kind_word(const struct cp_bundle_kind *kind);
 const struct cp_bundle_kind *cp_feed_kind_called(gw_str word);
+/* Those that are no resources: agents are not stored; audit events are told to who asks for them.
+ */
+extern const struct cp_bundle_kind cp_feed_agents, cp_feed_audit_events;
+/* All of them; NULL behind the last one. */
+const struct cp_bundle_kind *cp_feed_kind_at(size_t index);
 /* What it takes to read one of the kind. */
 struct cp_action cp_feed_action(struct gw_arena *arena, const struct cp_bundle_kind *kind);
+
+/* ---- feed_agents.c ---- */
+
+#define CP_FEED_AGENTS_MAX 100 /* of one answer */
+
+/* Where a reader begins, and what comes behind that: events, which may be none. -1: it is too far
+ * behind. *cursor stays: there is nothing new. */
+int64_t cp_feed_agents_begin(const struct cp_feed *feed);
+int cp_feed_agents_read(const struct cp_feed *feed, struct gw_arena *arena, int64_t *cursor,
+                        cp_watch_response *response);
 
 /* ---- feed.c ---- */
 

@@ -31,6 +31,8 @@ struct reader {
     gw_msec checked_ms; /* when it was asked last who the caller is */
     int64_t number;     /* of the change that it reads next */
     int64_t told;       /* the revision that it was told last */
+    int64_t agents;     /* the moment up to which it was told of agents */
+    bool told_agents;   /* last, and not of the store */
     gw_msec told_ms;
 };
 
@@ -87,7 +89,7 @@ static bool wants_kind(const struct reader *reader, const struct cp_bundle_kind 
     for (size_t i = 0; i < reader->kind_count; i++)
         if (reader->kinds[i] == kind)
             return true;
-    return reader->kind_count == 0;
+    return reader->kind_count == 0 && kind != &cp_feed_audit_events;
 }
 
 static bool wants(const struct reader *reader, const struct cp_feed_item *item)
@@ -105,10 +107,10 @@ static bool wants_any(const struct reader *reader, const struct cp_feed_change *
 }
 
 static bool may_see(const struct reader *reader, struct gw_arena *arena,
-                    const struct cp_feed_item *item)
+                    const struct cp_bundle_kind *kind, const char *name)
 {
-    struct cp_action action = cp_feed_action(arena, item->kind);
-    return cp_may_at(&reader->principal, &action, item->name);
+    struct cp_action action = cp_feed_action(arena, kind);
+    return cp_may_at(&reader->principal, &action, name);
 }
 
 /* ---- the end of it ---- */
@@ -152,9 +154,9 @@ static int check_kinds(struct reader *reader, struct gw_error *err)
 {
     gw_auto(gw_arena_done) struct gw_arena scratch = {0};
     const char *first = NULL;
-    for (unsigned id = 0; id < CP_KIND_COUNT; id++) {
-        const struct cp_bundle_kind *kind = cp_feed_kind(id);
-        if (!kind || !wants_kind(reader, kind))
+    const struct cp_bundle_kind *kind;
+    for (size_t i = 0; (kind = cp_feed_kind_at(i)) != NULL; i++) {
+        if (!wants_kind(reader, kind))
             continue;
         struct cp_action action = cp_feed_action(&scratch, kind);
         first = first ? first : action.name;
@@ -219,10 +221,38 @@ static void tell_change(struct reader *reader, const struct cp_feed_change *chan
     response.revision = change->revision;
     response.events = GW_ARENA_ARRAY(&scratch, cp_resource_event *, change->count);
     for (size_t i = 0; i < change->count; i++)
-        if (wants(reader, &change->items[i]) && may_see(reader, &scratch, &change->items[i]))
+        if (wants(reader, &change->items[i]) &&
+            may_see(reader, &scratch, change->items[i].kind, change->items[i].name))
             response.events[response.n_events++] = change->items[i].event;
     if (response.n_events > 0)
         tell(reader, &response, now_ms);
+}
+
+/* What is new of agents; false: nothing. Beside the store's changes, so that neither waits for the
+ * other: its revision is what has been told of those. */
+static bool read_agents(struct reader *reader, gw_msec now_ms)
+{
+    struct cp_feed *feed = reader->feed;
+    gw_auto(gw_arena_done) struct gw_arena scratch = {0};
+    cp_watch_response response = PENSTOCK__ADMIN__V1__WATCH_RESPONSE__INIT;
+    int64_t before = reader->agents;
+    if (cp_feed_agents_read(feed, &scratch, &reader->agents, &response)) {
+        end_slow(reader);
+        return true;
+    }
+    size_t count = response.n_events;
+    response.n_events = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = response.events[i]->name;
+        if ((!*reader->parent || cp_is_inside(reader->parent, name)) &&
+            may_see(reader, &scratch, &cp_feed_agents, name))
+            response.events[response.n_events++] = response.events[i];
+    }
+    response.revision = reader->number == feed->next ? feed->at.revision : reader->told;
+    if (response.n_events > 0)
+        tell(reader, &response, now_ms);
+    reader->told_agents = reader->agents != before;
+    return reader->told_agents;
 }
 
 /* Where it begins to read. */
@@ -245,6 +275,7 @@ static void place(struct reader *reader, gw_msec now_ms)
     while (reader->number < feed->next && cp_feed_at(feed, reader->number)->revision <= after)
         reader->number++;
     reader->is_placed = true;
+    reader->agents = cp_feed_agents_begin(feed);
     tell_revision(reader, after, now_ms);
 }
 
@@ -263,7 +294,12 @@ static bool read_on(struct reader *reader, gw_msec now_ms)
     }
     if (!reader->is_writable)
         return false;
-    if (reader->number == feed->next) {
+    bool is_at_end = reader->number == feed->next;
+    if (wants_kind(reader, &cp_feed_agents) && (is_at_end || !reader->told_agents) &&
+        read_agents(reader, now_ms))
+        return true;
+    reader->told_agents = false;
+    if (is_at_end) {
         if (now_ms - reader->told_ms < bookmark_ms)
             return false;
         tell_revision(reader, feed->at.revision, now_ms);

@@ -22,7 +22,8 @@ static void start_feed(struct fixture *f, struct cp_feed_options options, const 
     options.auth = auth;
     feed = cp_feed_start(&options);
     assert_int_equal(cp_store_ping(f->services.store, &at, &f->err), 0);
-    assert_int_equal(cp_watch_open(f->services.store, GW_STR(CP_KEY_ROOT), at, &watch, &f->err), 0);
+    assert_int_equal(cp_watch_open(f->services.store, GW_STR(CP_KEY_WATCHED), at, &watch, &f->err),
+                     0);
     cp_feed_listed(feed, at);
 }
 
@@ -476,6 +477,39 @@ static void test_requests_that_are_wrong(void **state)
     free_feed();
 }
 
+/* Who asks for them is told of audit events, in the answer of what was written; others are not. */
+static void test_audit_events_are_told_to_who_asks(void **state)
+{
+    struct fixture *f = *state;
+    struct ear all, both, audit;
+    f->is_recorded = true;
+    start_feed(f, (struct cp_feed_options){0}, NULL);
+    begin_watch(&all, "{}");
+    begin_watch(&both, "{\"kinds\": [\"auditEvents\", \"apps\"]}");
+    begin_watch(&audit, "{\"kinds\": [\"auditEvents\"]}");
+    (void)hear(&all), (void)hear(&both), (void)hear(&audit);
+    make_app(f, "one");
+    refused(f, GW_ALREADY_EXISTS, &cp_app_service, "CreateApp", "{\"appId\": \"one\"}");
+    make_app(f, "two");
+    pump(f);
+    ASSERT_HAS(hear(&all), "apps/one");
+    ASSERT_HAS_NOT(all.line, "auditEvents");
+    ASSERT_HAS(hear(&all), "apps/two");
+    ASSERT_HAS(hear(&both), "CREATED\",\"name\":\"apps/one\",\"app\":{");
+    ASSERT_HAS(both.line, "CREATED\",\"name\":\"auditEvents/");
+    ASSERT_HAS(both.line, "\"auditEvent\":{\"name\":\"auditEvents/");
+    ASSERT_HAS(both.line, "\"resource\":\"apps/one\"");
+    ASSERT_HAS(hear(&both), "\"code\":6");
+    ASSERT_HAS(hear(&both), "\"name\":\"apps/two\"");
+    ASSERT_HAS(hear(&audit), "\"changes\":[{\"resource\":\"apps/one\"");
+    ASSERT_HAS_NOT(audit.line, "\"app\"");
+    leave(&all);
+    leave(&both);
+    leave(&audit);
+    stop_feed();
+    free_feed();
+}
+
 /* Every kind of resource can be told of, by a name of its own. */
 static void test_every_kind_can_be_watched(void **state)
 {
@@ -514,6 +548,7 @@ int main(void)
         TEST(test_strangers_hold_nobody_up),
         TEST(test_the_end_while_callers_are_unknown),
         TEST(test_requests_that_are_wrong),
+        TEST(test_audit_events_are_told_to_who_asks),
         cmocka_unit_test(test_every_kind_can_be_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,7 +311,7 @@ static struct cp_watch *open_watch(struct cp_watcher *watcher, struct cp_positio
                                    struct gw_error *err)
 {
     struct cp_watch *watch;
-    if (cp_watch_open(watcher->options.store, GW_STR(CP_KEY_ROOT), after, &watch, err))
+    if (cp_watch_open(watcher->options.store, GW_STR(CP_KEY_WATCHED), after, &watch, err))
         return NULL;
     pthread_mutex_lock(&watcher->lock);
     watcher->watch = watch;
@@ -327,6 +327,14 @@ static void close_watch(struct cp_watcher *watcher, struct cp_watch *watch)
     watcher->watch = NULL;
     pthread_mutex_unlock(&watcher->lock);
     cp_watch_close(watch);
+}
+
+static bool has_resources(const struct cp_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (gw_str_has_prefix(batch->events[i].kv.key, GW_STR(CP_KEY_ROOT)))
+            return true;
+    return false;
 }
 
 /* Follows the store until the watch ends: the caller then lists again, or stops. */
@@ -346,7 +354,7 @@ static void follow(struct cp_watcher *watcher, struct cp_position after)
         struct cp_batch batch = {.count = 0};
         gw_msec begin_ms = gw_clock_monotonic_ms();
         state = cp_watch_next(watch, CP_WATCHER_TURN_MS, &arena, &batch, &err);
-        if (state == CP_WATCH_LIVE && watcher->is_withheld && batch.count > 0) {
+        if (state == CP_WATCH_LIVE && watcher->is_withheld && has_resources(&batch)) {
             /* It may be what was missing: all of it is built again, with what comes meanwhile. */
             turn(watcher);
             rest(watcher, CP_WATCHER_RETRY_MS);
