@@ -76,6 +76,22 @@ class Bench:
         found = re.search(rf"^penstock_controlplane_{re.escape(name)} (.*)$", text, re.M)
         return float(found.group(1)) if found else float("nan")
 
+    def buckets(self, step):
+        """Of a histogram of the control plane: how many were at most so many seconds."""
+        text = http_text(f"{self.controlplane.ops}/metrics")
+        found = re.findall(rf'^penstock_controlplane_config_{step}_seconds_bucket{{le="(.*)"}} (\d+)$', text, re.M)
+        return {float(bound): int(count) for bound, count in found}
+
+    def print_steps(self, before):
+        """The bound below which 99 in 100 are, of each step since then."""
+        texts = []
+        for step, old in before.items():
+            new = {bound: count - old[bound] for bound, count in self.buckets(step).items()}
+            total = max(new.values())
+            bound = next((bound for bound, count in sorted(new.items()) if total and count >= 0.99 * total), float("nan"))
+            texts.append(f"{step} {bound * 1000:g}")
+        print(f"  p99 of each step is at most, ms, as the control plane counts: {', '.join(texts)}", flush=True)
+
     def peak_mib(self):
         """The highest since it was asked last."""
         pid = self.controlplane.pid
@@ -115,6 +131,8 @@ class Bench:
         size = self.fleet.acks[0][2] / 1024 / 1024
         row(f"cold start of {self.options.agents} at once, {self.options.apis} APIs ({size:.1f} MiB each)", f"{taken:.1f} s", "< 60 s")
         row("  CPU of the control plane", f"{cpu_seconds(self.controlplane) - cpu:.1f} s")
+        row("  snapshots sent, bytes of packed updates in memory",
+            f"{self.metric('snapshots_sent_total'):.0f}, {self.metric('updates_held_bytes') / 1024 / 1024:.1f} MiB")
         row("  its memory before, at most, after",
             f"{before:.0f}, {self.peak_mib():.0f}, {resident_mib(self.controlplane.pid):.0f} MiB")
         row("  for each agent that is connected and idle",
@@ -123,6 +141,7 @@ class Bench:
     def publishes(self, what, count):
         admin = self.admin()
         self.publish(admin, 0)
+        steps = {step: self.buckets(step) for step in ("watch", "build", "send", "acknowledge", "serve")}
         calls, cpu = [], cpu_seconds(self.controlplane)
         for number in range(count):
             revision, began, ended = self.publish(admin, number + 1)
@@ -143,6 +162,7 @@ class Bench:
         row("  until the last of them, median / worst", f"{statistics.median(last):.1f} / {max(last):.1f} ms")
         row("  the call itself, median", f"{statistics.median((e - b) / 1e6 for _, b, e in calls):.1f} ms")
         row("  CPU of the control plane for each publish", f"{cpu / count * 1000:.0f} ms")
+        self.print_steps(steps)
 
     def restart(self):
         self.fleet.acks.clear()
@@ -176,7 +196,9 @@ class Bench:
         row("  cold start of the others", f"{taken:.1f} s", "< 60 s")
         self.publishes("  the others", self.options.publishes // 2)
         row("  memory of the control plane at most", f"{self.peak_mib():.0f} MiB")
-        row("  agents dropped so far", f"{len(self.fleet.ends)}")
+        row("  slow agents dropped so far: stalled, outrun, for the memory", ", ".join(
+            f"{self.metric(f'agents_{why}_total'):.0f}" for why in ("stalled", "outrun", "unloaded")))
+        row("  bytes of packed updates in memory", f"{self.metric('updates_held_bytes') / 1024 / 1024:.1f} MiB")
 
     def stop(self):
         if self.fleet:
