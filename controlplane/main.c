@@ -20,7 +20,7 @@
 #include "controlplane/service/services.h"
 #include "controlplane/service/ticket_keys.h"
 #include "controlplane/settings.h"
-#include "controlplane/snapshot/scope.h"
+#include "controlplane/trust.h"
 #include "controlplane/upkeep.h"
 
 #include <signal.h>
@@ -44,6 +44,7 @@ struct program {
     struct cp_registry *registry;
     struct cp_auth *auth;
     struct cp_services services;
+    struct cp_trust trust;
     struct cp_sessions sessions;
     struct cp_health *health;
     struct cp_reflection *reflection;
@@ -127,8 +128,7 @@ static void on_turn(void *arg)
 {
     struct program *program = arg;
     cp_registry_tick(program->registry);
-    if (cp_auth_refresh(program->auth))
-        cp_registry_readmit(program->registry, NULL);
+    cp_trust_turn(&program->trust, program->is_reachable);
     if (program->is_reachable)
         cp_upkeep_run(&program->upkeep);
     turn_agents_away(program);
@@ -137,13 +137,15 @@ static void on_turn(void *arg)
 
 static void on_listed(void *arg, struct cp_position at)
 {
-    const struct program *program = arg;
+    struct program *program = arg;
+    cp_trust_listed(&program->trust);
     cp_feed_listed(program->feed, at);
 }
 
 static void on_batch(void *arg, const struct cp_batch *batch)
 {
-    const struct program *program = arg;
+    struct program *program = arg;
+    cp_trust_batch(&program->trust, batch);
     cp_feed_add(program->feed, batch);
 }
 
@@ -255,11 +257,8 @@ static int admit_agent(void *arg, const struct gw_rpc_caller *caller, const char
                        struct gw_arena *arena, struct cp_agent_identity *ret, struct gw_error *err)
 {
     struct program *program = arg;
-    struct cp_texts environments;
-    if (cp_auth_identify_agent(program->auth, caller, agent_id, arena, &environments, err))
+    if (cp_trust_admit(&program->trust, caller, agent_id, arena, ret, err))
         return -1;
-    ret->name = caller->cert_name ? caller->cert_name : "local";
-    ret->scope = cp_scope_text(arena, environments.at, environments.count);
     return atomic_load(&program->is_withheld) && !is_loaded(program) ? fail_withheld(err) : 0;
 }
 
@@ -287,6 +286,9 @@ static void make_methods(struct program *program)
     cp_methods_add(program->methods, &watch, 1);
     const struct gw_rpc_method agents = cp_session_method(&program->sessions);
     cp_methods_add(program->methods, &agents, 1);
+    struct gw_rpc_method enrolling[CP_ENROL_METHODS];
+    cp_enroller_methods(program->trust.enroller, enrolling);
+    cp_methods_add(program->methods, enrolling, CP_ENROL_METHODS);
     const struct gw_rpc_method *reflection = cp_reflection_methods(program->reflection, &count);
     cp_methods_add(program->methods, reflection, count);
     const struct gw_rpc_method *health = cp_health_methods(program->health, &count);
@@ -324,6 +326,8 @@ static int make(struct program *program, struct gw_error *err)
         .debug_domain_suffix = settings->debug_domain_suffix,
     };
     program->upkeep.services = &program->services;
+    cp_trust_init(&program->trust, &program->services, settings->agent_certificate_life_ms,
+                  *settings->tls_cert_file && cp_auth_is_configured(program->auth));
     struct cp_directory directory = cp_directory_of(&program->services);
     cp_auth_set_directory(program->auth, &directory);
     memcpy(program->services.quotas, settings->quotas, sizeof program->services.quotas);
@@ -367,11 +371,14 @@ static int listen_for_json(struct program *program, const struct gw_rpc_method *
 static int listen_for_calls(struct program *program, struct gw_error *err)
 {
     const struct cp_settings *settings = &program->settings;
+    bool enrols = *settings->tls_cert_file && cp_auth_is_configured(program->auth);
     struct gw_rpc_server_options options = {
         .listen = settings->listen,
         .cert_file = given(settings->tls_cert_file),
         .key_file = given(settings->tls_key_file),
         .client_ca_file = given(settings->tls_client_ca_file),
+        .more_client_cas = enrols ? cp_enrolled_cas : NULL,
+        .more_client_cas_arg = program->trust.enrolled,
         .call_limit = (unsigned)settings->agents_max + CALLS_BESIDE_AGENTS,
     };
     size_t count;
@@ -406,7 +413,8 @@ static int start(struct program *program, struct gw_error *err)
                                                    .methods = program->methods,
                                                    .json = program->json,
                                                    .feed = program->feed,
-                                                   .leader = program->leader};
+                                                   .leader = program->leader,
+                                                   .enrolled = program->trust.enrolled};
     return cp_ops_start(program->settings.ops_listen, pages, GW_ARRAY_LEN(pages), program,
                         &program->ops, err);
 }
@@ -438,6 +446,7 @@ static void stop(struct program *program)
     cp_reflection_free(program->reflection);
     cp_health_free(program->health);
     cp_auth_free(program->auth);
+    cp_trust_done(&program->trust);
     cp_registry_free(program->registry);
     cp_image_free(program->image);
     cp_leader_free(program->leader);

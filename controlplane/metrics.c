@@ -19,6 +19,7 @@ struct figures {
     struct cp_feed_stats feed;
     /* of other types where they come from */
     int64_t leader, leader_terms;
+    int64_t enrolled, certificate_expiry_ms;
     int64_t audit_lost, store_reachable, resources, refusals, connected, lagging, agent_refusals;
 };
 
@@ -98,6 +99,9 @@ static const struct row rows[] = {
         "Refused writes whose audit event could not be stored: the log alone has them."),
     ROW("acks_total", GW_COUNTER, registry.acks, 1,
         "Acknowledgements of revisions that were sent."),
+    ROW("agents_enrolled", GW_GAUGE, enrolled, 1, "Agents that have been enrolled."),
+    ROW("agents_certificate_expiry_timestamp_seconds", GW_GAUGE, certificate_expiry_ms, 1e-3,
+        "When the first certificate of an enrolled agent expires; 0: there is none."),
     ROW("ack_latency_seconds_total", GW_COUNTER, registry.ack_latency_ms_sum, 1e-3,
         "Time from the change's arrival here to the acknowledgement, summed over them."),
     ROW("http_connections_total", GW_COUNTER, json.connections, 1,
@@ -136,6 +140,12 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
     figures->audit_lost = cp_audit_lost();
+    figures->enrolled = figures->certificate_expiry_ms = 0;
+    if (sources->enrolled) {
+        size_t count;
+        cp_enrolled_stats(sources->enrolled, &count, &figures->certificate_expiry_ms);
+        figures->enrolled = (int64_t)count;
+    }
     figures->store_reachable = figures->watcher.is_reachable;
     figures->resources = (int64_t)figures->image.resources;
     figures->refusals = (int64_t)figures->image.refusals;

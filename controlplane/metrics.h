@@ -5,6 +5,7 @@
 #define CP_METRICS_H
 
 #include "common/buf.h"
+#include "controlplane/agents/enrolled.h"
 #include "controlplane/agents/registry.h"
 #include "controlplane/http/json_server.h"
 #include "controlplane/rpc/method.h"
@@ -16,9 +17,10 @@ struct cp_metrics_sources {
     struct cp_image *image;
     struct cp_registry *registry;
     const struct cp_methods *methods;
-    struct cp_json_server *json; /* NULL: there is none */
-    struct cp_feed *feed;        /* likewise */
-    struct cp_leader *leader;    /* likewise */
+    struct cp_json_server *json;  /* NULL: there is none */
+    struct cp_feed *feed;         /* likewise */
+    struct cp_leader *leader;     /* likewise */
+    struct cp_enrolled *enrolled; /* likewise */
 };
 
 /* Prometheus text exposition 0.0.4, with process_* of this process; out has no limit. */

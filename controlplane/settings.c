@@ -89,6 +89,12 @@ static const struct gw_setting rows[] = {
         "and are the same for all agents, so that any of them resumes the sessions of any other. "
         "Needs keys for secrets"),
 
+    GW_SETTINGS_HEADING("Enrolled agents"),
+    DURATION(
+        "agent-certificate-life", agent_certificate_life_ms, "720h", 10000, 31536000000,
+        "How long a certificate of an enrolled agent is good; the agent gets the next one after "
+        "two thirds of that"),
+
     GW_SETTINGS_HEADING("Limits"),
     NUMBER("releases-kept", releases_kept, TEXT_OF(CP_RELEASES_KEPT_DEFAULT), 0, 1000000,
            "Releases kept of an API in an environment; the effective one is never dropped. 0: all "

@@ -38,6 +38,7 @@ struct cp_settings {
     int64_t quotas[CP_QUOTA_COUNT];
     const char *debug_domain_suffix;
     gw_msec ticket_key_rotation_ms;
+    gw_msec agent_certificate_life_ms;
     gw_msec audit_retention_ms;
     int64_t audit_events_max;
 

@@ -450,6 +450,7 @@ static int start_sync(struct agent *agent, struct gw_error *err)
         .ca_file = settings->controlplane_ca_file,
         .cert_file = settings->controlplane_cert_file,
         .key_file = settings->controlplane_key_file,
+        .enrolment_token_file = settings->enrolment_token_file,
         .cache_dir = settings->cache_dir,
         .return_ms = settings->controlplane_return_ms,
     };

@@ -4,6 +4,7 @@
 #include "common/settings.h"
 #include "dataplane/net/listener.h"
 #include "dataplane/supervisor.h"
+#include "dataplane/sync/identity_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,6 +54,11 @@ static const struct gw_setting rows[] = {
         "The agent's own certificate (PEM) toward the control plane"),
     ROW("controlplane-key-file", TEXT, controlplane_key_file, "", 0, 0,
         "The key (PEM) of --controlplane-cert-file"),
+    ROW("enrolment-token-file", TEXT, enrolment_token_file, "", 0, 0,
+        "File of an enrolment's token: the agent makes a key of its own, gets a certificate for it "
+        "from the control plane, keeps both in --cache-dir (identity.pem, 0600), and renews them "
+        "by "
+        "itself. Another token in the file enrols it again. Instead of --controlplane-cert-file"),
     ROW("agent-id", TEXT, given_agent_id, "", 0, 0,
         "Name of this agent, 1 to 128 of a-z A-Z 0-9 . - _; without: made once and kept in "
         "--cache-dir, or the host's name when there is none"),
@@ -246,6 +252,24 @@ static int check_addresses(const char *flag, const char *text, unsigned max, str
     return 0;
 }
 
+static int check_enrolment(struct dp_settings *settings, struct gw_error *err)
+{
+    if (!settings->enrolment_token_file[0])
+        return 0;
+    if (settings->controlplane_cert_file[0])
+        return gw_fail_field(err, "--enrolment-token-file",
+                             "stands in the place of --controlplane-cert-file");
+    if (!settings->controlplane_ca_file[0] || !settings->cache_dir[0])
+        return gw_fail_field(err, "--enrolment-token-file",
+                             "goes with --controlplane-ca-file and --cache-dir");
+    int length = snprintf(settings->identity_file, sizeof(settings->identity_file),
+                          "%s/" DP_IDENTITY_FILE, settings->cache_dir);
+    if (length < 0 || (size_t)length >= sizeof(settings->identity_file))
+        return gw_fail_field(err, "--cache-dir", "the path is too long");
+    settings->controlplane_cert_file = settings->controlplane_key_file = settings->identity_file;
+    return 0;
+}
+
 static int check(struct dp_settings *settings, struct gw_error *err)
 {
     bool has_cert = settings->controlplane_cert_file[0],
@@ -262,6 +286,8 @@ static int check(struct dp_settings *settings, struct gw_error *err)
                              "goes with --controlplane-key-file, and that with it");
     if (has_cert && !settings->controlplane_ca_file[0])
         return gw_fail_field(err, "--controlplane-ca-file", "goes with --controlplane-cert-file");
+    if (check_enrolment(settings, err) < 0)
+        return -1;
     if (gw_log_level_from(gw_str_from(settings->given_log_level), &settings->log_level) < 0)
         return gw_fail_field(err, "--log-level", "\"%s\" is not debug, info, warn or error",
                              settings->given_log_level);

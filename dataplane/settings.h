@@ -8,6 +8,8 @@
 #include "common/error.h"
 #include "common/log.h"
 
+#include <limits.h>
+
 #define DP_WORKERS_MAX 256
 #define DP_AGENT_ID_MAX 128
 
@@ -42,7 +44,9 @@ struct dp_settings {
     const char *controlplane_ca_file, *controlplane_cert_file, *controlplane_key_file;
     int64_t controlplane_return_ms;
     const char *labels;
-    const char *cache_dir; /* "": nothing is kept */
+    const char *enrolment_token_file; /* "": its certificate comes from elsewhere */
+    char identity_file[PATH_MAX];     /* with it: what is kept in cache_dir */
+    const char *cache_dir;            /* "": nothing is kept */
     char agent_id[DP_AGENT_ID_MAX + 1];
 
     /* operation */

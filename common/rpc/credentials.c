@@ -18,6 +18,9 @@ struct stamp {
 struct gw_rpc_certificates {
     const char *cert_file, *key_file, *client_ca_file; /* borrowed from the options */
     grpc_ssl_client_certificate_request_type request_type;
+    char *(*more_cas)(void *arg, uint64_t *ret_generation);
+    void *more_cas_arg;
+    uint64_t generation;    /* of these, as handed to the core */
     pthread_mutex_t lock;   /* handshakes run on several threads of the core */
     struct stamp stamps[3]; /* of the files as handed to the core */
 };
@@ -47,7 +50,36 @@ static bool take_stamps(struct gw_rpc_certificates *certificates)
         changed |= !is_same(&now, &certificates->stamps[i]);
         certificates->stamps[i] = now;
     }
+    if (certificates->more_cas) {
+        uint64_t generation;
+        free(certificates->more_cas(certificates->more_cas_arg, &generation));
+        changed |= generation != certificates->generation;
+        certificates->generation = generation;
+    }
     return changed;
+}
+
+/* Both, where there are both; to be freed. */
+static char *joined(char *ca, char *more)
+{
+    if (!ca || !more)
+        return ca ? ca : more;
+    size_t first = strlen(ca), second = strlen(more);
+    char *both = gw_malloc(first + second + 2);
+    memcpy(both, ca, first);
+    both[first] = '\n';
+    memcpy(both + first + 1, more, second + 1);
+    free(ca);
+    free(more);
+    return both;
+}
+
+static char *more_cas(const struct gw_rpc_certificates *certificates)
+{
+    uint64_t generation;
+    if (!certificates->more_cas)
+        return NULL;
+    return certificates->more_cas(certificates->more_cas_arg, &generation);
 }
 
 static grpc_ssl_server_certificate_config *load(const struct gw_rpc_certificates *certificates,
@@ -63,6 +95,7 @@ static grpc_ssl_server_certificate_config *load(const struct gw_rpc_certificates
         if (!ca)
             return NULL;
     }
+    ca = joined(ca, more_cas(certificates));
     grpc_ssl_pem_key_cert_pair pair = {.private_key = key, .cert_chain = cert};
     /* The core aborts without roots, also where no client certificate is asked for and none are
      * used: any PEM does there. */
@@ -104,7 +137,7 @@ static int check_options(const struct gw_rpc_server_options *options, struct gw_
 static grpc_ssl_client_certificate_request_type
 request_type(const struct gw_rpc_server_options *options)
 {
-    if (!options->client_ca_file)
+    if (!options->client_ca_file && !options->more_client_cas)
         return GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE;
     return options->client_cert_required
                ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
@@ -124,6 +157,8 @@ int gw_rpc_certificates_new(const struct gw_rpc_server_options *options,
     certificates->cert_file = options->cert_file;
     certificates->key_file = options->key_file;
     certificates->client_ca_file = options->client_ca_file;
+    certificates->more_cas = options->more_client_cas;
+    certificates->more_cas_arg = options->more_client_cas_arg;
     certificates->request_type = request_type(options);
     /* The core would only say that the port could not be added. */
     grpc_ssl_server_certificate_config *config = load(certificates, err);

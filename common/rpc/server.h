@@ -53,6 +53,10 @@ struct gw_rpc_server_options {
     const char *cert_file; /* PEM; NULL: plaintext. Files are read again when they change */
     const char *key_file;
     const char *client_ca_file; /* NULL: client certificates are not asked for */
+    /* More of them, PEM, to be freed; NULL: none now. Asked for at every handshake; they count as
+     * changed when the generation is another one. May be NULL. */
+    char *(*more_client_cas)(void *arg, uint64_t *ret_generation);
+    void *more_client_cas_arg;
     bool client_cert_required;  /* false: asked for, verified when presented */
     unsigned handler_threads;   /* 0: 16 */
     size_t message_limit_bytes; /* request, after inflation; 0: 4 MiB. RESOURCE_EXHAUSTED beyond */

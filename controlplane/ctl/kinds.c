@@ -10,6 +10,7 @@
 #include "penstock/admin/v1/certificate.pb-c.h"
 #include "penstock/admin/v1/channel.pb-c.h"
 #include "penstock/admin/v1/domain.pb-c.h"
+#include "penstock/admin/v1/enrolment.pb-c.h"
 #include "penstock/admin/v1/environment.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/quota.pb-c.h"
@@ -231,6 +232,29 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
      SERVICE(account),
      MESSAGE(access_key),
      {{"NAME", "name"}, {"DISABLED", "disabled"}, {"CREATED", "create_time"}}},
+    {"Enrolment",
+     "Enrolments",
+     "enrolment",
+     "enrolments",
+     "enrolments/{enrolment}",
+     SERVICE(enrolment),
+     MESSAGE(enrolment),
+     {{"NAME", "name"},
+      {"AGENT", "agent"},
+      {"ENVIRONMENTS", "environments"},
+      {"USES", "uses"},
+      {"EXPIRES", "expire_time"}}},
+    {"AgentIdentity",
+     "AgentIdentities",
+     "agent-identity",
+     "agent-identities",
+     "agentIdentities/{agent_identity}",
+     SERVICE(enrolment),
+     MESSAGE(agent_identity),
+     {{"NAME", "name"},
+      {"ENVIRONMENTS", "environments"},
+      {"ENROLMENT", "enrolment"},
+      {"EXPIRES", "expire_time"}}},
     {"Agent",
      "Agents",
      "agent",
@@ -239,11 +263,14 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
      SERVICE(agent),
      MESSAGE(agent),
      {{"NAME", "name"},
+      {"IDENTITY", "identity"},
       {"CONNECTED", "connected"},
       {"VERSION", "version"},
       {"APPLIED", "applied_revision"},
       {"CURRENT", "current_revision"},
       {"REFUSALS", "refusals.resource"},
+      {"ENVIRONMENTS", "environments"},
+      {"EXPIRES", "certificate_expire_time"},
       {"LAST SEEN", "last_seen_time"}}},
 };
 const unsigned cp_ctl_kind_count = GW_ARRAY_LEN(cp_ctl_kinds);

@@ -11,7 +11,7 @@ struct cp_column {
     const char *header, *field;
 };
 
-#define CP_COLUMNS_MAX 8
+#define CP_COLUMNS_MAX 11
 
 struct cp_ctl_kind {
     const char *word;    /* "Api": in documents, and in the methods' names GetApi, CreateApi */

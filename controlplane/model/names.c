@@ -46,6 +46,12 @@ static const struct cp_kind kinds[CP_KIND_COUNT] = {
     {CP_KIND_SETTINGS, "settings", "settings", "settings", CP_TYPE(settings), 0, 0, false, ""},
     {CP_KIND_TICKET_KEYS, "ticketKeys", "ticketKeys/{set}", "set of ticket keys",
      &penstock__store__v1__ticket_key_set__descriptor, 1, 63, true, "-_"},
+    {CP_KIND_ENROLMENT, "enrolments", "enrolments/{enrolment}", "enrolment", CP_TYPE(enrolment), 8,
+     64, false, "-_"},
+    {CP_KIND_AGENT_IDENTITY, "agentIdentities", "agentIdentities/{agent_identity}",
+     "agent identity", CP_TYPE(agent_identity), 1, 128, false, "-_."},
+    {CP_KIND_AGENT_AUTHORITY, "agentAuthority", "agentAuthority/{authority}", "authority of agents",
+     &penstock__store__v1__agent_authority__descriptor, 1, 63, true, "-_"},
 };
 
 /* The kinds of a name's ids, from the left; the count is the number of ids. */
@@ -72,6 +78,9 @@ static const struct {
     [CP_KIND_ACCESS_KEY] = {3, {CP_KIND_ACCOUNT, CP_KIND_USER, CP_KIND_ACCESS_KEY}},
     [CP_KIND_SETTINGS] = {0, {CP_KIND_SETTINGS}},
     [CP_KIND_TICKET_KEYS] = {1, {CP_KIND_TICKET_KEYS}},
+    [CP_KIND_ENROLMENT] = {1, {CP_KIND_ENROLMENT}},
+    [CP_KIND_AGENT_IDENTITY] = {1, {CP_KIND_AGENT_IDENTITY}},
+    [CP_KIND_AGENT_AUTHORITY] = {1, {CP_KIND_AGENT_AUTHORITY}},
 };
 
 const struct cp_kind *cp_kind_get(enum cp_kind_id id)
@@ -226,7 +235,8 @@ bool cp_name_is(enum cp_kind_id kind, const char *name)
 bool cp_name_stands_alone(const char *name)
 {
     for (enum cp_kind_id i = 0; i < CP_KIND_COUNT; i++)
-        if (i != CP_KIND_TICKET_KEYS && lineages[i].count == 1 && cp_name_is(i, name))
+        if (i != CP_KIND_TICKET_KEYS && i != CP_KIND_AGENT_AUTHORITY && lineages[i].count == 1 &&
+            cp_name_is(i, name))
             return true;
     return false;
 }

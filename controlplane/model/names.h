@@ -40,6 +40,9 @@ enum cp_kind_id {
     CP_KIND_ACCESS_KEY,
     CP_KIND_SETTINGS,    /* one, and its name has no id */
     CP_KIND_TICKET_KEYS, /* no resource: the control plane's own */
+    CP_KIND_ENROLMENT,
+    CP_KIND_AGENT_IDENTITY,
+    CP_KIND_AGENT_AUTHORITY, /* no resource, likewise */
     CP_KIND_COUNT,
 };
 

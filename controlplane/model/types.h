@@ -17,12 +17,14 @@
 #include "penstock/admin/v1/certificate.pb-c.h"
 #include "penstock/admin/v1/channel.pb-c.h"
 #include "penstock/admin/v1/domain.pb-c.h"
+#include "penstock/admin/v1/enrolment.pb-c.h"
 #include "penstock/admin/v1/environment.pb-c.h"
 #include "penstock/admin/v1/openapi.pb-c.h"
 #include "penstock/admin/v1/policy.pb-c.h"
 #include "penstock/admin/v1/release.pb-c.h"
 #include "penstock/admin/v1/settings.pb-c.h"
 #include "penstock/admin/v1/variable.pb-c.h"
+#include "penstock/store/v1/agent_authority.pb-c.h"
 #include "penstock/store/v1/ticket_keys.pb-c.h"
 
 typedef Google__Protobuf__Timestamp cp_timestamp;
@@ -81,7 +83,10 @@ typedef Penstock__Admin__V1__User cp_user;
 typedef Penstock__Admin__V1__AccessKey cp_access_key;
 
 typedef Penstock__Admin__V1__Agent cp_agent;
+typedef Penstock__Admin__V1__Enrolment cp_enrolment;
+typedef Penstock__Admin__V1__AgentIdentity cp_agent_record;
 
+typedef Penstock__Store__V1__AgentAuthority cp_agent_authority;
 typedef Penstock__Store__V1__TicketKeySet cp_ticket_key_set;
 typedef Penstock__Store__V1__StoredTicketKey cp_ticket_key;
 

@@ -4,6 +4,7 @@
 #include "controlplane/service/accounts.h"
 #include "controlplane/service/apps.h"
 #include "controlplane/service/certificates.h"
+#include "controlplane/service/enrolments.h"
 #include "controlplane/service/leader.h"
 #include "controlplane/service/ticket_keys.h"
 
@@ -20,6 +21,8 @@ static bool reseal(const struct cp_call *call, enum cp_kind_id kind, ProtobufCMe
     struct gw_error ignored;
     if (kind == CP_KIND_TICKET_KEYS)
         return cp_ticket_keys_reseal(call, (cp_ticket_key_set *)message);
+    if (kind == CP_KIND_AGENT_AUTHORITY)
+        return cp_agent_authority_reseal(call, (cp_agent_authority *)message);
     if (kind == CP_KIND_ACCESS_KEY) {
         cp_access_key *key = (cp_access_key *)message;
         const uint8_t *was = key->sealed_secret.data;
@@ -76,7 +79,8 @@ int cp_services_reseal(struct cp_services *services, unsigned *ret_count, struct
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     struct cp_call call = {.services = services, .arena = &arena, .deadline_ms = INT64_MAX};
     static const enum cp_kind_id kinds[] = {CP_KIND_CERTIFICATE, CP_KIND_TICKET_KEYS,
-                                            CP_KIND_ACCESS_KEY, CP_KIND_APP};
+                                            CP_KIND_ACCESS_KEY, CP_KIND_APP,
+                                            CP_KIND_AGENT_AUTHORITY};
     struct job job = {.call = &call};
     for (size_t i = 0; i < GW_ARRAY_LEN(kinds); i++) {
         job.kind = kinds[i];

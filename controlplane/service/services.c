@@ -21,7 +21,7 @@ void cp_services_add(struct cp_methods *methods)
         &cp_api_service,      &cp_release_service,     &cp_agent_service,       &cp_app_service,
         &cp_policy_service,   &cp_certificate_service, &cp_variable_service,    &cp_auth_service,
         &cp_bundle_service,   &cp_audit_service,       &cp_openapi_service,     &cp_account_service,
-        &cp_settings_service, &cp_quota_service,
+        &cp_settings_service, &cp_quota_service,       &cp_enrolment_service,
     };
     static const struct cp_service later[] = {
         LATER(authorizer_service),

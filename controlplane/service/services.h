@@ -8,6 +8,7 @@
 extern const struct cp_service cp_account_service;
 extern const struct cp_service cp_group_service;
 extern const struct cp_service cp_domain_service;
+extern const struct cp_service cp_enrolment_service;
 extern const struct cp_service cp_environment_service;
 extern const struct cp_service cp_channel_service;
 extern const struct cp_service cp_certificate_service;

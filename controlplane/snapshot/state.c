@@ -273,7 +273,7 @@ static void touch(struct cp_state *state, const struct cp_resource *resource, bo
 
 bool cp_state_keeps(enum cp_kind_id kind)
 {
-    return kind != CP_KIND_API && kind != CP_KIND_ENVIRONMENT;
+    return kind != CP_KIND_API && kind != CP_KIND_ENVIRONMENT && kind < CP_KIND_ENROLMENT;
 }
 
 static const struct cp_kind *kind_of_key(struct cp_state *state, gw_str key, gw_str *ret_name)

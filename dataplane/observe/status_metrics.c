@@ -51,6 +51,9 @@ static void put_sync(struct gw_buf *out, const struct dp_status_sources *sources
                           "When the last update was applied; 0: none since the start.");
     PRINT(out, "penstock_agent_last_update_timestamp_seconds %.3f\n",
           (double)sync.last_update_wall_ms / 1000);
+    put(out, "penstock_agent_controlplane_certificate_expiry_timestamp_seconds", GW_GAUGE,
+        "When the agent's own certificate expires, where it was enrolled; 0: it was not.",
+        sync.certificate_expiry_wall_ms / 1000);
 }
 
 static void put_workers(struct gw_buf *out, const struct dp_status *status)

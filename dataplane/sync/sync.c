@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "dataplane/sync/client.h"
 #include "dataplane/sync/debug_call.h"
+#include "dataplane/sync/identity.h"
 #include "dataplane/sync/keeper.h"
 #include "dataplane/sync/statistics.h"
 
@@ -19,6 +20,7 @@ struct dp_sync {
     void *context;
     struct dp_catalog *catalog;         /* owned; sync thread, and before it starts */
     struct dp_client *client;           /* owned; sync thread */
+    struct dp_identity *identity;       /* likewise; NULL: it is not enrolled */
     struct dp_debug_calls *debug_calls; /* owned; sync thread */
     struct dp_snapshot *current;        /* a reference; NULL: none yet */
     struct dp_refusals refusals;        /* borrowed from the catalog until the next apply */
@@ -334,11 +336,45 @@ static void on_tell(struct ev_loop *loop, ev_timer *timer, int events)
     gw_arena_done(&arena);
 }
 
+/* ---- the agent's own certificate */
+
+static void set_expiry(struct dp_sync *sync, int64_t expiry_s)
+{
+    pthread_mutex_lock(&sync->lock);
+    sync->status.certificate_expiry_wall_ms = expiry_s * 1000;
+    pthread_mutex_unlock(&sync->lock);
+}
+
+/* A stream that is open stays: the certificate is for the next one. */
+static void on_certificate(void *user, int64_t expiry_s)
+{
+    struct dp_sync *sync = user;
+    set_expiry(sync, expiry_s);
+    if (sync->role == DP_SYNC_ALONE && !dp_client_is_open(sync->client))
+        dp_client_resume(sync->client);
+}
+
+/* Without a certificate there is nothing to connect with. */
+static int begin_identity(struct dp_sync *sync, struct gw_error *err)
+{
+    const char *file = sync->options->enrolment_token_file;
+    if (!file || !*file)
+        return 0;
+    if (dp_identity_new(sync->loop, sync->options, on_certificate, sync, &sync->identity, err) < 0)
+        return -1;
+    set_expiry(sync, dp_identity_expiry_s(sync->identity));
+    if (!dp_identity_is_ready(sync->identity))
+        dp_client_pause(sync->client);
+    return 0;
+}
+
 /* ---- beside another process of the same id */
 
 static void assume(struct dp_sync *sync, enum dp_sync_role role)
 {
     sync->role = role;
+    if (sync->identity)
+        dp_identity_pause(sync->identity, role != DP_SYNC_ALONE);
     switch (role) {
     case DP_SYNC_ALONE:
         dp_client_resume(sync->client);
@@ -430,7 +466,7 @@ int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile
         load_cache(sync);
     }
     if (dp_client_new(sync->loop, options, &client_events, sync, &sync->client, err) < 0 ||
-        start_thread(sync, err) < 0) {
+        begin_identity(sync, err) < 0 || start_thread(sync, err) < 0) {
         dp_sync_stop(sync);
         return -1;
     }
@@ -447,6 +483,7 @@ void dp_sync_stop(struct dp_sync *sync)
         pthread_join(sync->thread, NULL);
     }
     dp_debug_calls_free(sync->debug_calls);
+    dp_identity_free(sync->identity);
     dp_client_free(sync->client);
     dp_keeper_free(sync->keeper);
     dp_catalog_free(sync->catalog);

@@ -18,6 +18,8 @@ struct dp_sync_options {
     const char *ca_file;      /* PEM: TLS, verified against it; "" : plaintext */
     const char *cert_file;    /* the agent's certificate; "": none */
     const char *key_file;
+    /* "": it is not enrolled. Else cert_file and key_file are one file, that is kept by itself. */
+    const char *enrolment_token_file;
     const char *cache_dir; /* where the last good snapshot is kept; "": nowhere */
     /* Silence before a ping, and before that counts as lost. 0: 600 and 800 ms, or 10 s each when
      * there is one address alone. */
@@ -67,7 +69,8 @@ struct dp_sync_status {
     int64_t
         cached_revision; /* on disk, what a start without a control plane begins with; 0: none */
     int64_t connects, failures, updates, refused_resources;
-    gw_msec last_update_wall_ms; /* 0: none since start */
+    gw_msec last_update_wall_ms;        /* 0: none since start */
+    gw_msec certificate_expiry_wall_ms; /* of one that was enrolled; 0: none */
     char last_error[GW_ERROR_MESSAGE_MAX];
 };
 void dp_sync_read_status(struct dp_sync *sync, struct dp_sync_status *ret_status);

@@ -43,7 +43,8 @@ static const struct dp_grpc_events stream_events = {.on_message = on_message, .o
 
 static int open_stream(struct dp_wire *wire, struct gw_error *err)
 {
-    wire->stream = dp_grpc_stream_new(wire->place.endpoint->text, STREAM_PATH,
+    wire->stream = dp_grpc_stream_new(wire->place.endpoint->text,
+                                      wire->events->path ? wire->events->path : STREAM_PATH,
                                       wire->transport.ssl != NULL, &stream_events, wire);
     return wire->events->on_open(wire->user, wire, err);
 }

@@ -10,6 +10,7 @@
 struct dp_wire;
 
 struct dp_wire_events {
+    const char *path; /* of the call; NULL: the agents' stream */
     /* The transport is open: messages can be queued. -1 with err: it is of no use. */
     int (*on_open)(void *user, struct dp_wire *wire, struct gw_error *err);
     /* The peer has said the first bytes of its HTTP/2: it is not only its kernel that listens. A
