@@ -248,7 +248,7 @@ const struct cp_ctl_kind cp_ctl_kinds[] = {
      "AgentIdentities",
      "agent-identity",
      "agent-identities",
-     "agentIdentities/{agent_identity}",
+     "agentIdentities/{agent}",
      SERVICE(enrolment),
      MESSAGE(agent_identity),
      {{"NAME", "name"},

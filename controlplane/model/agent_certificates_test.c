@@ -116,9 +116,9 @@ static void an_agent_gets_a_certificate_of_its_name(void **state)
     assert_string_equal((const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier),
                         "penstock://agents/edge-1");
     assert_int_equal(made.expiry_s, NOW_S + LIFE_S);
-    assert_int_equal(X509_cmp_time(X509_get0_notAfter(certificate),
-                                   &(time_t){(time_t)(NOW_S + LIFE_S + 1)}),
-                     -1);
+    assert_int_equal(
+        X509_cmp_time(X509_get0_notAfter(certificate), &(time_t){(time_t)(NOW_S + LIFE_S + 1)}),
+        -1);
     assert_true(cp_certificate_fingerprint(gw_str_from(made.pem), fingerprint));
     assert_string_equal(fingerprint, made.fingerprint);
     assert_false(cp_certificate_fingerprint(GW_STR("no certificate"), fingerprint));

@@ -48,8 +48,8 @@ static const struct cp_kind kinds[CP_KIND_COUNT] = {
      &penstock__store__v1__ticket_key_set__descriptor, 1, 63, true, "-_"},
     {CP_KIND_ENROLMENT, "enrolments", "enrolments/{enrolment}", "enrolment", CP_TYPE(enrolment), 8,
      64, false, "-_"},
-    {CP_KIND_AGENT_IDENTITY, "agentIdentities", "agentIdentities/{agent_identity}",
-     "agent identity", CP_TYPE(agent_identity), 1, 128, false, "-_."},
+    {CP_KIND_AGENT_IDENTITY, "agentIdentities", "agentIdentities/{agent}", "agent identity",
+     CP_TYPE(agent_identity), 1, 128, false, "-_."},
     {CP_KIND_AGENT_AUTHORITY, "agentAuthority", "agentAuthority/{authority}", "authority of agents",
      &penstock__store__v1__agent_authority__descriptor, 1, 63, true, "-_"},
 };
