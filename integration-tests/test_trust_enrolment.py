@@ -6,6 +6,7 @@ import subprocess
 
 import grpc
 import pytest
+from lib.certificates import Authority
 from lib.process import http_text
 from lib.servers import Agent, ControlPlane, Nowhere
 from lib.wait import until
@@ -211,3 +212,20 @@ def test_a_token_goes_with_the_options_that_it_needs(tmp_path, start):
         agent = Agent(tmp_path, Nowhere(), "edge", extra=extra)
         done = subprocess.run([*map(str, agent.command)], capture_output=True, text=True, timeout=20)
         assert done.returncode != 0 and words in done.stderr
+
+
+def test_authorities_are_rotated_without_ending_a_stream(enrolling, start, tmp_path):
+    other, both = Authority(tmp_path, "other"), tmp_path / "both.pem"
+    both.write_bytes(enrolling.authority.ca.read_bytes())
+    agent = start(enrolling.agent(enrolling.token("edge"), extra=("--controlplane-ca-file", both)))
+    until(enrolling.connected, "the agent to connect")
+    since = enrolling.shown()["connectTime"]
+    both.write_bytes(enrolling.authority.ca.read_bytes() + other.ca.read_bytes())
+    other.issue("cp", cert=enrolling.server)
+    enrolling.controlplane.flags = ("--ca", other.ca, *enrolling.controlplane.flags[2:])
+    until(lambda: enrolling.controlplane.ctl("get", "agents", check=False).returncode == 0, "the new certificate to be shown")
+    assert enrolling.connected() and enrolling.shown()["connectTime"] == since
+    assert agent.stop() == 0
+    until(lambda: not enrolling.connected(), "the agent to leave")
+    agent.start()
+    until(enrolling.connected, "the agent to verify the other authority")
