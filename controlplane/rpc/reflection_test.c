@@ -132,8 +132,9 @@ static void both_versions_list_our_services(void **state)
 static void files_come_with_what_they_import(void **state)
 {
     (void)state;
-    static const char expected[] = "penstock/admin/v1/agent.proto google/protobuf/timestamp.proto "
-                                   "penstock/admin/v1/release.proto";
+    static const char expected[] =
+        "penstock/admin/v1/agent.proto google/protobuf/duration.proto "
+        "google/protobuf/timestamp.proto penstock/admin/v1/release.proto";
     const char *files = files_of(get(REQUEST(FILE_BY_FILENAME), "penstock/admin/v1/agent.proto"));
     if (strncmp(files, expected, sizeof(expected) - 1) != 0)
         fail_msg("%s", files);

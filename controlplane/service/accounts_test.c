@@ -174,6 +174,38 @@ static const char *const own[] = {"accounts/acme"};
 static const struct cp_grant limited = {
     .role_name = "administrator", .role = CP_ROLE_ADMINISTRATOR, .limits = {own, 1}};
 
+/* What only an administrator without limits may do. */
+static const char *const unlimited_calls[][2] = {
+    {"CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"eve\",\"user\":{\"grants\":["
+                   "{\"role\":\"viewer\"}]}}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/ben\",\"grants\":[{\"role\":"
+                   "\"administrator\"}]}}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/ann\",\"claims\":[\"sub=eve\"]}}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/ann\"},\"updateMask\":"
+                   "\"grants\"}"},
+    {"CreateAccessKey", "{\"parent\":\"accounts/acme/users/ann\"}"},
+    {"CreateAccessKey", "{\"parent\":\"accounts/acme/users/ann\",\"validateOnly\":true}"},
+    {"UpdateAccessKey", "{\"accessKey\":{" KEY ",\"disabled\":true}}"},
+    {"UpdateAccount", "{\"account\":{\"name\":\"accounts/acme\",\"disabled\":true}}"},
+    {"DeleteUser", "{\"name\":\"accounts/acme/users/ann\"}"},
+    {"DeleteUser", "{\"name\":\"accounts/acme/users/cat\"}"}, /* it has claims */
+    {"DeleteAccessKey", "{" KEY "}"},
+    {"CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"eve\",\"user\":{\"claims\":["
+                   "\"sub=eve\"]}}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/ben\",\"claims\":[\"sub=eve\"]}}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/cat\"},\"updateMask\":\"claims\"}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"claims\":[\"sub=eve\"]}}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"disabled\":true}}"},
+    {"CreateUser", "{\"parent\":\"accounts/shut\",\"userId\":\"eve\"}"},
+    {"CreateAccessKey", "{\"parent\":\"accounts/shut/users/dan\"}"},
+    {"UpdateAccessKey", "{\"accessKey\":{\"name\":\"accounts/shut/users/dan/keys/AKOFDAN00\","
+                        "\"disabled\":true}}"},
+    {"DeleteAccessKey", "{\"name\":\"accounts/shut/users/dan/keys/AKOFDAN00\"}"},
+    {"UpdateUser", "{\"user\":{\"name\":\"accounts/shut/users/dan\",\"description\":\"d\"}}"},
+    {"DeleteUser", "{\"name\":\"accounts/shut/users/dan\"}"},
+    {"DeleteAccount", "{\"name\":\"accounts/shut\"}"},
+};
+
 static void who_has_limits_gives_no_rights(void **state)
 {
     struct fixture *f = *state;
@@ -187,43 +219,9 @@ static void who_has_limits_gives_no_rights(void **state)
     account(f, "CreateAccessKey",
             "{\"parent\":\"accounts/shut/users/dan\",\"accessKeyId\":\"AKOFDAN00\"}");
     f->principal = (struct cp_principal){.name = "lim", .grants = &limited, .grant_count = 1};
-    static const char *const calls[][2] = {
-        {"CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"eve\",\"user\":{\"grants\":["
-                       "{\"role\":\"viewer\"}]}}"},
-        {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/ben\",\"grants\":[{\"role\":"
-                       "\"administrator\"}]}}"},
-        {"UpdateUser",
-         "{\"user\":{\"name\":\"accounts/acme/users/ann\",\"claims\":[\"sub=eve\"]}}"},
-        {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/ann\"},\"updateMask\":"
-                       "\"grants\"}"},
-        {"CreateAccessKey", "{\"parent\":\"accounts/acme/users/ann\"}"},
-        {"CreateAccessKey", "{\"parent\":\"accounts/acme/users/ann\",\"validateOnly\":true}"},
-        {"UpdateAccessKey", "{\"accessKey\":{" KEY ",\"disabled\":true}}"},
-        {"UpdateAccount", "{\"account\":{\"name\":\"accounts/acme\",\"disabled\":true}}"},
-        {"DeleteUser", "{\"name\":\"accounts/acme/users/ann\"}"},
-        {"DeleteUser", "{\"name\":\"accounts/acme/users/cat\"}"}, /* it has claims */
-        {"DeleteAccessKey", "{" KEY "}"},
-        {"CreateUser", "{\"parent\":\"accounts/acme\",\"userId\":\"eve\",\"user\":{\"claims\":["
-                       "\"sub=eve\"]}}"},
-        {"UpdateUser",
-         "{\"user\":{\"name\":\"accounts/acme/users/ben\",\"claims\":[\"sub=eve\"]}}"},
-        {"UpdateUser",
-         "{\"user\":{\"name\":\"accounts/acme/users/cat\"},\"updateMask\":\"claims\"}"},
-        {"UpdateUser",
-         "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"claims\":[\"sub=eve\"]}}"},
-        {"UpdateUser", "{\"user\":{\"name\":\"accounts/acme/users/cat\",\"disabled\":true}}"},
-        {"CreateUser", "{\"parent\":\"accounts/shut\",\"userId\":\"eve\"}"},
-        {"CreateAccessKey", "{\"parent\":\"accounts/shut/users/dan\"}"},
-        {"UpdateAccessKey", "{\"accessKey\":{\"name\":\"accounts/shut/users/dan/keys/AKOFDAN00\","
-                            "\"disabled\":true}}"},
-        {"DeleteAccessKey", "{\"name\":\"accounts/shut/users/dan/keys/AKOFDAN00\"}"},
-        {"UpdateUser", "{\"user\":{\"name\":\"accounts/shut/users/dan\",\"description\":\"d\"}}"},
-        {"DeleteUser", "{\"name\":\"accounts/shut/users/dan\"}"},
-        {"DeleteAccount", "{\"name\":\"accounts/shut\"}"},
-    };
     const char *before = stored();
-    for (size_t i = 0; i < GW_ARRAY_LEN(calls); i++) {
-        wrong(f, GW_PERMISSION_DENIED, calls[i][0], calls[i][1]);
+    for (size_t i = 0; i < GW_ARRAY_LEN(unlimited_calls); i++) {
+        wrong(f, GW_PERMISSION_DENIED, unlimited_calls[i][0], unlimited_calls[i][1]);
         ASSERT_HAS(f->err.message, "takes an administrator without limits, and lim is none");
     }
     assert_string_equal(stored(), before);
