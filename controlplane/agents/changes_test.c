@@ -98,7 +98,7 @@ static void few_at_a_time(void **state)
     (void)state;
     struct cp_session sessions[5];
     for (int i = 0; i < 5; i++) {
-        char id[8];
+        char id[16];
         (void)snprintf(id, sizeof(id), "a%d", i);
         fake_connect(registry, &sessions[i], id, 100);
     }

@@ -91,7 +91,7 @@ static void nobody_there_is_unavailable(void **state)
     assert_int_equal(err.code, GW_UNAVAILABLE);
     assert_int_equal(try_put(store, "/penstock/v1/a", "x", &commit, &err), -1);
     assert_int_equal(err.code, GW_UNAVAILABLE);
-    assert_string_equal(err.reason, ""); /* it was never sent */
+    assert_string_equal(err.reason, CP_STORE_AWAY); /* it was never sent */
     cp_store_close(store);
 }
 
