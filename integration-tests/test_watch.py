@@ -21,7 +21,7 @@ class Watch:
         module = stubs.module("penstock.admin.v1.watch")
         self.stubs, self.seen = stubs, 0
         self.call = channel.unary_stream("/penstock.admin.v1.WatchService/Watch", module.WatchRequest.SerializeToString,
-                                         module.WatchResponse.FromString)(module.WatchRequest(**fields), metadata=metadata)
+                                         module.WatchResponse.FromString)(module.WatchRequest(**fields), metadata=metadata, timeout=120)
 
     def next(self, bookmarks=False):
         for answer in self.call:
