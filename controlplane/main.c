@@ -211,11 +211,18 @@ static const char *given(const char *text)
     return *text ? text : NULL;
 }
 
+/* *ret_place: what is behind "sqlite:" or "etcd:". */
+static bool is_sqlite(const struct cp_settings *settings, gw_str *ret_place)
+{
+    *ret_place = gw_str_from(settings->store);
+    return gw_str_eq(gw_str_split(ret_place, ':'), GW_STR("sqlite"));
+}
+
 static int open_store(struct program *program, struct gw_error *err)
 {
     const struct cp_settings *settings = &program->settings;
-    gw_str rest = gw_str_from(settings->store);
-    if (gw_str_eq(gw_str_split(&rest, ':'), GW_STR("sqlite")))
+    gw_str rest;
+    if (is_sqlite(settings, &rest))
         return cp_store_open_sqlite(rest.ptr, &program->store, err);
     struct cp_etcd_options options = {
         .endpoints = rest.ptr,
@@ -234,13 +241,13 @@ static int open_store(struct program *program, struct gw_error *err)
 static int open_seal(struct program *program, struct gw_error *err)
 {
     const struct cp_settings *settings = &program->settings;
-    gw_str path = gw_str_from(settings->store);
-    bool is_sqlite = gw_str_eq(gw_str_split(&path, ':'), GW_STR("sqlite"));
+    gw_str path;
+    bool is_file = is_sqlite(settings, &path);
     if (*settings->seal_key_file)
         return cp_seal_load(settings->seal_key_file, &program->seal, err);
-    if (is_sqlite && gw_str_eq(path, GW_STR(":memory:")))
+    if (is_file && gw_str_eq(path, GW_STR(":memory:")))
         program->seal = cp_seal_new_random();
-    if (!is_sqlite || program->seal)
+    if (!is_file || program->seal)
         return 0;
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
     const char *beside = gw_arena_printf(&arena, "%.*s.seal-key", GW_STR_ARG(path)).ptr;
@@ -310,7 +317,9 @@ static int make(struct program *program, struct gw_error *err)
                                 .stall_ms = settings->agent_stall_ms};
     if (cp_auth_new(given(settings->credentials_file), &program->auth, err))
         return -1;
-    program->leader = cp_leader_new(program->store, CP_LEADER_TTL_S);
+    gw_str place;
+    if (!is_sqlite(settings, &place)) /* that is one process's alone, by a lock of its own */
+        program->leader = cp_leader_new(program->store, CP_LEADER_TTL_S);
     program->services = (struct cp_services){
         .store = program->store,
         .leader = program->leader,

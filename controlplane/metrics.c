@@ -133,10 +133,8 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     figures->feed = (struct cp_feed_stats){0};
     if (sources->feed)
         cp_feed_stats(sources->feed, &figures->feed);
-    if (sources->leader) {
-        figures->leader = cp_leader_leads(sources->leader);
-        figures->leader_terms = cp_leader_terms(sources->leader);
-    }
+    figures->leader = cp_leader_leads(sources->leader);
+    figures->leader_terms = cp_leader_terms(sources->leader);
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
     figures->audit_lost = cp_audit_lost();

@@ -160,7 +160,8 @@ def test_secrets_are_sealed_in_the_store_and_sealed_again(start, tmp_path, stubs
     assert said.count("unchanged") == 3 and "secret" not in said
     assert secret.encode() not in etcd.ctl("get", "--prefix", "/")
     keys.write_text(f"{new}\n{old}\n")
-    second = plane("second")  # seals again what the old key had sealed
+    second = plane("second")
+    assert first.stop() == 0  # now the second one leads, and seals again what the old key had sealed
     until(lambda: "secrets sealed again under the first key" in second.log.read_text(), "the secret to be sealed again")
     keys.write_text(f"{new}\n")
     third = plane("third")

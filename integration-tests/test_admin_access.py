@@ -83,7 +83,7 @@ def test_every_method_asks_for_its_role(guarded):
                     code = "OK"
                 except grpc.RpcError as error:
                     code = error.code().name
-                for_administrators = (".CertificateService", ".AccountService", ".SettingsService")
+                for_administrators = (".CertificateService", ".AccountService", ".SettingsService", ".EnrolmentService")
                 writers = ("administrator",) if service.endswith(for_administrators) else ("operator", "administrator")
                 reads = method.startswith(("Get", "List", "Diff", "Export", "WhoAmI"))
                 may = role == "administrator" if service.endswith(".AuditEventService") else reads or role in writers

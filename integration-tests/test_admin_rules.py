@@ -50,7 +50,8 @@ def test_an_empty_request_is_answered_by_every_method(admin, stubs):
             if service.split(".")[-1] in NOT_YET or method in METHODS_NOT_YET:
                 continue
             if method in ("ListApiGroups", "ListApps", "ListEnvironments", "ListCertificates", "ListChannels", "ListPolicies",
-                          "ListAgents", "ListAuditEvents", "ExportAuditEvents", "WhoAmI", "ListAccounts", "Export", "GetSettings", "ListQuotas"):
+                          "ListAgents", "ListAuditEvents", "ExportAuditEvents", "WhoAmI", "ListAccounts", "Export", "GetSettings", "ListQuotas",
+                          "ListEnrolments", "ListAgentIdentities"):
                 getattr(admin, method)()
                 continue
             refused = admin.refused(method)
@@ -211,6 +212,7 @@ def test_a_trial_of_every_write_writes_nothing(shop, stubs, certificates):
     shop.CreateUser(parent="accounts/acme", user_id="ann")
     shop.CreateAccessKey(parent="accounts/acme/users/ann", access_key_id="AK123456")
     shop.CreateVariable(parent="groups/g", variable_id="RELEASE.host", variable={"value": "a"})
+    shop.CreateEnrolment(enrolment_id="for-edge", enrolment={"agent": "edge"})
     trials = {
         "ImportOpenApi": {"parent": "groups/g", "document": '{"openapi": "3.0.0", "info": {"title": "t", "version": "1"}, '
                           '"paths": {"/imported": {"get": {"operationId": "imported", "responses": {"200": {"description": ""}}}}}}'},
@@ -260,14 +262,18 @@ def test_a_trial_of_every_write_writes_nothing(shop, stubs, certificates):
         "DeletePolicy": {"name": "policies/idle"},
         "CreatePolicyBinding": {"parent": "policies/idle", "binding": {"api": "groups/g/apis/guarded"}},
         "DeletePolicyBinding": {"name": "policies/three/bindings/one"},
+        "CreateEnrolment": {"enrolment_id": "for-another", "enrolment": {"agent": "another"}},
+        "DeleteEnrolment": {"name": "enrolments/for-edge"},
     }
     writes = {method for service, methods in stubs.services.items() for method in methods
               if service.split(".")[-1] not in NOT_YET and not READ.match(method)} - METHODS_NOT_YET
+    writes -= {"UpdateAgentIdentity", "DeleteAgentIdentity"}  # they need an agent: test_trust_enrolment
     assert writes == set(trials)
     last = shop.UpdateApp(app={"name": "apps/idle", "description": "the last write"})
     for method, fields in trials.items():
         answer = getattr(shop, method)(validate_only=True, **fields)
         assert not getattr(answer, "code", ""), method  # of an AppCode that nobody keeps
+        assert not getattr(answer, "token", ""), method
     following = shop.UpdateApp(app={"name": "apps/idle", "description": "the next write"})
     assert int(following.etag.strip('"')) == int(last.etag.strip('"')) + 1
 

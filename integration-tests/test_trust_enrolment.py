@@ -6,6 +6,8 @@ import subprocess
 
 import grpc
 import pytest
+
+from lib.admin import Admin
 from lib.certificates import Authority
 from lib.process import http_text
 from lib.servers import Agent, ControlPlane, Nowhere
@@ -115,6 +117,16 @@ def test_it_comes_back_without_the_token(enrolling, start):
     agent.start()
     until(enrolling.connected, "the agent to come back")
     assert "enrolled" not in agent.tail(3)
+
+
+def test_a_trial_of_a_change_of_an_identity_changes_nothing(enrolling, stubs):
+    assert b"BEGIN CERTIFICATE" in enrolling.enrol(enrolling.token("edge"))
+    admin = Admin(stubs, enrolling.channel(enrolling.person.cert.read_bytes(), enrolling.person.key.read_bytes()))
+    before = admin.GetAgentIdentity(name="agentIdentities/edge")
+    told = admin.UpdateAgentIdentity(agent_identity={"name": before.name, "environments": ["environments/RELEASE"]}, validate_only=True)
+    assert told.environments == ["environments/RELEASE"]
+    admin.DeleteAgentIdentity(name=before.name, validate_only=True)
+    assert admin.GetAgentIdentity(name=before.name) == before
 
 
 def test_a_token_is_good_once_for_its_agent_and_its_time(enrolling):

@@ -2,13 +2,14 @@
 import hashlib
 import json
 import subprocess
+import threading
 
 import grpc
 import pytest
 
 from lib.admin import Admin, Refusal
 from lib.node import node
-from lib.process import BIN
+from lib.process import BIN, PATIENCE
 from lib.servers import Agent, ControlPlane
 from lib.wait import until
 from test_json import API, Curl, controlplane_metric
@@ -21,7 +22,7 @@ class Watch:
         module = stubs.module("penstock.admin.v1.watch")
         self.stubs, self.seen = stubs, 0
         self.call = channel.unary_stream("/penstock.admin.v1.WatchService/Watch", module.WatchRequest.SerializeToString,
-                                         module.WatchResponse.FromString)(module.WatchRequest(**fields), metadata=metadata, timeout=120)
+                                         module.WatchResponse.FromString)(module.WatchRequest(**fields), metadata=metadata, timeout=60 * PATIENCE)
 
     def next(self, bookmarks=False):
         for answer in self.call:
@@ -162,16 +163,19 @@ def test_grpc_js_by_reflection(watch, admin, controlplane):
 
 
 class Ctl:
-    """penstockctl get ... -w: line() is the next line."""
+    """penstockctl get ... -w: line() is the next line; it is ended when it says nothing for too long."""
 
     def __init__(self, controlplane, *words):
         self.popen = subprocess.Popen([BIN / "penstockctl", "--server", controlplane.address, "get", *words, "-w"],
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.limit = threading.Timer(60 * PATIENCE, self.popen.kill)
+        self.limit.start()
 
     def line(self):
         return self.popen.stdout.readline().split()
 
     def stop(self):
+        self.limit.cancel()
         self.popen.kill()
         self.popen.communicate()
 
@@ -279,7 +283,7 @@ class Events:
     """Server-sent events by curl: next() is (id, data) of the next one that has any."""
 
     def __init__(self, base, path, *flags):
-        self.curl = subprocess.Popen(["curl", "-sSNg", *map(str, flags), base + path], stdout=subprocess.PIPE, text=True)
+        self.curl = subprocess.Popen(["curl", "-sSNg", "--max-time", str(60 * PATIENCE), *map(str, flags), base + path], stdout=subprocess.PIPE, text=True)
         self.id = None
 
     def raw(self):
@@ -326,6 +330,7 @@ def test_server_sent_events(events, curl):
     app = curl("POST", "/v1/apps?appId=one", {"description": "the first"})
     code = curl("POST", "/v1/apps/one/codes?codeId=c")
     data = stream.next()
+    assert app.pop("secret")  # shown once, to who made it
     assert data["events"] == [{"type": "RESOURCE_EVENT_TYPE_CREATED", "name": "apps/one", "app": app}]
     told = stream.next()["events"][0]["code"]
     assert told["hint"] == code["hint"] and "code" not in told and "digest" not in told

@@ -169,7 +169,7 @@ int cp_audit_clean(struct cp_services *services, gw_msec now_ms, struct cp_audit
 {
     *ret_count = 0;
     struct fence fence = {.store = services->store, .count = services->leader != NULL};
-    if (services->leader && !cp_leader_leads(services->leader))
+    if (!cp_leader_leads(services->leader))
         return 0;
     if (services->leader && cp_leader_fence(services->leader, &fence.compare, err) < 0)
         return -1;

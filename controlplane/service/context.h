@@ -20,7 +20,7 @@ struct cp_registry;
 struct cp_services {
     struct cp_store *store;       /* borrowed */
     struct cp_registry *registry; /* borrowed; NULL: nobody can wait for agents (tests) */
-    struct cp_leader *leader;     /* borrowed; NULL: this process is alone (tests) */
+    struct cp_leader *leader;     /* borrowed; NULL: this process is alone */
     struct cp_auth *auth;         /* borrowed; NULL: built-in roles only (tests) */
     const struct cp_seal *seal;   /* borrowed; NULL: there are no keys, secrets are refused */
     gw_msec ticket_key_rotation_ms;

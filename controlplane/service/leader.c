@@ -116,6 +116,8 @@ static void campaign(struct cp_leader *leader)
 
 void cp_leader_step(struct cp_leader *leader)
 {
+    if (!leader)
+        return;
     pthread_mutex_lock(&leader->stepping);
     if (holds(leader))
         keep(leader);
@@ -126,6 +128,8 @@ void cp_leader_step(struct cp_leader *leader)
 
 bool cp_leader_leads(struct cp_leader *leader)
 {
+    if (!leader)
+        return true;
     pthread_mutex_lock(&leader->lock);
     bool leads = leader->revision != 0 && gw_clock_monotonic_ms() < leader->valid_until;
     pthread_mutex_unlock(&leader->lock);
@@ -134,6 +138,8 @@ bool cp_leader_leads(struct cp_leader *leader)
 
 int64_t cp_leader_terms(struct cp_leader *leader)
 {
+    if (!leader)
+        return 1;
     pthread_mutex_lock(&leader->lock);
     int64_t terms = leader->terms;
     pthread_mutex_unlock(&leader->lock);
@@ -208,6 +214,8 @@ struct cp_leader *cp_leader_new(struct cp_store *store, int64_t ttl_s)
 
 void cp_leader_start(struct cp_leader *leader)
 {
+    if (!leader)
+        return;
     int failed = pthread_create(&leader->thread, NULL, run, leader);
     if (failed)
         gw_panic("cannot start the leader's thread: %s", strerror(failed));

@@ -14,7 +14,7 @@
  * dies is followed within the lease, and this, and what etcd takes to notice (half a second). */
 #define CP_LEADER_TURN_MS 1000
 
-struct cp_leader;
+struct cp_leader; /* NULL wherever it is taken: this process is alone (SQLite, tests), and leads */
 
 /* store is borrowed. No thread: cp_leader_step is the caller's to call. */
 struct cp_leader *cp_leader_new(struct cp_store *store, int64_t ttl_s);
@@ -31,8 +31,8 @@ bool cp_leader_leads(struct cp_leader *leader);
 /* How many times it has come to lead; another number: another term. */
 int64_t cp_leader_terms(struct cp_leader *leader);
 
-/* For a write that only who leads may make; NULL: there is one replica alone (tests).
- * FAILED_PRECONDITION: this one does not lead. */
+/* For a write that only who leads may make; not NULL. FAILED_PRECONDITION: this one does not lead.
+ */
 GW_MUST_CHECK int cp_leader_fence(struct cp_leader *leader, struct cp_compare *ret_compare,
                                   struct gw_error *err);
 GW_MUST_CHECK int cp_change_fence(const struct cp_call *call, struct cp_change *change,
