@@ -423,6 +423,7 @@ static int start(struct program *program, struct gw_error *err)
                                                    .json = program->json,
                                                    .feed = program->feed,
                                                    .leader = program->leader,
+                                                   .upkeep = &program->upkeep,
                                                    .enrolled = program->trust.enrolled};
     return cp_ops_start(program->settings.ops_listen, pages, GW_ARRAY_LEN(pages), program,
                         &program->ops, err);

@@ -18,7 +18,7 @@ struct figures {
     struct cp_json_stats json;
     struct cp_feed_stats feed;
     /* of other types where they come from */
-    int64_t leader, leader_terms;
+    int64_t leader, leader_terms, resealed;
     int64_t enrolled, certificate_expiry_ms;
     int64_t audit_lost, store_reachable, resources, refusals, connected, lagging, agent_refusals;
 };
@@ -53,6 +53,9 @@ static const struct row rows[] = {
     ROW("leader", GW_GAUGE, leader, 1,
         "1 while this replica does what is to be done once: one of all replicas."),
     ROW("leader_terms_total", GW_COUNTER, leader_terms, 1, "Times that it has come to lead."),
+    ROW("secrets_resealed", GW_GAUGE, resealed, 1,
+        "1 at the replica that leads once all secrets are sealed under the first of its keys: the "
+        "others may go."),
     ROW("changes_total", GW_COUNTER, watcher.changes, 1,
         "Changes of the store that concerned agents."),
     ROW("builds_total", GW_COUNTER, watcher.builds, 1, "Resources built for agents."),
@@ -135,6 +138,7 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
         cp_feed_stats(sources->feed, &figures->feed);
     figures->leader = cp_leader_leads(sources->leader);
     figures->leader_terms = cp_leader_terms(sources->leader);
+    figures->resealed = sources->upkeep && cp_upkeep_has_resealed(sources->upkeep);
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
     figures->audit_lost = cp_audit_lost();

@@ -10,6 +10,7 @@
 #include "controlplane/http/json_server.h"
 #include "controlplane/rpc/method.h"
 #include "controlplane/snapshot/watcher.h"
+#include "controlplane/upkeep.h"
 
 /* All borrowed. */
 struct cp_metrics_sources {
@@ -17,10 +18,11 @@ struct cp_metrics_sources {
     struct cp_image *image;
     struct cp_registry *registry;
     const struct cp_methods *methods;
-    struct cp_json_server *json;  /* NULL: there is none */
-    struct cp_feed *feed;         /* likewise */
-    struct cp_leader *leader;     /* likewise */
-    struct cp_enrolled *enrolled; /* likewise */
+    struct cp_json_server *json;    /* NULL: there is none */
+    struct cp_feed *feed;           /* likewise */
+    struct cp_leader *leader;       /* likewise */
+    struct cp_enrolled *enrolled;   /* likewise */
+    const struct cp_upkeep *upkeep; /* likewise */
 };
 
 /* Prometheus text exposition 0.0.4, with process_* of this process; out has no limit. */

@@ -60,3 +60,10 @@ void cp_upkeep_run(struct cp_upkeep *upkeep)
     reseal(upkeep);
     turn_ticket_keys(upkeep);
 }
+
+bool cp_upkeep_has_resealed(const struct cp_upkeep *upkeep)
+{
+    struct cp_leader *leader = upkeep->services->leader;
+    return upkeep->services->seal && cp_leader_leads(leader) &&
+           upkeep->resealed_term == cp_leader_terms(leader);
+}

@@ -11,11 +11,14 @@
 struct cp_upkeep {
     struct cp_services *services; /* borrowed */
     bool is_seeded;
-    int64_t resealed_term; /* of leadership, in which secrets were sealed again */
+    _Atomic int64_t resealed_term; /* of leadership, in which secrets were sealed again */
     struct cp_ticket_turns ticket_turns;
 };
 
 /* What is due now. What fails is logged, and due again. */
 void cp_upkeep_run(struct cp_upkeep *upkeep);
+/* This replica leads, and has seen to it that every secret is sealed under its first key: the
+ * others of its file are needed no more. Any thread. */
+bool cp_upkeep_has_resealed(const struct cp_upkeep *upkeep);
 
 #endif

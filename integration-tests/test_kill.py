@@ -12,8 +12,9 @@ import pytest
 from lib.admin import Admin
 from lib.consistency import Contents, etcd_dump, sqlite_dump
 from lib.journal import Journal, Writer
-from lib.process import PATIENCE
+from lib.process import PATIENCE, http_text
 from lib.servers import ControlPlane, Etcd
+from lib.wait import until
 
 KILLS = 100 // PATIENCE  # of each store; under sanitizers fewer, for each takes longer
 KEPT = 3
@@ -290,6 +291,8 @@ def test_killed_at_any_instant(store, start, stage, tmp_path, certificates):
     totals = {name: sum(getattr(journal, name) for _, journal, _ in stage.writers) for name in ("acknowledged", "lost", "happened")}
     print(f"seed {SEED}: {totals}")
     assert totals["lost"] > KILLS and totals["acknowledged"] > KILLS
+    # Who was killed leads on for as long as its lease lasts.
+    until(lambda: "penstock_controlplane_secrets_resealed 1\n" in http_text(f"{stage.plane.ops}/metrics"), "all to be sealed again", 30 * PATIENCE)
     stage.plane.kill()
     stage.keys.write_text(stage.lines[0])  # everything is sealed by the key that was first last
     stage.start()
