@@ -97,6 +97,13 @@ void dp_limit_key(const struct dp_siphash_key *stem, unsigned dimension, gw_str 
     dp_siphash(&key, subject, ret_key);
 }
 
+void dp_limit_key_of(const struct dp_siphash_key *stem, unsigned dimension,
+                     const struct dp_name_hash *subject, uint64_t ret_key[2])
+{
+    ret_key[0] = stem->words[0] ^ dimension ^ (subject ? subject->words[0] : 0);
+    ret_key[1] = stem->words[1] ^ (subject ? subject->words[1] : 0);
+}
+
 uint64_t dp_limiter_overflows(const struct dp_limiter *limiter)
 {
     return atomic_load_explicit(&limiter->overflows, memory_order_relaxed);

@@ -14,8 +14,8 @@ struct dp_limiter;
 
 /* One limit of one request. */
 struct dp_limit {
-    uint64_t key[2];        /* in: 128-bit hash of policy, dimension and subject (dp_limit_key) */
-    int64_t limit;          /* in: most in a window, 1 to DP_LIMIT_MAX */
+    uint64_t key[2]; /* in: 128-bit hash of policy, dimension and subject, by one of those below */
+    int64_t limit;   /* in: most in a window, 1 to DP_LIMIT_MAX */
     int64_t window_seconds; /* in: at least 1 */
     int64_t remaining;      /* out: after this request */
     int64_t reset_ms;       /* out: until the window ends */
@@ -36,6 +36,10 @@ void dp_limiter_free(struct dp_limiter *limiter);
 struct dp_siphash_key dp_limiter_stem(const struct dp_limiter *limiter, gw_str policy);
 void dp_limit_key(const struct dp_siphash_key *stem, unsigned dimension, gw_str subject,
                   uint64_t ret_key[2]);
+/* The same of what has a hash already; NULL: of nothing. Hash and stem are both secret and evenly
+ * spread, so that their sum is as good as a hash of both. */
+void dp_limit_key_of(const struct dp_siphash_key *stem, unsigned dimension,
+                     const struct dp_name_hash *subject, uint64_t ret_key[2]);
 
 /* All limits are checked, then all committed: -1 and everything granted, or the index of one that
  * has no room and nothing consumed. In a window never more than `limit` are granted. A clock that

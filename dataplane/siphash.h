@@ -10,6 +10,11 @@ struct dp_siphash_key {
     uint64_t words[2];
 };
 
+/* Of a name, made once: stands for it, and nobody without the key knows it. */
+struct dp_name_hash {
+    uint64_t words[2];
+};
+
 /* From the kernel's generator. */
 struct dp_siphash_key dp_siphash_key_random(void);
 void dp_siphash(const struct dp_siphash_key *key, gw_str input, uint64_t ret_hash[2]);

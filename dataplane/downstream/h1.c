@@ -235,7 +235,8 @@ static void take_passed(struct dp_h1_connection *c, uint64_t bytes)
 /* False: it has to be read. */
 static bool pass_by(struct dp_h1_connection *c)
 {
-    ptrdiff_t n = dp_conn_splice(&c->base.conn, c->downstream.body_sink, c->body.left);
+    ptrdiff_t n = dp_conn_splice(&c->base.conn, c->downstream.body_sink, c->body.left,
+                                 false); /* the next request may stand behind */
     if (n == -EOPNOTSUPP)
         return false;
     if (n > 0)

@@ -138,11 +138,11 @@ static struct dp_limit *add(struct taken *taken, const struct throttle *conf,
 static void collect(const struct throttle *conf, const struct dp_exchange *x, struct taken *taken)
 {
     struct dp_limit *api = add(taken, conf, API, conf->limits[API]);
-    dp_limit_key(&conf->stem, API, conf->shared ? GW_STR_NONE : x->route->name, api->key);
+    dp_limit_key_of(&conf->stem, API, conf->shared ? NULL : &x->route->hash, api->key);
     struct dp_siphash_key stem = {{api->key[0], api->key[1]}};
     int64_t of_app = x->app ? app_limit(conf, x->app) : 0;
     if (of_app > 0)
-        dp_limit_key(&stem, APP, x->app->name, add(taken, conf, APP, of_app)->key);
+        dp_limit_key_of(&stem, APP, &x->app->hash, add(taken, conf, APP, of_app)->key);
     if (conf->limits[IP] > 0)
         dp_limit_key(&stem, IP, subject_of(&x->request.source),
                      add(taken, conf, IP, conf->limits[IP])->key);
@@ -160,11 +160,11 @@ static enum dp_verdict on_request(struct dp_exchange *x, const void *conf_ptr, v
 
 /* ---- response */
 
-static void put_number(struct dp_headers *headers, gw_str name, enum dp_header_id id, int64_t value)
+static void put_number(struct dp_headers *headers, enum dp_header_id id, int64_t value)
 {
     char *text = gw_arena_bytes(headers->arena, GW_U64_DIGITS);
     size_t len = (size_t)(gw_str_put_u64(text, (uint64_t)value) - text);
-    dp_headers_put(headers, &(struct dp_header){name, gw_str_n(text, len), (uint16_t)id});
+    dp_headers_put_id(headers, id, gw_str_n(text, len));
 }
 
 /* The limit that refused, or the one with the least room. */
@@ -198,11 +198,11 @@ static enum dp_verdict on_response(struct dp_exchange *x, const void *conf_ptr, 
     const struct dp_limit *limit = tightest(taken);
     struct dp_headers *headers = &x->response.head.headers;
     int64_t seconds = (limit->reset_ms + 999) / 1000;
-    put_number(headers, GW_STR("RateLimit-Limit"), DP_HEADER_OTHER, limit->limit);
-    put_number(headers, GW_STR("RateLimit-Remaining"), DP_HEADER_OTHER, limit->remaining);
-    put_number(headers, GW_STR("RateLimit-Reset"), DP_HEADER_OTHER, seconds);
+    put_number(headers, DP_HEADER_RATELIMIT_LIMIT, limit->limit);
+    put_number(headers, DP_HEADER_RATELIMIT_REMAINING, limit->remaining);
+    put_number(headers, DP_HEADER_RATELIMIT_RESET, seconds);
     if (taken->refused >= 0)
-        put_number(headers, GW_STR("Retry-After"), DP_HEADER_RETRY_AFTER, seconds);
+        put_number(headers, DP_HEADER_RETRY_AFTER, seconds);
     if (dp_exchange_shows_debug(x))
         add_debug_headers(x, conf_ptr, taken);
     return DP_NEXT;

@@ -5,8 +5,10 @@
 
 typedef Penstock__Agent__V1__Throttle throttle;
 
-static const struct dp_route orders = {.name = {"orders", 6}}, users = {.name = {"users", 5}};
-static const struct dp_app shop = {.name = {"apps/shop", 9}}, bank = {.name = {"apps/bank", 9}};
+static const struct dp_route orders = {.hash = {{1, 2}}, .name = {"orders", 6}},
+                             users = {.hash = {{3, 4}}, .name = {"users", 5}};
+static const struct dp_app shop = {.hash = {{5, 6}}, .name = {"apps/shop", 9}},
+                           bank = {.hash = {{7, 8}}, .name = {"apps/bank", 9}};
 
 static throttle minute(int64_t api, int64_t app, int64_t ip)
 {
@@ -127,7 +129,8 @@ static void an_exception_replaces_the_app_limit(void **state)
     throttle source = minute(10, 3, 0);
     source.exceptions = (Penstock__Agent__V1__ThrottleException *[]){&a, &b};
     source.n_exceptions = 2;
-    struct dp_app other = {.name = {"apps/other", 10}}, last = {.name = {"apps/last", 9}};
+    struct dp_app other = {.hash = {{9, 10}}, .name = {"apps/other", 10}},
+                  last = {.hash = {{11, 12}}, .name = {"apps/last", 9}};
     struct fixture f;
     init(&f, source);
     assert_int_equal(calls(&f, &shop), 2);

@@ -302,6 +302,21 @@ static int parse_value(struct dp_h1_parser *parser, gw_str bytes, struct dp_head
     return next_stage(parser, FIELD, parser->scan + 2u);
 }
 
+/* A name of the table that begins there, without looking for the bytes of tokens; OTHER: they must
+ * be looked at. Controls would pass for what the table has: CR for "-". */
+static enum dp_header_id known_name(const char *at, const char *end, const char **ret_colon)
+{
+    if (end - at < (ptrdiff_t)sizeof(gw_lanes))
+        return DP_HEADER_OTHER;
+    gw_lanes v = dp_scan_load(at);
+    unsigned colons = gw_lanes_mask((gw_lanes)(v == ':'));
+    unsigned before = (colons & -colons) - 1; /* the first of them */
+    if (!colons || gw_lanes_mask((gw_lanes)(v < 0x20)) & before)
+        return DP_HEADER_OTHER;
+    *ret_colon = at + __builtin_ctz(colons);
+    return dp_header_id_from(gw_str_n(at, (size_t)(*ret_colon - at)));
+}
+
 /* The usual lines, each whole and in one step. What is special about a line, or wrong with it, the
  * stages find out: to them it is as if nothing had been looked at. */
 static void take_whole_lines(struct dp_h1_parser *parser, gw_str bytes, struct dp_headers *headers)
@@ -309,18 +324,23 @@ static void take_whole_lines(struct dp_h1_parser *parser, gw_str bytes, struct d
     const struct dp_h1_limits *limits = parser->limits;
     const char *at = bytes.ptr + parser->scan,
                *whole_end = bound(bytes, (size_t)parser->fields + limits->head_bytes);
-    while (headers->count < limits->header_count) {
+    while (headers->count < limits->header_count && at < whole_end && *at != '\r') {
         const char *end = at + GW_MIN((size_t)(whole_end - at), (size_t)limits->header_bytes);
-        const char *colon = dp_scan_token(at, end);
-        if (colon == at || colon == end || *colon != ':')
-            break;
+        const char *colon;
+        enum dp_header_id id = known_name(at, end, &colon);
+        if (id == DP_HEADER_OTHER) {
+            colon = dp_scan_token(at, end);
+            if (colon == at || colon == end || *colon != ':')
+                break;
+            id = dp_header_id_from(gw_str_n(at, (size_t)(colon - at))); /* one that is longer */
+        }
         const char *stop = dp_scan_value(colon + 1, end);
         if (end - stop < 2 || memcmp(stop, "\r\n", 2) != 0)
             break;
         const char *value = colon + 1 + (colon[1] == ' ');
         bool is_bare = value < stop && !is_blank(*value) && !is_blank(stop[-1]);
-        dp_headers_append(headers, gw_str_n(at, (size_t)(colon - at)),
-                          is_bare ? gw_str_n(value, (size_t)(stop - value)) : trim(value, stop));
+        dp_headers_append_as(headers, id, gw_str_n(at, (size_t)(colon - at)),
+                             is_bare ? gw_str_n(value, (size_t)(stop - value)) : trim(value, stop));
         at = stop + 2;
     }
     (void)next_stage(parser, FIELD, (size_t)(at - bytes.ptr)); /* it says GO_ON */

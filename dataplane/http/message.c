@@ -131,6 +131,12 @@ void dp_headers_append(struct dp_headers *headers, gw_str name, gw_str value)
     append(headers, name, value, dp_header_id_from(name));
 }
 
+void dp_headers_append_as(struct dp_headers *headers, enum dp_header_id id, gw_str name,
+                          gw_str value)
+{
+    append(headers, name, value, id);
+}
+
 void dp_headers_append_id(struct dp_headers *headers, enum dp_header_id id, gw_str value)
 {
     append(headers, dp_header_name(id), value, id);

@@ -40,6 +40,9 @@ void dp_headers_add(struct dp_headers *headers, gw_str name, gw_str value);
 void dp_headers_add_id(struct dp_headers *headers, enum dp_header_id id, gw_str value);
 /* The same two for text that a parser has found valid. */
 void dp_headers_append(struct dp_headers *headers, gw_str name, gw_str value);
+/* With its id where that is known. */
+void dp_headers_append_as(struct dp_headers *headers, enum dp_header_id id, gw_str name,
+                          gw_str value);
 void dp_headers_append_id(struct dp_headers *headers, enum dp_header_id id, gw_str value);
 /* Removes all fields of that name and adds this one, in the place of the first. */
 void dp_headers_set(struct dp_headers *headers, gw_str name, gw_str value);

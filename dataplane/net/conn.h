@@ -75,8 +75,11 @@ GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
 void dp_conn_look_again(struct dp_conn *conn);
 /* As dp_conn_read, but what is read, at most `most` bytes and never more than DP_SPLICE_BYTES, goes
  * on to the sink, behind its output: by splice as far as its socket has room, the rest is queued.
- * -EOPNOTSUPP: not now (the sink is blocked), or not here (TLS): read and send. */
-GW_MUST_CHECK ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most);
+ * -EOPNOTSUPP: not now (the sink is blocked), or not here (TLS): read and send.
+ * is_end: nothing may stand behind those bytes. most + 1: something does; one byte of it is gone.
+ */
+GW_MUST_CHECK ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most,
+                                       bool is_end);
 /* The peer has reset it, or the network did: also where nobody reads, which else would tell. */
 bool dp_conn_is_reset(const struct dp_conn *conn);
 /* Stops and starts reading. Each change may cost a system call: for backpressure only. */

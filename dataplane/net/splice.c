@@ -61,23 +61,34 @@ static void empty_into(struct dp_conn *out, size_t left)
     }
 }
 
-ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most)
+/* The byte that says that there is more behind: nobody gets it. */
+static void drop_byte(struct dp_loop *loop)
+{
+    char byte;
+    if (loop->pipe[0] >= 0 && read(loop->pipe[0], &byte, 1) != 1)
+        dp_loop_close_pipe(loop);
+}
+
+ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most, bool is_end)
 {
     struct dp_conn *out = sink->conn;
     if (conn->tls || !is_ready(out) || !has_pipe(conn->loop))
         return -EOPNOTSUPP;
-    size_t bytes = (size_t)GW_MIN(most, (uint64_t)DP_SPLICE_BYTES);
+    size_t bytes = (size_t)GW_MIN(most + is_end, (uint64_t)DP_SPLICE_BYTES);
     ssize_t n =
         splice(conn->fd, NULL, conn->loop->pipe[1], NULL, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n < 0 && (errno == EINVAL || errno == EINTR))
         return errno == EINVAL ? -EOPNOTSUPP : -EAGAIN;
     if (n <= 0)
         return n < 0 ? -errno : 0;
-    sink->bytes += (uint64_t)n;
-    conn->loop->spliced_bytes += (uint64_t)n;
+    size_t passed = (size_t)GW_MIN((uint64_t)n, most);
+    sink->bytes += passed;
+    conn->loop->spliced_bytes += passed;
     if (dp_conn_push_first(out)) /* a head leaves in one segment with what follows */
-        empty_into(out, (size_t)n);
+        empty_into(out, passed);
     else
-        queue_rest(out, (size_t)n);
+        queue_rest(out, passed);
+    if ((size_t)n > passed)
+        drop_byte(conn->loop);
     return n;
 }

@@ -5,6 +5,7 @@
 #include "dataplane/snapshot/compile.h"
 
 #include "common/message.h"
+#include "dataplane/limiter.h"
 #include "dataplane/snapshot/catalog.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ struct dp_catalog *dp_catalog_new(const struct dp_compile_env *env)
 {
     struct dp_catalog *catalog = gw_calloc(1, sizeof *catalog);
     catalog->env = *env;
-    catalog->parts = (struct dp_parts){&catalog->env, dp_siphash_key_random(), find_unit};
+    catalog->parts =
+        (struct dp_parts){&catalog->env, dp_limiter_stem(env->limiter, GW_STR("names")), find_unit};
     catalog->cluster_id = gw_strdup("");
     catalog->routing = dp_routing_new();
     for (unsigned kind = 0; kind < DP_KINDS; kind++)

@@ -54,16 +54,16 @@ bool dp_compile_is_host(gw_str host)
     return host.len > 0 && host.len <= HOST_BYTES_MAX;
 }
 
-struct dp_route_id dp_compile_route_id(const struct dp_parts *parts, gw_str route_name)
+struct dp_name_hash dp_compile_name_hash(const struct dp_parts *parts, gw_str name)
 {
-    struct dp_route_id id;
-    dp_siphash(&parts->secret, route_name, id.words);
-    return id;
+    struct dp_name_hash hash;
+    dp_siphash(&parts->secret, name, hash.words);
+    return hash;
 }
 
-int dp_route_id_cmp(const void *a, const void *b)
+int dp_name_hash_cmp(const void *a, const void *b)
 {
-    const struct dp_route_id *x = a, *y = b;
+    const struct dp_name_hash *x = a, *y = b;
     unsigned word = x->words[0] == y->words[0];
     return (x->words[word] > y->words[word]) - (x->words[word] < y->words[word]);
 }
@@ -265,7 +265,7 @@ static struct dp_app_unit *new_app(const struct dp_parts *parts,
 {
     gw_str name = gw_str_from(app->name), display_name = gw_str_from(app->display_name);
     size_t codes = app->n_app_code_digests * sizeof(struct dp_code);
-    size_t grants = app->n_routes * sizeof(struct dp_route_id);
+    size_t grants = app->n_routes * sizeof(struct dp_name_hash);
     struct dp_app_unit *unit =
         dp_unit_new(sizeof *unit + codes + grants + name.len + display_name.len + 2, BLOCK_BYTES);
     unit->codes = (struct dp_code *)(unit + 1);
@@ -274,14 +274,15 @@ static struct dp_app_unit *new_app(const struct dp_parts *parts,
         unit->codes[i].app = unit;
         memcpy(unit->codes[i].digest, app->app_code_digests[i].data, DP_APP_CODE_DIGEST_BYTES);
     }
-    struct dp_route_id *ids = (struct dp_route_id *)(unit->codes + unit->code_count);
+    struct dp_name_hash *hashes = (struct dp_name_hash *)(unit->codes + unit->code_count);
     for (size_t i = 0; i < app->n_routes; i++)
-        ids[i] = dp_compile_route_id(parts, gw_str_from(app->routes[i]));
-    qsort(ids, app->n_routes, sizeof ids[0], dp_route_id_cmp);
-    unit->grants = ids;
+        hashes[i] = dp_compile_name_hash(parts, gw_str_from(app->routes[i]));
+    qsort(hashes, app->n_routes, sizeof hashes[0], dp_name_hash_cmp);
+    unit->grants = hashes;
     unit->grant_count = app->n_routes;
-    char *text = (char *)(ids + app->n_routes);
+    char *text = (char *)(hashes + app->n_routes);
     unit->app.name = put_text(&text, name);
+    unit->app.hash = dp_compile_name_hash(parts, name);
     unit->app.id = gw_str_n(unit->app.name.ptr + strlen("apps/"), name.len - strlen("apps/"));
     unit->app.display_name = put_text(&text, display_name);
     unit->app.frozen = app->frozen;

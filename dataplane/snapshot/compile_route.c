@@ -105,7 +105,7 @@ static int compile_frontend(const struct job *job)
     route->http = message->http;
     route->https = message->https;
     route->grpc = message->grpc;
-    job->unit->id = dp_compile_route_id(job->parts, route->name);
+    route->hash = dp_compile_name_hash(job->parts, route->name);
     return 0;
 }
 

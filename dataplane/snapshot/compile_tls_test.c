@@ -2,6 +2,7 @@
 /* Certificates, domains and ticket keys from messages to snapshots, and back out when they change.
  */
 #include "common/message.h"
+#include "dataplane/limiter.h"
 #include "dataplane/net/test_pem.h"
 #include "dataplane/snapshot/compile.h"
 #include "dataplane/snapshot/test_endpoints.h"
@@ -30,6 +31,7 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *f = gw_calloc(1, sizeof *f);
+    f->env.limiter = dp_limiter_new(16);
     f->catalog = dp_catalog_new(&f->env);
     f->a = test_pem_make("a", EVP_EC_gen("P-256"));
     f->b = test_pem_make("b", EVP_EC_gen("P-256"));
@@ -42,6 +44,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     dp_snapshot_unref(f->snapshot);
     dp_catalog_free(f->catalog);
+    dp_limiter_free(f->env.limiter);
     gw_arena_done(&f->arena);
     free(f);
     return 0;

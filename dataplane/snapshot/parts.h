@@ -8,7 +8,7 @@
 /* What compilers may ask for besides the message. Missing references: NULL. */
 struct dp_parts {
     const struct dp_compile_env *env;
-    struct dp_siphash_key secret; /* of route ids */
+    struct dp_siphash_key secret; /* of the hashes of names; the same for the process's life */
     struct dp_unit *(*find)(const struct dp_parts *parts, Penstock__Agent__V1__Kind kind,
                             const char *name);
 };
@@ -44,6 +44,6 @@ struct dp_member dp_compile_member(const struct dp_parts *parts, struct dp_unit 
                                    const Penstock__Agent__V1__Member *member);
 GW_MUST_CHECK int dp_compile_check_member(const Penstock__Agent__V1__Member *member,
                                           const char *field, struct gw_error *err);
-struct dp_route_id dp_compile_route_id(const struct dp_parts *parts, gw_str route_name);
+struct dp_name_hash dp_compile_name_hash(const struct dp_parts *parts, gw_str name);
 
 #endif

@@ -153,9 +153,8 @@ const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,
 bool dp_app_may_call(const struct dp_app *app, const struct dp_route *route)
 {
     const struct dp_app_unit *unit = gw_container_of(app, struct dp_app_unit, app);
-    const struct dp_route_unit *target = gw_container_of(route, struct dp_route_unit, route);
-    return bsearch(&target->id, unit->grants, unit->grant_count, sizeof unit->grants[0],
-                   dp_route_id_cmp) != NULL;
+    return bsearch(&route->hash, unit->grants, unit->grant_count, sizeof unit->grants[0],
+                   dp_name_hash_cmp) != NULL;
 }
 
 /* What is compiled is const to all but its count. */

@@ -6,6 +6,7 @@
 
 #include "dataplane/filter.h"
 #include "dataplane/http/message.h"
+#include "dataplane/siphash.h"
 #include "dataplane/snapshot/router.h"
 #include "dataplane/snapshot/tls.h"
 #include "dataplane/tunables.h"
@@ -20,8 +21,9 @@ struct dp_route_stats; /* observe/route_stats.h: counters by route name, process
 
 /* A caller's credential. */
 struct dp_app {
-    gw_str name; /* "apps/shop" */
-    gw_str id;   /* "shop": in logs and counters */
+    struct dp_name_hash hash; /* of the name */
+    gw_str name;              /* "apps/shop" */
+    gw_str id;                /* "shop": in logs and counters */
     gw_str display_name;
     bool frozen;
     const struct dp_address_list *addresses; /* it may call from; NULL: from anywhere */
@@ -64,14 +66,14 @@ struct dp_backend {
 };
 
 struct dp_route {
-    gw_str name;        /* "groups/g/apis/a@RELEASE" */
-    gw_str group;       /* "groups/g" */
-    gw_str api_id;      /* "a" */
-    gw_str api_name;    /* display name */
-    gw_str environment; /* "RELEASE" */
-    gw_str path;        /* the definition: "/orders/{id}" */
-    bool is_prefix, http, https;
-    bool grpc; /* the backend speaks HTTP/2 */
+    struct dp_name_hash hash;          /* of the name */
+    gw_str name;                       /* "groups/g/apis/a@RELEASE" */
+    gw_str group;                      /* "groups/g" */
+    gw_str api_id;                     /* "a" */
+    gw_str api_name;                   /* display name */
+    gw_str environment;                /* "RELEASE" */
+    gw_str path;                       /* the definition: "/orders/{id}" */
+    bool is_prefix, http, https, grpc; /* grpc: the backend speaks HTTP/2 */
     struct dp_backend backend;
     const struct dp_link *links; /* the chain, in order of chain.c */
     unsigned link_count;
@@ -89,7 +91,6 @@ struct dp_host {
 /* Any thread. */
 struct dp_snapshot *dp_snapshot_ref(struct dp_snapshot *snapshot);
 void dp_snapshot_unref(struct dp_snapshot *snapshot); /* the last one frees; takes NULL */
-
 int64_t dp_snapshot_revision(const struct dp_snapshot *snapshot);
 gw_str dp_snapshot_cluster_id(const struct dp_snapshot *snapshot);
 const struct dp_router *dp_snapshot_router(const struct dp_snapshot *snapshot);
@@ -104,7 +105,6 @@ size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot);
 void dp_snapshot_each_route(const struct dp_snapshot *snapshot,
                             void (*visit)(void *arg, const struct dp_route *route), void *arg);
 size_t dp_snapshot_app_count(const struct dp_snapshot *snapshot);
-
 /* The app that the code's SHA-256 belongs to; NULL: none. The time does not depend on how much of
  * the digest matches something. */
 const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,

@@ -170,7 +170,7 @@ static struct dp_trie update_branch(struct dp_trie_branch *branch, uint32_t hash
                                     const struct dp_trie_change *change)
 {
     uint32_t bit = 1u << index_at(hash, shift);
-    uint32_t at = (uint32_t)__builtin_popcount(branch->present & (bit - 1));
+    uint32_t at = dp_trie_count(branch->present & (bit - 1));
     bool is_new = !(branch->present & bit);
     struct dp_trie child = is_new ? DP_TRIE_EMPTY : branch->children[at];
     child = update(child, hash, shift + DP_TRIE_BITS, change);

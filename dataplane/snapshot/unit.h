@@ -54,11 +54,6 @@ struct dp_policy_unit {
     const void *conf;
 };
 
-/* Of a route's name: 128 bits of a keyed hash stand for it. */
-struct dp_route_id {
-    uint64_t words[2];
-};
-
 struct dp_app_unit;
 
 /* In code_map.h. */
@@ -74,18 +69,17 @@ struct dp_app_unit {
     struct dp_app app;
     struct dp_code *codes;
     unsigned code_count;
-    const struct dp_route_id *grants; /* sorted */
+    const struct dp_name_hash *grants; /* of routes, sorted */
     size_t grant_count;
 };
 
 struct dp_route_unit {
     struct dp_unit unit;
     struct dp_route route;
-    struct dp_route_id id;
     unsigned method; /* enum dp_method or DP_METHOD_ANY */
 };
 
 /* Order of grants. */
-int dp_route_id_cmp(const void *a, const void *b);
+int dp_name_hash_cmp(const void *a, const void *b);
 
 #endif

@@ -223,7 +223,7 @@ static bool may_pass_by(const struct dp_h1_link *link)
 static bool pass_by(struct dp_h1_link *link)
 {
     struct dp_upstream_call *call = link->base.call;
-    ptrdiff_t n = dp_conn_splice(&link->conn, call->sink, link->body.left);
+    ptrdiff_t n = dp_conn_splice(&link->conn, call->sink, link->body.left, true);
     if (n == -EOPNOTSUPP)
         return false;
     if (n == -EAGAIN)
@@ -232,9 +232,12 @@ static bool pass_by(struct dp_h1_link *link)
         take_end(link, n < 0);
         return true;
     }
-    link->read_all_it_could = link->passes_by = true;
-    call->bytes_in += (uint64_t)n;
-    dp_h1_body_skip(&link->body, (uint64_t)n);
+    link->passes_by = true;
+    link->read_all_it_could = n == DP_SPLICE_BYTES;
+    link->ended |= (uint64_t)n > link->body.left; /* who lies about the length says nothing more */
+    uint64_t passed = GW_MIN((uint64_t)n, link->body.left);
+    call->bytes_in += passed;
+    dp_h1_body_skip(&link->body, passed);
     if (link->body.done) {
         finish(link, GW_STR_NONE);
         return true;
