@@ -325,6 +325,29 @@ static void test_what_is_odd_is_no_document_of_trouble(void **state)
     assert_non_null(document.operations[3].api);
 }
 
+static void test_what_begins_with_a_brace_may_be_yaml(void **state)
+{
+    (void)state;
+    json_t *root;
+    static const struct {
+        const char *text, *why;
+    } wrong[] = {
+        {"{openapi: 3.0.3, paths: {", "not JSON: line 1, column 8: "},
+        {"{openapi: 3.0.3, paths: {", "; not YAML: "},
+        {"{a: 1}\n--- {b: 2}\n", "; line 2: a second document"},
+        {"{a: 1, a: 2}", "; not YAML: "},
+        {"{\"a\": 1, \"a\": 2}", "duplicate object key"},
+        {"{a: &x [1], b: [*x, *x, *x, *x, ", "; not YAML: "},
+    };
+    struct cp_openapi document = read_text("{openapi: '3.0.3', # flow\n paths: {/a: {get: {}}}}");
+    assert_int_equal(document.count, 1);
+    for (size_t i = 0; i < GW_ARRAY_LEN(wrong); i++) {
+        struct gw_error err = GW_ERROR_NONE;
+        assert_int_equal(cp_openapi_parse(gw_str_from(wrong[i].text), &root, &err), -1);
+        ASSERT_HAS(err.message, wrong[i].why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +363,7 @@ int main(void)
         cmocka_unit_test_teardown(test_numbers_beyond_64_bits, tear_down),
         cmocka_unit_test_teardown(test_ids, tear_down),
         cmocka_unit_test_teardown(test_servers, tear_down),
+        cmocka_unit_test_teardown(test_what_begins_with_a_brace_may_be_yaml, tear_down),
         cmocka_unit_test_teardown(test_what_is_odd_is_no_document_of_trouble, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,21 +36,6 @@ static int check_json_size(gw_str text, struct gw_error *err)
     return 0;
 }
 
-static int parse_json(gw_str text, json_t **ret_root, struct gw_error *err)
-{
-    json_error_t why;
-    if (check_json_size(text, err) < 0)
-        return -1;
-    *ret_root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &why);
-    if (!*ret_root && json_error_code(&why) == json_error_numeric_overflow) /* 2^64, as a bound */
-        *ret_root =
-            json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
-    if (*ret_root)
-        return 0;
-    return gw_fail_field(err, FIELD, "not JSON: line %d, column %d: %s", why.line, why.column,
-                         why.text);
-}
-
 static int parse_yaml(gw_str text, json_t **ret_root, struct gw_error *err)
 {
     static const struct cp_yaml_limits limits = {
@@ -73,6 +58,27 @@ static int parse_yaml(gw_str text, json_t **ret_root, struct gw_error *err)
     if (more > 0)
         return gw_fail_field(err, FIELD, "line %zu: a second document", line);
     return gw_fail_field(err, FIELD, "not YAML: %s", why.message);
+}
+
+/* What begins with a brace may be YAML, too: {openapi: 3.0.0}. */
+static int parse_json(gw_str text, json_t **ret_root, struct gw_error *err)
+{
+    struct gw_error not_yaml = GW_ERROR_NONE;
+    json_error_t why;
+    if (check_json_size(text, err) < 0)
+        return -1;
+    *ret_root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &why);
+    if (!*ret_root && json_error_code(&why) == json_error_numeric_overflow) /* 2^64, as a bound */
+        *ret_root =
+            json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
+    if (*ret_root)
+        return 0;
+    bool may_be_yaml = json_error_code(&why) == json_error_invalid_syntax;
+    if (may_be_yaml && parse_yaml(text, ret_root, &not_yaml) == 0)
+        return 0;
+    return gw_fail_field(err, FIELD, "not JSON: line %d, column %d: %.150s%s%.200s", why.line,
+                         why.column, why.text, may_be_yaml ? "; " : "",
+                         may_be_yaml ? not_yaml.violations[0].rule : "");
 }
 
 int cp_openapi_parse(gw_str text, json_t **ret_root, struct gw_error *err)
