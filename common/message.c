@@ -196,14 +196,15 @@ static void drop_doubles(ProtobufCMessage **entries, size_t *count)
     memmove(entries, entries + to, *count * sizeof(*entries));
 }
 
-static void clean(ProtobufCMessage *message);
+static void clean(ProtobufCMessage *message, bool keeps_unknown);
 
-static void clean_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+static void clean_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                        bool keeps_unknown)
 {
     if (field->type != PROTOBUF_C_TYPE_MESSAGE || !gw_message_has(message, field))
         return;
     if (field->label != PROTOBUF_C_LABEL_REPEATED) {
-        clean(*(ProtobufCMessage **)gw_message_at(message, field));
+        clean(*(ProtobufCMessage **)gw_message_at(message, field), keeps_unknown);
         return;
     }
     ProtobufCMessage **children = *(ProtobufCMessage ***)gw_message_at(message, field);
@@ -211,20 +212,22 @@ static void clean_field(ProtobufCMessage *message, const ProtobufCFieldDescripto
     if (*count > 1 && gw_message_is_map(field))
         drop_doubles(children, count);
     for (size_t i = 0; i < *count; i++)
-        clean(children[i]);
+        clean(children[i], keeps_unknown);
 }
 
-/* What we do not know is neither stored nor sent on; some of it would not even parse again. */
-static void clean(ProtobufCMessage *message)
+/* As a rule what we do not know is neither stored nor sent on. */
+static void clean(ProtobufCMessage *message, bool keeps_unknown)
 {
-    message->n_unknown_fields = 0;
-    message->unknown_fields = NULL;
+    if (!keeps_unknown) {
+        message->n_unknown_fields = 0;
+        message->unknown_fields = NULL;
+    }
     for (unsigned i = 0; i < message->descriptor->n_fields; i++)
-        clean_field(message, &message->descriptor->fields[i]);
+        clean_field(message, &message->descriptor->fields[i], keeps_unknown);
 }
 
-int gw_message_unpack(struct gw_arena *arena, const ProtobufCMessageDescriptor *type, gw_str bytes,
-                      ProtobufCMessage **ret_message, struct gw_error *err)
+static int unpack(struct gw_arena *arena, const ProtobufCMessageDescriptor *type, gw_str bytes,
+                  bool keeps_unknown, ProtobufCMessage **ret_message, struct gw_error *err)
 {
     struct level top = {.type = type, .rest = bytes, .depth = 1};
     if (check_level(&top, err) < 0)
@@ -234,8 +237,68 @@ int gw_message_unpack(struct gw_arena *arena, const ProtobufCMessageDescriptor *
         protobuf_c_message_unpack(type, &allocator, bytes.len, (const uint8_t *)bytes.ptr);
     if (!message)
         return malformed(&top, err);
-    clean(message);
+    clean(message, keeps_unknown);
     *ret_message = message;
+    return 0;
+}
+
+int gw_message_unpack(struct gw_arena *arena, const ProtobufCMessageDescriptor *type, gw_str bytes,
+                      ProtobufCMessage **ret_message, struct gw_error *err)
+{
+    return unpack(arena, type, bytes, false, ret_message, err);
+}
+
+int gw_message_unpack_whole(struct gw_arena *arena, const ProtobufCMessageDescriptor *type,
+                            gw_str bytes, ProtobufCMessage **ret_message, struct gw_error *err)
+{
+    return unpack(arena, type, bytes, true, ret_message, err);
+}
+
+static int refuse_unknown_value(const ProtobufCMessage *message,
+                                const ProtobufCFieldDescriptor *field, struct gw_error *err)
+{
+    bool is_list = field->label == PROTOBUF_C_LABEL_REPEATED;
+    const int *values = is_list ? *(int **)gw_message_at(message, field)
+                                : (const int *)gw_message_at(message, field);
+    size_t count = is_list ? *(size_t *)gw_message_quantifier(message, field) : 1;
+    for (size_t i = 0; i < count; i++)
+        if (!protobuf_c_enum_descriptor_get_value(field->descriptor, values[i]))
+            return gw_fail(err, GW_INVALID_ARGUMENT,
+                           "%s.%s: the value %d is not known to this "
+                           "version",
+                           message->descriptor->short_name, field->name, values[i]);
+    return 0;
+}
+
+static int refuse_unknown_below(const ProtobufCMessage *message,
+                                const ProtobufCFieldDescriptor *field, struct gw_error *err)
+{
+    if (!gw_message_has(message, field) || field->id >= GW_MESSAGE_OPTIONAL_FIELDS)
+        return 0;
+    if (field->type == PROTOBUF_C_TYPE_ENUM)
+        return refuse_unknown_value(message, field, err);
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+        return 0;
+    if (field->label != PROTOBUF_C_LABEL_REPEATED)
+        return gw_message_refuse_unknown(*(ProtobufCMessage **)gw_message_at(message, field), err);
+    ProtobufCMessage **children = *(ProtobufCMessage ***)gw_message_at(message, field);
+    size_t count = *(size_t *)gw_message_quantifier(message, field);
+    for (size_t i = 0; i < count; i++)
+        if (gw_message_refuse_unknown(children[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+int gw_message_refuse_unknown(const ProtobufCMessage *message, struct gw_error *err)
+{
+    const ProtobufCMessageDescriptor *type = message->descriptor;
+    for (unsigned i = 0; i < message->n_unknown_fields; i++)
+        if (message->unknown_fields[i].tag < GW_MESSAGE_OPTIONAL_FIELDS)
+            return gw_fail(err, GW_INVALID_ARGUMENT, "field %u of %s is not known to this version",
+                           message->unknown_fields[i].tag, type->short_name);
+    for (unsigned i = 0; i < type->n_fields; i++)
+        if (refuse_unknown_below(message, &type->fields[i], err) < 0)
+            return -1;
     return 0;
 }
 

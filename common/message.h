@@ -22,6 +22,17 @@ ProtobufCAllocator gw_message_allocator(struct gw_arena *arena);
 GW_MUST_CHECK int gw_message_unpack(struct gw_arena *arena, const ProtobufCMessageDescriptor *type,
                                     gw_str bytes, ProtobufCMessage **ret_message,
                                     struct gw_error *err);
+/* The same, but what is not known stays in it, and is packed again: for who passes on or keeps what
+ * a newer peer has said. */
+GW_MUST_CHECK int gw_message_unpack_whole(struct gw_arena *arena,
+                                          const ProtobufCMessageDescriptor *type, gw_str bytes,
+                                          ProtobufCMessage **ret_message, struct gw_error *err);
+/* Fields from this number on may be passed over by who does not know them; those below say
+ * something that has to be understood. */
+#define GW_MESSAGE_OPTIONAL_FIELDS 1000
+/* The first field below that, or value of an enumeration, at any level, that is not known here:
+ * INVALID_ARGUMENT with its path. What came by gw_message_unpack has no such fields. */
+GW_MUST_CHECK int gw_message_refuse_unknown(const ProtobufCMessage *message, struct gw_error *err);
 /* Packed bytes in the arena. */
 gw_str gw_message_pack(struct gw_arena *arena, const ProtobufCMessage *message);
 /* A deep copy in the arena. */

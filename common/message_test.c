@@ -205,9 +205,57 @@ static void a_oneof_shows_only_its_chosen_member(void **state)
     assert_string_equal(gw_message_text(&request->base, "host"), "");
 }
 
+/* Status.code, an unknown field 9, and a detail (an Any) with an unknown field 12. */
+#define NEWER                                                                                      \
+    GW_STR("\x08\x05\x4a\x01x\x1a\x05\x0a\x01"                                                     \
+           "a\x60\x07")
+
+static void what_is_not_known_stays_where_it_is_wanted(void **state)
+{
+    (void)state;
+    ProtobufCMessage *whole;
+    assert_int_equal(
+        gw_message_unpack_whole(&arena, &google__rpc__status__descriptor, NEWER, &whole, &err), 0);
+    gw_str packed = gw_message_pack(&arena, whole);
+    assert_int_equal(packed.len, NEWER.len);
+    assert_int_equal(
+        gw_message_unpack_whole(&arena, &google__rpc__status__descriptor, packed, &whole, &err), 0);
+    assert_int_equal(gw_message_refuse_unknown(whole, &err), -1);
+    assert_string_equal(err.message, "field 9 of Status is not known to this version");
+    ProtobufCMessage *known = unpack(&google__rpc__status__descriptor, NEWER);
+    assert_non_null(known);
+    assert_int_equal(gw_message_refuse_unknown(known, &err), 0);
+}
+
+static int refuse(const ProtobufCMessageDescriptor *type, gw_str bytes)
+{
+    ProtobufCMessage *whole;
+    err = GW_ERROR_NONE;
+    assert_int_equal(gw_message_unpack_whole(&arena, type, bytes, &whole, &err), 0);
+    return gw_message_refuse_unknown(whole, &err);
+}
+
+static void what_is_not_known_is_found_at_every_level(void **state)
+{
+    (void)state;
+    assert_int_equal(refuse(&google__rpc__status__descriptor, GW_STR("\x1a\x02\x60\x07")), -1);
+    assert_string_equal(err.message, "field 12 of Any is not known to this version");
+    /* FieldDescriptorProto.label: 99 */
+    assert_int_equal(
+        refuse(&google__protobuf__field_descriptor_proto__descriptor, GW_STR("\x20\x63")), -1);
+    assert_non_null(strstr(err.message, "label"));
+    assert_non_null(strstr(err.message, "99"));
+    /* field 1000 may be passed over, 999 may not */
+    assert_int_equal(refuse(&google__rpc__status__descriptor, GW_STR("\xc0\x3e\x01")), 0);
+    assert_int_equal(refuse(&google__rpc__status__descriptor, GW_STR("\xb8\x3e\x01")), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_not_known_stays_where_it_is_wanted, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_known_is_found_at_every_level, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_packed_unpacks_again, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_that_are_no_message_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(text_is_utf8_without_nul_at_every_level, setup, teardown),

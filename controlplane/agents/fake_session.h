@@ -81,6 +81,7 @@ static inline void fake_open(struct cp_registry *registry, struct cp_session *se
     struct gw_error err = GW_ERROR_NONE;
     memset(session, 0, sizeof(*session));
     session->link.session = session;
+    session->link.kinds = UINT32_MAX; /* all */
     if (cp_registry_open(registry, &session->link, &err))
         fail_msg("%s", err.message);
 }

@@ -2,6 +2,7 @@
 #include "controlplane/agents/hello.h"
 
 #include "controlplane/agents/registry.h"
+#include "controlplane/snapshot/newer.h"
 
 static int check_labels(const cp_hello *hello, struct gw_error *err)
 {
@@ -21,14 +22,14 @@ static int check_labels(const cp_hello *hello, struct gw_error *err)
 static int read_kinds(const cp_hello *hello, unsigned *ret_kinds, struct gw_error *err)
 {
     const ProtobufCMessageDescriptor *resource = &penstock__agent__v1__resource__descriptor;
-    *ret_kinds = 0;
+    *ret_kinds = hello->refuses_unknown ? CP_KINDS_STRICT : 0;
     for (size_t i = 0; i < hello->n_kinds; i++) {
         const ProtobufCFieldDescriptor *field =
             protobuf_c_message_descriptor_get_field_by_name(resource, hello->kinds[i]);
         if (field)
             *ret_kinds |= 1u << field->id; /* enum Kind has the field's numbers */
     }
-    if (*ret_kinds == 0)
+    if ((*ret_kinds & ~CP_KINDS_STRICT) == 0)
         return gw_fail_field(err, "hello.kinds", "names no kind of resource that is known here");
     return 0;
 }

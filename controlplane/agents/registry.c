@@ -7,6 +7,7 @@
 #include "controlplane/agents/registry_internal.h"
 #include "controlplane/agents/session.h"
 #include "controlplane/model/names.h"
+#include "controlplane/snapshot/newer.h"
 #include "controlplane/snapshot/scope.h"
 
 #include <stdatomic.h>
@@ -321,50 +322,72 @@ static char *cut_text(struct gw_arena *arena, const char *text, size_t max)
 }
 
 /* When it was refused first, if this is still that refusal; 0: it is new. */
-static gw_msec refused_since(const cp_agent *before, const cp_agent_refusal *refusal)
+static gw_msec refused_since(const cp_agent *before, const char *resource, int64_t revision)
 {
-    for (size_t i = 0; refusal->resource && i < before->n_refusals; i++) {
+    for (size_t i = 0; i < before->n_refusals; i++) {
         const cp_refusal *old = before->refusals[i];
-        if (old->revision == refusal->revision &&
-            strcmp(old->resource, refusal->resource->name) == 0)
+        if (old->revision == revision && strcmp(old->resource, resource) == 0)
             return old->time->seconds * 1000 + old->time->nanos / 1000000;
     }
     return 0;
 }
 
-/* Returns how many are new. */
-static size_t write_refusals(struct cp_known_agent *agent, const cp_ack *ack)
+struct refusal_list {
+    struct cp_known_agent *agent;
+    struct gw_arena arena; /* of what comes */
+    cp_refusal **items;
+    size_t count, fresh;
+};
+
+static void add_refusal(struct refusal_list *list, const char *resource, const char *reason,
+                        int64_t revision)
 {
-    struct gw_arena arena;
-    size_t fresh = 0;
-    gw_arena_init(&arena, 512);
+    cp_refusal *refusal = list->items[list->count++] = GW_ARENA_NEW(&list->arena, cp_refusal);
+    *refusal = (cp_refusal)CP_INIT(REFUSAL);
+    refusal->agent = list->agent->message.name;
+    refusal->resource = cut_text(&list->arena, resource, CP_NAME_MAX);
+    refusal->reason = cut_text(&list->arena, reason, CP_REASON_MAX);
+    refusal->revision = revision;
+    refusal->time = GW_ARENA_NEW(&list->arena, cp_timestamp);
+    gw_msec since_ms = refused_since(&list->agent->message, refusal->resource, revision);
+    list->fresh += since_ms == 0;
+    timestamp(refusal->time, since_ms ? since_ms : gw_clock_wall_ms());
+}
+
+static void add_held_back(void *arg, gw_str name, int64_t revision, const char *reason)
+{
+    struct refusal_list *list = arg;
+    add_refusal(list, gw_arena_dup(&list->arena, name).ptr, reason, revision);
+}
+
+/* What it says, and what it was not sent because it does not know it. Returns how many are new. */
+static size_t write_refusals(const struct cp_agent_link *link, const cp_ack *ack)
+{
+    struct cp_known_agent *agent = link->agent;
+    struct refusal_list list = {.agent = agent};
+    gw_arena_init(&list.arena, 512);
     size_t count = GW_MIN(ack->n_refusals, (size_t)CP_AGENT_REFUSALS_MAX);
-    cp_refusal **refusals = GW_ARENA_ARRAY(&arena, cp_refusal *, count + 1);
+    size_t held = link->image ? cp_image_held_back(link->image, link->kinds, 0, NULL, NULL) : 0;
+    size_t room = GW_MIN(held, CP_AGENT_REFUSALS_MAX - count);
+    list.items = GW_ARENA_ARRAY(&list.arena, cp_refusal *, count + room + 1);
     for (size_t i = 0; i < count; i++) {
         const cp_agent_refusal *from = ack->refusals[i];
-        cp_refusal *refusal = refusals[i] = GW_ARENA_NEW(&arena, cp_refusal);
-        *refusal = (cp_refusal)CP_INIT(REFUSAL);
-        refusal->agent = agent->message.name;
-        refusal->resource =
-            cut_text(&arena, from->resource ? from->resource->name : "", CP_NAME_MAX);
-        refusal->reason = cut_text(&arena, from->reason, CP_REASON_MAX);
-        refusal->revision = from->revision;
-        refusal->time = GW_ARENA_NEW(&arena, cp_timestamp);
-        gw_msec since_ms = refused_since(&agent->message, from);
-        fresh += since_ms == 0;
-        timestamp(refusal->time, since_ms ? since_ms : gw_clock_wall_ms());
+        add_refusal(&list, from->resource ? from->resource->name : "", from->reason,
+                    from->revision);
     }
+    if (held > 0)
+        held = cp_image_held_back(link->image, link->kinds, room, add_held_back, &list);
     /* Of those that are not kept, the more that there are. */
-    size_t unkept = ack->n_refusals - count;
+    size_t unkept = ack->n_refusals + held - list.count;
     size_t before =
         GW_MAX(agent->refusal_count, (size_t)CP_AGENT_REFUSALS_MAX) - CP_AGENT_REFUSALS_MAX;
-    fresh += unkept > before ? unkept - before : 0;
+    list.fresh += unkept > before ? unkept - before : 0;
     gw_arena_done(&agent->refused);
-    agent->refused = arena;
-    agent->message.refusals = refusals;
-    agent->message.n_refusals = count;
-    agent->refusal_count = ack->n_refusals;
-    return fresh;
+    agent->refused = list.arena;
+    agent->message.refusals = list.items;
+    agent->message.n_refusals = list.count;
+    agent->refusal_count = ack->n_refusals + held;
+    return list.fresh;
 }
 
 bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, const cp_ack *ack,
@@ -379,7 +402,7 @@ bool cp_registry_ack(struct cp_registry *registry, struct cp_agent_link *link, c
         agent->message.applied_revision = ack->revision;
         timestamp(&agent->last_seen_time, gw_clock_wall_ms());
         agent->applied_time = agent->last_seen_time;
-        registry->refused += (int64_t)write_refusals(agent, ack);
+        registry->refused += (int64_t)write_refusals(link, ack);
         if (latency_ms >= 0) {
             agent->message.apply_latency_ms = latency_ms;
             registry->acks++;

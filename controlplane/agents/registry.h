@@ -37,6 +37,7 @@ struct cp_agent_link {
     struct gw_list node;
     struct cp_known_agent *agent; /* whom it speaks for; NULL before its Hello, or when replaced */
     gw_msec opened_ms;
+    unsigned kinds;           /* that it knows, from its Hello on (newer.h) */
     bool is_greeted, is_late; /* late: no Hello in time, the stream is being ended */
 };
 

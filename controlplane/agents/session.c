@@ -387,6 +387,7 @@ static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw
     if (cp_hello_check(hello, &kinds, err) || enter(session, hello, err))
         return -1;
     const char *peer = gw_rpc_stream_caller(session->stream)->peer;
+    session->link.kinds = kinds;
     pthread_mutex_lock(&session->lock);
     session->is_greeted = true;
     session->kinds = kinds;

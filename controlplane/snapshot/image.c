@@ -131,8 +131,13 @@ static void set_refusal(struct cp_image *image, struct cp_item *item, const char
     image->refusal_count++;
 }
 
-static void set_packed(struct cp_item *item, gw_str packed)
+static void set_packed(struct cp_image *image, struct cp_item *item, gw_str packed)
 {
+    unsigned kind = cp_build_kind(item->name);
+    image->kind_counts[kind] += (size_t)(packed.ptr != NULL) - (size_t)(item->packed.ptr != NULL);
+    image->newer_counts[kind] -= item->newer != NULL;
+    item->newer = packed.ptr ? cp_newer_field(packed) : NULL;
+    image->newer_counts[kind] += item->newer != NULL;
     free((void *)(uintptr_t)item->packed.ptr);
     item->packed = GW_STR_NONE;
     if (packed.ptr)
@@ -171,7 +176,7 @@ static bool put(struct cp_image *image, struct cp_item *item, gw_str packed)
         image->live_count++;
         image->removed_count -= !gw_list_is_empty(&item->node); /* it was a tombstone */
     }
-    set_packed(item, packed);
+    set_packed(image, item, packed);
     stamp(image, item, &image->live);
     return true;
 }
@@ -184,7 +189,7 @@ static bool take(struct cp_image *image, struct cp_item *item)
             item_drop(image, item); /* no agent has ever had it */
         return false;
     }
-    set_packed(item, GW_STR_NONE);
+    set_packed(image, item, GW_STR_NONE);
     stamp(image, item, &image->removed);
     image->live_count--;
     image->removed_count++;
@@ -304,7 +309,7 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
         const struct cp_item *item = gw_container_of(node, struct cp_item, node);
         if (base && item->revision <= base)
             break;
-        if (kinds >> cp_build_kind(item->name) & 1)
+        if (cp_item_is_for(item, kinds))
             cp_delta_upsert(writer, item->packed);
     }
     for (struct gw_list *node = image->removed.prev; base && node != &image->removed;

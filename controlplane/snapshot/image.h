@@ -56,7 +56,8 @@ struct cp_image_base {
     int64_t revision;
     gw_msec since_ms; /* monotonic: when it said so */
 };
-/* What is missing to `base`, as a reference for the caller, of the kinds in the mask (1 << kind).
+/* What is missing to `base`, as a reference for the caller, of the kinds in the mask (1 << kind;
+ * newer.h).
  * NULL: nothing, or not known yet; ask again after the next change. */
 struct cp_delta *cp_image_delta(struct cp_image *image, const struct cp_image_base *base,
                                 unsigned kinds);

@@ -5,18 +5,22 @@
 
 #include "common/list.h"
 #include "common/map.h"
+#include "controlplane/snapshot/build.h"
 #include "controlplane/snapshot/image.h"
+#include "controlplane/snapshot/newer.h"
 
 #include <pthread.h>
 
 #define CP_CACHED_DELTAS 8
 #define CP_CACHED_SNAPSHOTS 4
+#define CP_IMAGE_KINDS 32        /* as many as a mask of kinds has bits */
 #define CP_CLUSTER_SUFFIX_MAX 12 /* bytes that a scope adds to the cluster id, NUL included */
 
 struct cp_item {
     struct gw_list node; /* in `live` or `removed`, by revision; in none: never had a good form */
     gw_str name;         /* owned, behind the struct */
     gw_str packed;       /* owned; ptr NULL: none */
+    const char *newer;   /* a field of it that old agents pass over; NULL: none */
     int64_t revision;    /* of its last change */
     unsigned generation; /* of the last list that had it */
     struct cp_image_refusal *refusal; /* owned; NULL: built well */
@@ -44,6 +48,7 @@ struct cp_image {
     struct gw_map items; /* by name; owned */
     struct gw_list live, removed;
     size_t live_count, removed_count, refusal_count;
+    size_t kind_counts[CP_IMAGE_KINDS], newer_counts[CP_IMAGE_KINDS]; /* of live */
     unsigned generation;
     int64_t edits;                                   /* of all time */
     struct cp_cached cache[CP_CACHED_DELTAS];        /* up to content_revision, the newest first */
@@ -55,6 +60,12 @@ struct cp_image {
     struct cp_item **changed; /* owned; by the commit that is under way, when there are scopes */
     size_t changed_count, changed_room;
 };
+
+/* Whether agents of such kinds get it, or hear of its end. */
+static inline bool cp_item_is_for(const struct cp_item *item, unsigned kinds)
+{
+    return kinds >> cp_build_kind(item->name) & 1 && (kinds & CP_KINDS_STRICT || !item->newer);
+}
 
 /* For image.c, with the lock of the whole image held. What was changed by a commit goes into the
  * scopes that it concerns; is_new_history: everything does. */

@@ -201,14 +201,26 @@ static void take(struct dp_catalog *catalog, const struct dp_update *update)
 
 /* ---- compile */
 
+/* What a newer control plane means by something that is not known here cannot be left out: an app
+ * that may call from its own addresses only would be let in from anywhere. */
+static int refuse_newer(const ProtobufCMessage *message, struct gw_error *err)
+{
+    struct gw_error why = GW_ERROR_NONE;
+    if (gw_message_refuse_unknown(message, &why) == 0)
+        return 0;
+    return gw_fail(err, GW_INVALID_ARGUMENT, "%s of the agent, " PENSTOCK_VERSION ": upgrade it",
+                   why.message);
+}
+
 /* In the scratch arena. */
 static const resource *unpack(struct dp_catalog *catalog, const struct dp_form *form,
                               struct gw_error *err)
 {
     ProtobufCMessage *message;
     gw_arena_reset(&catalog->scratch);
-    if (gw_message_unpack(&catalog->scratch, &penstock__agent__v1__resource__descriptor,
-                          gw_str_n(form->bytes, form->len), &message, err) < 0)
+    if (gw_message_unpack_whole(&catalog->scratch, &penstock__agent__v1__resource__descriptor,
+                                gw_str_n(form->bytes, form->len), &message, err) < 0 ||
+        refuse_newer(message, err) < 0)
         return NULL;
     return (const resource *)message;
 }

@@ -61,8 +61,8 @@ int dp_cache_unpack(struct gw_arena *arena, gw_str bytes,
         ProtobufCMessage *message;
         uint32_t len;
         memcpy(&len, at, LENGTH_BYTES);
-        if (gw_message_unpack(arena, &penstock__agent__v1__update__descriptor,
-                              gw_str_n(at + LENGTH_BYTES, len), &message, err) < 0)
+        if (gw_message_unpack_whole(arena, &penstock__agent__v1__update__descriptor,
+                                    gw_str_n(at + LENGTH_BYTES, len), &message, err) < 0)
             return -1;
         updates[i] = (Penstock__Agent__V1__Update *)message;
         at += LENGTH_BYTES + len;

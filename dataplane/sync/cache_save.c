@@ -35,8 +35,8 @@ static bool add_resource(void *arg, gw_str packed)
         save->update.upserts =
             gw_realloc(save->update.upserts, save->room * sizeof(save->update.upserts[0]));
     }
-    if (gw_message_unpack(&save->arena, &penstock__agent__v1__resource__descriptor, packed,
-                          &resource, &err) < 0)
+    if (gw_message_unpack_whole(&save->arena, &penstock__agent__v1__resource__descriptor, packed,
+                                &resource, &err) < 0)
         gw_panic("the catalog holds a resource that does not unpack: %s", err.message);
     save->update.upserts[save->update.n_upserts++] = (Penstock__Agent__V1__Resource *)resource;
     save->bytes += packed.len;

@@ -225,8 +225,8 @@ static int take_message(struct dp_client *client, gw_str bytes, struct gw_error 
     client->chunk_bytes += bytes.len;
     if (client->chunk_bytes > DP_CLIENT_UPDATE_BYTES_MAX)
         return gw_fail(err, GW_RESOURCE_EXHAUSTED, "the update is too large");
-    if (gw_message_unpack(&client->pending, &penstock__agent__v1__control_message__descriptor,
-                          bytes, &any, err) < 0)
+    if (gw_message_unpack_whole(&client->pending, &penstock__agent__v1__control_message__descriptor,
+                                bytes, &any, err) < 0)
         return -1;
     Penstock__Agent__V1__ControlMessage *message = (Penstock__Agent__V1__ControlMessage *)any;
     switch (message->kind_case) {

@@ -110,6 +110,7 @@ gw_str dp_hello_pack(const struct dp_hello *hello, const struct dp_sync_options 
     body.n_kinds = GW_ARRAY_LEN(kinds);
     body.kinds = kinds;
     body.takes_debug_calls = true;
+    body.refuses_unknown = true;
     message.kind_case = PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_HELLO;
     message.hello = &body;
     return gw_message_pack(arena, &message.base);
