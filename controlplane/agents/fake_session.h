@@ -111,7 +111,6 @@ static inline void fake_ack(struct cp_registry *registry, struct cp_session *ses
     assert_true(cp_registry_ack(registry, &session->link, ack, 3));
     gw_arena_done(&arena);
 }
-
 static inline void fake_close(struct cp_registry *registry, struct cp_session *session)
 {
     cp_registry_close(registry, &session->link);

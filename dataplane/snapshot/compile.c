@@ -219,8 +219,7 @@ static const resource *unpack(struct dp_catalog *catalog, const struct dp_form *
     ProtobufCMessage *message;
     gw_arena_reset(&catalog->scratch);
     if (gw_message_unpack_whole(&catalog->scratch, &penstock__agent__v1__resource__descriptor,
-                                gw_str_n(form->bytes, form->len), &message, err) < 0 ||
-        refuse_newer(message, err) < 0)
+                                gw_str_n(form->bytes, form->len), &message, err) < 0)
         return NULL;
     return (const resource *)message;
 }
@@ -289,6 +288,8 @@ static struct dp_unit *try_form(struct dp_catalog *catalog, const struct dp_form
 {
     *err = GW_ERROR_NONE;
     if (!message && !(message = unpack(catalog, form, err)))
+        return NULL;
+    if (refuse_newer(&message->base, err) < 0)
         return NULL;
     if (message->kind_case == PENSTOCK__AGENT__V1__RESOURCE__KIND_ROUTE)
         collect_route(catalog, message->route, names);
