@@ -74,6 +74,7 @@ static struct dp_trie_branch *own(struct dp_trie_branch *branch, const struct dp
         return branch;
     struct dp_trie_branch *copy = new_branch(branch->count);
     copy->present = branch->present;
+    copy->first = branch->first;
     for (uint32_t i = 0; i < branch->count; i++)
         copy->children[i] = dp_trie_ref(branch->children[i]);
     dp_trie_unref(of_branch(branch), kind);
@@ -87,12 +88,25 @@ const struct dp_trie_item *dp_trie_first(struct dp_trie trie)
 
 static void find_first(struct dp_trie_branch *branch, const struct dp_trie_kind *kind)
 {
+    if (!kind->comes_before)
+        return;
     branch->first = dp_trie_first(branch->children[0]);
-    for (uint32_t i = 1; kind->comes_before && i < branch->count; i++) {
+    for (uint32_t i = 1; i < branch->count; i++) {
         const struct dp_trie_item *item = dp_trie_first(branch->children[i]);
         if (kind->comes_before(item, branch->first))
             branch->first = item;
     }
+}
+
+/* After a change of one child, which is not empty. had_first: the first one was below it, and may
+ * be gone, or not be the first any more; else it need not be looked for. */
+static void compare_first(struct dp_trie_branch *branch, const struct dp_trie_kind *kind,
+                          struct dp_trie child, bool had_first)
+{
+    if (had_first)
+        find_first(branch, kind);
+    else if (kind->comes_before && kind->comes_before(dp_trie_first(child), branch->first))
+        branch->first = dp_trie_first(child);
 }
 
 static struct dp_trie_branch *insert(struct dp_trie_branch *branch, uint32_t at,
@@ -109,13 +123,14 @@ static struct dp_trie_branch *insert(struct dp_trie_branch *branch, uint32_t at,
 /* Without the child, which is gone. What is left of a branch with one item is that item, so that
  * the same items always make the same trie. */
 static struct dp_trie drop(struct dp_trie_branch *branch, uint32_t at,
-                           const struct dp_trie_kind *kind)
+                           const struct dp_trie_kind *kind, bool had_first)
 {
     branch->count--;
     memmove(branch->children + at, branch->children + at + 1,
             (branch->count - at) * sizeof branch->children[0]);
     if (branch->count > 1 || (branch->count == 1 && !is_item(branch->children[0]))) {
-        find_first(branch, kind);
+        if (had_first)
+            find_first(branch, kind);
         return of_branch(branch);
     }
     struct dp_trie left = branch->count ? branch->children[0] : DP_TRIE_EMPTY;
@@ -136,16 +151,16 @@ static unsigned index_at(uint32_t hash, unsigned shift)
 
 /* Puts what has become of a child in its place. */
 static struct dp_trie settle(struct dp_trie_branch *branch, uint32_t at, struct dp_trie child,
-                             const struct dp_trie_kind *kind)
+                             const struct dp_trie_kind *kind, bool had_first)
 {
     if (!child.bits)
-        return drop(branch, at, kind);
+        return drop(branch, at, kind, had_first);
     branch->children[at] = child;
     if (branch->count == 1 && is_item(child)) { /* it was a branch that has become an item */
         free(branch);
         return child;
     }
-    find_first(branch, kind);
+    compare_first(branch, kind, child, had_first);
     return of_branch(branch);
 }
 
@@ -157,12 +172,14 @@ static struct dp_trie update_bucket(struct dp_trie_branch *branch,
         at++;
     bool is_new = at == branch->count;
     struct dp_trie_item *item = is_new ? NULL : dp_trie_as_item(branch->children[at]);
+    bool had_first = item && item == branch->first;
     item = change->change(item, change->arg);
     if (!is_new)
-        return settle(branch, at, of_item(item), change->kind);
-    if (item)
+        return settle(branch, at, of_item(item), change->kind, had_first);
+    if (item) {
         branch = insert(branch, at, of_item(item));
-    find_first(branch, change->kind);
+        compare_first(branch, change->kind, of_item(item), false);
+    }
     return of_branch(branch);
 }
 
@@ -173,18 +190,19 @@ static struct dp_trie update_branch(struct dp_trie_branch *branch, uint32_t hash
     uint32_t at = dp_trie_count(branch->present & (bit - 1));
     bool is_new = !(branch->present & bit);
     struct dp_trie child = is_new ? DP_TRIE_EMPTY : branch->children[at];
+    bool had_first = !is_new && dp_trie_first(child) == branch->first;
     child = update(child, hash, shift + DP_TRIE_BITS, change);
     if (is_new) {
         if (child.bits) {
             branch = insert(branch, at, child);
             branch->present |= bit;
+            compare_first(branch, change->kind, child, false);
         }
-        find_first(branch, change->kind);
         return of_branch(branch);
     }
     if (!child.bits)
         branch->present &= ~bit;
-    return settle(branch, at, child, change->kind);
+    return settle(branch, at, child, change->kind, had_first);
 }
 
 /* Two items with different keys, from that level on: as many branches as their hashes go together,

@@ -111,7 +111,7 @@ GW_MUST_CHECK struct dp_trie dp_trie_put(struct dp_trie trie, const struct dp_tr
 GW_MUST_CHECK struct dp_trie dp_trie_remove(struct dp_trie trie, const struct dp_trie_kind *kind,
                                             uint32_t hash, dp_trie_is *is, const void *key);
 
-/* The item that no other comes before. NULL: there is none. */
+/* Of a kind that has an order: the item that no other comes before. NULL: there is none. */
 const struct dp_trie_item *dp_trie_first(struct dp_trie trie);
 typedef void dp_trie_visit(const struct dp_trie_item *item, void *arg);
 void dp_trie_each(struct dp_trie trie, dp_trie_visit *visit, void *arg); /* in no order */

@@ -59,12 +59,16 @@ int dp_cache_begin(const char *dir, struct dp_cache_writer **ret_writer, struct 
     return 0;
 }
 
-void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Update *update)
+/* Fields of a message may follow each other in any order, so two halves are one. */
+void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Update *update,
+                  gw_str upserts)
 {
-    size_t len = dp_cache_packed_size(update);
-    char *bytes = gw_malloc(len);
-    dp_cache_pack(update, bytes);
-    put(writer, bytes, len);
+    size_t size = dp_cache_packed_size(update);
+    char *bytes = gw_malloc(size);
+    dp_cache_pack(update, upserts.len, bytes);
+    put(writer, bytes, size);
+    if (upserts.len > 0)
+        put(writer, upserts.ptr, upserts.len);
     free(bytes);
 }
 

@@ -16,8 +16,9 @@ struct dp_cache_writer; /* a file in the making */
 
 GW_MUST_CHECK int dp_cache_begin(const char *dir, struct dp_cache_writer **ret_writer,
                                  struct gw_error *err);
-/* Errors are kept and reported by finish. */
-void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Update *update);
+/* upserts: more of them, packed as fields of an Update. Errors are kept and reported by finish. */
+void dp_cache_add(struct dp_cache_writer *writer, const Penstock__Agent__V1__Update *update,
+                  gw_str upserts);
 
 /* What a file is known by, and its size. */
 struct dp_cache_mark {

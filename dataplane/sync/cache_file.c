@@ -35,10 +35,10 @@ size_t dp_cache_packed_size(const Penstock__Agent__V1__Update *update)
     return LENGTH_BYTES + protobuf_c_message_get_packed_size(&update->base);
 }
 
-void dp_cache_pack(const Penstock__Agent__V1__Update *update, char *out)
+void dp_cache_pack(const Penstock__Agent__V1__Update *update, size_t more, char *out)
 {
-    const uint32_t length =
-        (uint32_t)protobuf_c_message_pack(&update->base, (uint8_t *)out + LENGTH_BYTES);
+    size_t packed = protobuf_c_message_pack(&update->base, (uint8_t *)out + LENGTH_BYTES);
+    const uint32_t length = (uint32_t)(packed + more);
     memcpy(out, &length, LENGTH_BYTES);
 }
 

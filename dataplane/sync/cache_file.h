@@ -11,7 +11,8 @@
 
 /* A message with its length before it. */
 size_t dp_cache_packed_size(const Penstock__Agent__V1__Update *update);
-void dp_cache_pack(const Penstock__Agent__V1__Update *update, char *out);
+/* more: bytes of fields that the caller puts behind it. */
+void dp_cache_pack(const Penstock__Agent__V1__Update *update, size_t more, char *out);
 /* Messages of bytes whose checksum holds. */
 GW_MUST_CHECK int dp_cache_unpack(struct gw_arena *arena, gw_str bytes,
                                   Penstock__Agent__V1__Update ***ret_updates, size_t *ret_count,

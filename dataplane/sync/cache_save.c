@@ -1,45 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the catalog holds, as the updates that make it again. */
-#include "common/message.h"
 #include "dataplane/sync/cache.h"
 
 #include <stdlib.h>
 
 #define CHUNK_BYTES (256 * 1024)
+#define UPSERTS_TAG (4 << 3 | 2) /* of Update.upserts on the wire; one byte */
+#define LENGTH_BYTES_MAX 10
 
-/* The chunk in the making; its resources live in the arena. */
+/* The chunk in the making: the update without its resources, and those packed as they are kept.
+ * Unpacking them would cost more than all the rest. */
 struct save {
     struct dp_cache_writer *writer;
     Penstock__Agent__V1__Update update;
-    struct gw_arena arena;
+    char *upserts; /* owned */
     size_t bytes, room, total;
 };
 
 static void end_chunk(struct save *save, bool is_final)
 {
     save->update.final = is_final;
-    dp_cache_add(save->writer, &save->update);
-    save->update.n_upserts = save->bytes = 0;
-    gw_arena_reset(&save->arena);
+    dp_cache_add(save->writer, &save->update, gw_str_n(save->upserts, save->bytes));
+    save->bytes = 0;
+}
+
+static char *put_length(char *at, size_t len)
+{
+    for (; len >= 0x80; len >>= 7)
+        *at++ = (char)(len | 0x80);
+    *at++ = (char)len;
+    return at;
 }
 
 static bool add_resource(void *arg, gw_str packed)
 {
     struct save *save = arg;
-    struct gw_error err = GW_ERROR_NONE;
-    ProtobufCMessage *resource;
-    if (save->bytes + packed.len > CHUNK_BYTES && save->update.n_upserts > 0)
+    if (save->bytes + packed.len > CHUNK_BYTES && save->bytes > 0)
         end_chunk(save, false);
-    if (save->update.n_upserts == save->room) {
-        save->room = GW_MAX((size_t)64, save->room * 2);
-        save->update.upserts =
-            gw_realloc(save->update.upserts, save->room * sizeof(save->update.upserts[0]));
+    size_t most = save->bytes + 1 + LENGTH_BYTES_MAX + packed.len;
+    if (most > save->room) {
+        save->room = GW_MAX(most, (size_t)CHUNK_BYTES + CHUNK_BYTES / 4);
+        save->upserts = gw_realloc(save->upserts, save->room);
     }
-    if (gw_message_unpack_whole(&save->arena, &penstock__agent__v1__resource__descriptor, packed,
-                                &resource, &err) < 0)
-        gw_panic("the catalog holds a resource that does not unpack: %s", err.message);
-    save->update.upserts[save->update.n_upserts++] = (Penstock__Agent__V1__Resource *)resource;
-    save->bytes += packed.len;
+    char *at = save->upserts + save->bytes;
+    *at++ = UPSERTS_TAG;
+    at = put_length(at, packed.len);
+    memcpy(at, packed.ptr, packed.len);
+    save->bytes = (size_t)(at - save->upserts) + packed.len;
     save->total++;
     return true;
 }
@@ -66,12 +73,10 @@ int dp_cache_save(const char *dir, const struct dp_catalog *catalog, struct dp_c
     if (dp_cache_begin(dir, &save.writer, err) < 0)
         return -1;
     gw_arena_init(&names, 256);
-    gw_arena_init(&save.arena, CHUNK_BYTES);
     gw_str cluster_id = gw_arena_dup(&names, dp_catalog_cluster_id(catalog));
     save.update.cluster_id = (char *)(uintptr_t)cluster_id.ptr;
     write_updates(&save, catalog);
-    free(save.update.upserts);
-    gw_arena_done(&save.arena);
+    free(save.upserts);
     gw_arena_done(&names);
     return dp_cache_finish(save.writer, ret_mark, err);
 }

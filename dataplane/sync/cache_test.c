@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/sync/cache.h"
 
+#include "dataplane/limiter.h"
+#include "dataplane/observe/route_stats.h"
+#include "dataplane/upstream/endpoint.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +48,7 @@ static void save(int64_t revision, unsigned chunks)
         update.cluster_id = "c1";
         update.revision = revision;
         update.final = i + 1 == chunks;
-        dp_cache_add(writer, &update);
+        dp_cache_add(writer, &update, GW_STR_NONE);
     }
     struct dp_cache_mark mark;
     assert_int_equal(dp_cache_finish(writer, &mark, &err), 0);
@@ -286,6 +290,102 @@ static void a_directory_that_is_not_there_is_an_error(void **state)
     assert_non_null(strstr(err.message, "No such file"));
 }
 
+/* ---- all of a catalog */
+
+#define APPS 4000 /* more than one chunk */
+
+typedef Penstock__Agent__V1__Resource resource;
+
+/* A group that is good, a route that is refused, and apps. */
+struct world {
+    Penstock__Agent__V1__Group group;
+    Penstock__Agent__V1__Route route;
+    Penstock__Agent__V1__App apps[APPS];
+    char names[APPS][96];
+    resource resources[2 + APPS], *all[2 + APPS];
+};
+
+static struct world *new_world(void)
+{
+    struct world *world = gw_calloc(1, sizeof(*world));
+    penstock__agent__v1__group__init(&world->group);
+    penstock__agent__v1__route__init(&world->route);
+    world->group.name = "groups/g";
+    world->route.name = "groups/g/apis/a@RELEASE"; /* the rest is missing */
+    for (unsigned i = 0; i < 2 + APPS; i++) {
+        penstock__agent__v1__resource__init(&world->resources[i]);
+        world->all[i] = &world->resources[i];
+    }
+    world->resources[0].kind_case = PENSTOCK__AGENT__V1__RESOURCE__KIND_GROUP;
+    world->resources[0].group = &world->group;
+    world->resources[1].kind_case = PENSTOCK__AGENT__V1__RESOURCE__KIND_ROUTE;
+    world->resources[1].route = &world->route;
+    for (unsigned i = 0; i < APPS; i++) {
+        penstock__agent__v1__app__init(&world->apps[i]);
+        (void)snprintf(world->names[i], sizeof(world->names[i]), "apps/%070u", i);
+        world->apps[i].name = world->names[i];
+        world->resources[2 + i].kind_case = PENSTOCK__AGENT__V1__RESOURCE__KIND_APP;
+        world->resources[2 + i].app = &world->apps[i];
+    }
+    return world;
+}
+
+static void apply(struct dp_catalog *catalog, const struct dp_update *update)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    struct dp_snapshot *snapshot;
+    struct dp_refusals refusals;
+    assert_int_equal(dp_catalog_apply(catalog, update, &snapshot, &refusals, &err), 0);
+    assert_int_equal(refusals.count, 1);
+    assert_int_equal(dp_snapshot_app_count(snapshot), APPS);
+    dp_snapshot_unref(snapshot);
+}
+
+static void apply_found(struct dp_catalog *catalog, const struct dp_cache_found *found)
+{
+    resource **all = gw_calloc(2 + APPS, sizeof(*all));
+    size_t count = 0, last = found->count - 1;
+    assert_true(found->count > 2);
+    for (size_t i = 0; i < found->count; i++) {
+        const Penstock__Agent__V1__Update *chunk = found->updates[i];
+        assert_string_equal(chunk->cluster_id, "c1");
+        assert_int_equal(chunk->revision, 7);
+        assert_int_equal(chunk->base_revision, i == last ? 7 : 0); /* what is refused */
+        assert_int_equal(chunk->final, i + 1 >= last);
+        for (size_t k = 0; k < chunk->n_upserts; k++)
+            all[count++] = chunk->upserts[k];
+    }
+    assert_int_equal(count, 2 + APPS);
+    assert_int_equal(found->updates[last]->n_upserts, 1);
+    assert_string_equal(found->updates[last]->upserts[0]->route->name, "groups/g/apis/a@RELEASE");
+    apply(catalog, &(struct dp_update){.cluster_id = GW_STR("c1"), 7, 0, all, count, NULL, 0});
+    free(all);
+}
+
+static void all_of_a_catalog_makes_it_again(void **state)
+{
+    (void)state;
+    struct gw_error err = GW_ERROR_NONE;
+    struct dp_compile_env env = {dp_limiter_new(64), dp_endpoints_new(1),
+                                 dp_route_stats_table_new(1)};
+    struct dp_catalog *catalog = dp_catalog_new(&env), *again = dp_catalog_new(&env);
+    struct world *world = new_world();
+    struct dp_cache_mark mark;
+    struct dp_cache_found found;
+    apply(catalog, &(struct dp_update){GW_STR("c1"), 7, 0, world->all, 2 + APPS, NULL, 0});
+    assert_int_equal(dp_cache_save(dir, catalog, &mark, &err), 0);
+    assert_int_equal(dp_cache_load(dir, 0, &found, &err), 1);
+    assert_int_equal(found.bytes, mark.bytes);
+    apply_found(again, &found);
+    dp_cache_found_done(&found);
+    free(world);
+    dp_catalog_free(again);
+    dp_catalog_free(catalog);
+    dp_route_stats_table_free(env.stats);
+    dp_endpoints_free(env.endpoints);
+    dp_limiter_free(env.limiter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +402,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_is_gone_on_with_behind_what_is_whole, make_dir,
                                         remove_dir),
         cmocka_unit_test_setup_teardown(a_record_has_a_limit, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(all_of_a_catalog_makes_it_again, make_dir, remove_dir),
         cmocka_unit_test(a_directory_that_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,7 +143,7 @@ int dp_journal_add(struct dp_journal *journal, Penstock__Agent__V1__Update **chu
     char *record = gw_malloc(LENGTH_BYTES + len + DIGEST_BYTES), *at = record + LENGTH_BYTES;
     memcpy(record, &len, LENGTH_BYTES);
     for (size_t i = 0; i < count; i++) {
-        dp_cache_pack(chunks[i], at);
+        dp_cache_pack(chunks[i], 0, at);
         at += dp_cache_packed_size(chunks[i]);
     }
     chain(journal->digest, gw_str_n(record + LENGTH_BYTES, len), (uint8_t *)at);

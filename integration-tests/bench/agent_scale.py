@@ -106,8 +106,12 @@ class World:
     def group(self, number):
         return self.pb.Resource(group=self.pb.Group(name=f"groups/scale{number}", domains=[f"scale{number}.example.com"]))
 
+    def group_of(self, number):
+        """The load calls the first ones, all of one host."""
+        return f"groups/scale{number % self.groups if number >= 10 else 0}"
+
     def api(self, number, change=0):
-        group, name = f"groups/scale{number % self.groups}", f"r{number:07d}"
+        group, name = self.group_of(number), f"r{number:07d}"
         backend = self.pb.Backend(http=self.pb.HttpBackend(
             host="127.0.0.1", port=9, path=f"/v{change}/{{id}}", timeout_ms=5000, retry_count=-1))
         if number < 10:  # what the load calls
@@ -124,7 +128,7 @@ class World:
         route = 1 if number == 0 else 2 + number % 8
         return self.pb.Resource(app=self.pb.App(
             name=f"apps/{name}", display_name=name, app_code_digests=[hashlib.sha256(name.encode()).digest()],
-            routes=[f"groups/scale{route % self.groups}/apis/r{route:07d}@RELEASE"]))
+            routes=[f"{self.group_of(route)}/apis/r{route:07d}@RELEASE"]))
 
     def everything(self, apis):
         yield from map(self.group, range(self.groups))
