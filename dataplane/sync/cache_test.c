@@ -3,7 +3,7 @@
 
 #include "dataplane/limiter.h"
 #include "dataplane/observe/route_stats.h"
-#include "dataplane/upstream/endpoint.h"
+#include "dataplane/snapshot/test_endpoints.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
