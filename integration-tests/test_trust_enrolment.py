@@ -119,6 +119,28 @@ def test_it_comes_back_without_the_token(enrolling, start):
     assert "enrolled" not in agent.tail(3)
 
 
+def test_certificates_of_agents_are_in_the_audit_trail(enrolling, stubs):
+    token = enrolling.token("edge")
+    key, request = enrolling.request("edge")
+    certificate = enrolling.folder / "edge.pem"
+    certificate.write_bytes(enrolling.enrol(token, request=request))
+    assert enrolling.enrol("nobodys.token", agent="thief") == REFUSED
+    renewal = enrolling.proto.RenewRequest(certificate_request_pem=request)
+    assert b"BEGIN CERTIFICATE" in enrolling.call("Renew", renewal, cert=certificate.read_bytes(), key=key.read_bytes())
+    admin = Admin(stubs, enrolling.channel(enrolling.person.cert.read_bytes(), enrolling.person.key.read_bytes()))
+    events = [event for event in admin.ListAuditEvents().audit_events if "AgentService" in event.method]
+    told = [(event.method.rsplit("/", 1)[1], event.principal, event.resource, event.code) for event in events]
+    assert sorted(told) == [
+        ("Enrol", "agents/edge", "agentIdentities/edge", 0),
+        ("Enrol", "anonymous", "agentIdentities/thief", 7),
+        ("Renew", "agents/edge", "agentIdentities/edge", 0)]
+    assert all(event.source_address == "127.0.0.1" for event in events)
+    enrolled = next(event for event in events if event.method.endswith("Enrol") and event.principal == "agents/edge")
+    assert {change.resource for change in enrolled.changes} == {"agentIdentities/edge", "enrolments/enrolment-1"}
+    everything = str(events)
+    assert token.split(".")[1] not in everything and "nobodys.token" not in everything
+
+
 def test_a_trial_of_a_change_of_an_identity_changes_nothing(enrolling, stubs):
     assert b"BEGIN CERTIFICATE" in enrolling.enrol(enrolling.token("edge"))
     admin = Admin(stubs, enrolling.channel(enrolling.person.cert.read_bytes(), enrolling.person.key.read_bytes()))

@@ -7,9 +7,9 @@
 static const struct {
     const char *message, *field;
 } named[] = {
-    {"penstock.admin.v1.AppCode", "code"},
-    {"penstock.admin.v1.DebugApiRequest", "app_code"},
+    {"penstock.admin.v1.AppCode", "code"},     {"penstock.admin.v1.DebugApiRequest", "app_code"},
     {"penstock.admin.v1.DebugField", "value"}, /* of Authorization, of a cookie */
+    {"penstock.admin.v1.Enrolment", "token"},  {"penstock.agent.v1.EnrolRequest", "token"},
 };
 
 bool cp_field_is_secret(const ProtobufCMessageDescriptor *owner,

@@ -4,17 +4,21 @@
 #include "common/message.h"
 #include "controlplane/model/agent_certificates.h"
 #include "controlplane/model/agent_ids.h"
+#include "controlplane/service/audit.h"
 #include "controlplane/service/enrolments.h"
 
 #include "penstock/agent/v1/agent.pb-c.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define COMPONENT "enrolment"
 #define KEY_FIELD "key"
 #define ADDRESSES 1024 /* addresses of one hash share their allowance */
 #define WINDOW_MS 60000
+#define ENROL_PATH "/penstock.agent.v1.AgentService/Enrol"
+#define RENEW_PATH "/penstock.agent.v1.AgentService/Renew"
 
 typedef Penstock__Agent__V1__EnrolRequest enrol_request;
 typedef Penstock__Agent__V1__RenewRequest renew_request;
@@ -152,7 +156,8 @@ static bool may_try(struct cp_enroller *enroller, const struct gw_rpc_caller *ca
 struct job {
     struct cp_enroller *enroller;
     const struct gw_rpc_caller *caller;
-    const enrol_request *asked; /* NULL: a renewal */
+    const ProtobufCMessage *request;
+    const enrol_request *asked; /* the same; NULL: a renewal */
     const char *request_pem, *agent_id;
     const char *shown; /* of a renewal: the certificate's fingerprint */
     struct cp_pem_pair authority;
@@ -291,12 +296,29 @@ static int attempt_renew(const struct cp_call *call, struct cp_change *change, v
 
 /* ---- both */
 
+/* Who has shown nothing has no name, whatever the request says: all of them share what one caller's
+ * refusals may take of the audit trail. */
+static void tell_refusal(struct job *job, struct cp_call *call, struct gw_error *err)
+{
+    static const struct cp_principal anonymous = {.name = "anonymous"};
+    if (job->asked)
+        call->principal = &anonymous;
+    (void)may_try(job->enroller, job->caller, true);
+    cp_audit_end(call, err);
+    gw_log(GW_LOG_WARN, COMPONENT, "refused", gw_kv_text("agent", job->agent_id),
+           gw_kv_text("peer", job->caller->peer),
+           gw_kv_text("why", job->why ? job->why : err->message));
+}
+
 static int give(struct job *job, cp_attempt *attempt, struct gw_arena *arena,
                 ProtobufCMessage **ret_reply, struct gw_error *err)
 {
     struct cp_enroller *enroller = job->enroller;
-    struct cp_call call = {
-        .services = enroller->services, .arena = arena, .deadline_ms = INT64_MAX};
+    struct cp_principal agent = {0};
+    struct cp_call call = {.services = enroller->services,
+                           .arena = arena,
+                           .principal = &agent,
+                           .deadline_ms = INT64_MAX};
     if (!enroller->has_tls)
         return gw_fail(err, GW_FAILED_PRECONDITION,
                        "agents are enrolled over TLS, by control planes with a credentials file");
@@ -305,13 +327,13 @@ static int give(struct job *job, cp_attempt *attempt, struct gw_arena *arena,
                        "too many refused enrolments from this address: try again in a minute");
     if (cp_agent_authority_read(enroller->services, false, arena, &job->authority, err) < 0)
         return -1;
+    (void)snprintf(agent.name, sizeof(agent.name), "agents/%s", job->agent_id);
+    call.audit = cp_audit_begin(&call, job->asked ? ENROL_PATH + 1 : RENEW_PATH + 1,
+                                job->caller->peer, job->request);
+    cp_audit_about(&call, gw_arena_printf(arena, "agentIdentities/%s", job->agent_id).ptr);
     if (cp_write(&call, false, attempt, job, NULL, err) < 0) {
-        if (err->code == GW_PERMISSION_DENIED || err->code == GW_INVALID_ARGUMENT) {
-            (void)may_try(enroller, job->caller, true);
-            gw_log(GW_LOG_WARN, COMPONENT, "refused", gw_kv_text("agent", job->agent_id),
-                   gw_kv_text("peer", job->caller->peer),
-                   gw_kv_text("why", job->why ? job->why : err->message));
-        }
+        if (err->code == GW_PERMISSION_DENIED || err->code == GW_INVALID_ARGUMENT)
+            tell_refusal(job, &call, err);
         return -1;
     }
     gw_log(GW_LOG_INFO, COMPONENT, job->asked ? "agent enrolled" : "certificate renewed",
@@ -331,6 +353,7 @@ static int enrol(void *context, const struct gw_rpc_caller *caller, struct gw_ar
     const enrol_request *asked = (const enrol_request *)request;
     struct job job = {.enroller = context,
                       .caller = caller,
+                      .request = request,
                       .asked = asked,
                       .request_pem = asked->certificate_request_pem,
                       .agent_id = asked->agent_id};
@@ -348,6 +371,7 @@ static int renew(void *context, const struct gw_rpc_caller *caller, struct gw_ar
     const renew_request *asked = (const renew_request *)request;
     struct job job = {.enroller = context,
                       .caller = caller,
+                      .request = request,
                       .request_pem = asked->certificate_request_pem,
                       .agent_id = "",
                       .shown = shown};
@@ -365,14 +389,14 @@ void cp_enroller_methods(struct cp_enroller *enroller,
                          struct gw_rpc_method ret_methods[CP_ENROL_METHODS])
 {
     ret_methods[0] = (struct gw_rpc_method){
-        .path = "/penstock.agent.v1.AgentService/Enrol",
+        .path = ENROL_PATH,
         .request = &penstock__agent__v1__enrol_request__descriptor,
         .reply = &penstock__agent__v1__enrol_response__descriptor,
         .unary = enrol,
         .context = enroller,
     };
     ret_methods[1] = (struct gw_rpc_method){
-        .path = "/penstock.agent.v1.AgentService/Renew",
+        .path = RENEW_PATH,
         .request = &penstock__agent__v1__renew_request__descriptor,
         .reply = &penstock__agent__v1__enrol_response__descriptor,
         .unary = renew,
