@@ -88,11 +88,28 @@ def test_all_that_is_wrong_is_said_at_once(admin):
 
 def test_two_apis_on_one_path_cannot_both_be_published(shop):
     shop.CreateApi(parent="groups/g", api_id="one", api=api("/{a}"))
-    shop.CreateApi(parent="groups/g", api_id="two", api=api("/{b}"))
     shop.PublishApi(name="groups/g/apis/one")
+    shop.UpdateApi(api={"name": "groups/g/apis/one", **api("/moved")})
+    shop.CreateApi(parent="groups/g", api_id="two", api=api("/{b}"))
     for trial in (True, False):
         refused = shop.refused("PublishApi", name="groups/g/apis/two", validate_only=trial)
         assert (refused.code, refused.apig) == ("ALREADY_EXISTS", "APIG.3301") and "groups/g/apis/one" in refused.message
+
+
+def test_two_drafts_of_a_group_cannot_have_one_path(shop):
+    shop.CreateApi(parent="groups/g", api_id="one", api=api("/{a}/x"))
+    shop.CreateApi(parent="groups/g", api_id="two", api=api("/y"))
+    taken = {"parent": "groups/g", "api_id": "three", "api": api("/{b}/x")}
+    for refused in (shop.refused("CreateApi", **taken), shop.refused("CreateApi", validate_only=True, **taken),
+                    shop.refused("UpdateApi", api={"name": "groups/g/apis/two", **api("/{c}/x")})):
+        assert (refused.code, refused.apig) == ("ALREADY_EXISTS", "APIG.3301") and "groups/g/apis/one" in refused.message
+    shop.CreateApi(parent="groups/g", api_id="post", api={**api("/{b}/x"), "frontend": {"method": "HTTP_METHOD_POST", "path": "/{b}/x"}})
+    shop.CreateApiGroup(group_id="other")
+    shop.CreateApi(parent="groups/other", api_id="one", api=api("/{a}/x"))
+    shop.UpdateApi(api={"name": "groups/g/apis/one", **api("/moved")})
+    shop.UpdateApi(api={"name": "groups/g/apis/two", **api("/{c}/x")})
+    shop.DeleteApi(name="groups/g/apis/two")
+    shop.CreateApi(**taken)
 
 
 # ---- pages

@@ -186,11 +186,14 @@ def test_many_are_published_in_one_call(gateway):
 
 def test_some_of_many_may_fail(plane, admin):
     many(plane, 2)
-    draft(plane, "same", frontend={"method": "HTTP_METHOD_GET", "path": "/0"})
+    draft(plane, "held", frontend={"method": "HTTP_METHOD_GET", "path": "/held"})
+    plane.ctl("publish", "g/held")
+    draft(plane, "held", frontend={"method": "HTTP_METHOD_GET", "path": "/moved"})
+    draft(plane, "same", frontend={"method": "HTTP_METHOD_GET", "path": "/held"})
     done = plane.ctl("publish", "g/n0", "g/same", "g/none", "g/n1", check=False)
     assert done.returncode == 1
     assert done.stdout == "groups/g/apis/n0/releases/RELEASE-1 published\ngroups/g/apis/n1/releases/RELEASE-1 published\n"
-    assert "groups/g/apis/n0 has it already (ALREADY_EXISTS, APIG.3301)" in done.stderr
+    assert "groups/g/apis/held has it already (ALREADY_EXISTS, APIG.3301)" in done.stderr
     assert "groups/g/apis/none does not exist (NOT_FOUND)\n2 of 4 failed." in done.stderr
     logged = [json.loads(line) for line in plane.log.read_text().splitlines() if '"PublishApis"' in line]
     assert [(line["resource"], line.get("environment"), line["code"]) for line in logged] == [

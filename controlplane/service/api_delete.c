@@ -131,6 +131,7 @@ static int remove_api(const struct cp_call *call, struct cp_change *change,
         read_publications(call, job->api, &publications, err) < 0)
         return -1;
     cp_unrefer_backend(change, CP_KIND_API, job->api, (const cp_api *)draft->message);
+    cp_release_draft_route(change, (const cp_api *)draft->message);
     for (size_t i = 0; i < publications.count; i++)
         cp_change_delete(change, publications.kvs[i].key);
     return 0;

@@ -36,7 +36,9 @@ static int prepare(const struct cp_call *call, struct cp_change *change, Protobu
         cp_unrefer_backend(change, CP_KIND_API, api->name, (const cp_api *)before);
     else if (cp_quota_take(call, change, CP_QUOTA_APIS, CP_KIND_API, "", err) < 0)
         return -1;
-    return cp_refer_backend(call, change, CP_KIND_API, api->name, api, err);
+    if (cp_refer_backend(call, change, CP_KIND_API, api->name, api, err) < 0)
+        return -1;
+    return cp_claim_draft_route(call, change, api, (const cp_api *)before, err);
 }
 
 static int present(const struct cp_call *call, ProtobufCMessage *message, struct gw_error *err)

@@ -12,6 +12,7 @@
 #define NANOS_PER_MS 1000000
 #define ROUND_MS_MAX 60000
 #define ROUND_MS_MIN 500
+#define AT_ONCE_MAX 2000 /* events that a transaction deletes */
 
 /* ---- one round */
 
@@ -29,12 +30,12 @@ static int lost(struct gw_error *err)
 
 static int delete_keys(const struct fence *fence, const struct cp_page *page, struct gw_error *err)
 {
-    struct cp_op ops[CP_STORE_OPS_MAX];
+    struct cp_op ops[AT_ONCE_MAX];
     for (size_t at = 0; at < page->count;) {
         struct cp_commit commit;
         struct cp_txn txn = {
             .compares = &fence->compare, .compare_count = fence->count, .ops = ops};
-        for (; at < page->count && txn.op_count < CP_STORE_OPS_MAX; at++)
+        for (; at < page->count && txn.op_count < AT_ONCE_MAX; at++)
             ops[txn.op_count++] = (struct cp_op){.kind = CP_OP_DELETE, .key = page->kvs[at].key};
         if (cp_store_txn(fence->store, &txn, &commit, err) < 0)
             return -1;

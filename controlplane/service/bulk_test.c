@@ -21,7 +21,10 @@ static void make(struct fixture *f)
 {
     create(f, "a", "GET", "/a");
     create(f, "b", "GET", "/b");
-    create(f, "c", "GET", "/a");
+    create(f, "d", "GET", "/c");
+    publish(f, "groups/DEFAULT/apis/d");
+    move_api(f, "d", "/d"); /* not published there yet: it has the path of c */
+    create(f, "c", "GET", "/c");
 }
 
 static void test_each_for_itself(void **state)
@@ -53,9 +56,9 @@ static void test_a_group(void **state)
     struct fixture *f = *state;
     make(f);
     const char *answer = do_all(f, "PublishApis", "{\"parent\": \"groups/DEFAULT\"}");
-    ASSERT_HAS(answer, "\"succeeded\":2,\"failed\":1");
+    ASSERT_HAS(answer, "\"succeeded\":3,\"failed\":1");
     answer = do_all(f, "UnpublishApis", "{\"parent\": \"groups/DEFAULT\"}");
-    assert_int_equal(count(answer, "\"name\""), 2);
+    assert_int_equal(count(answer, "\"name\""), 3);
     ASSERT_HAS_NOT(answer, "failed");
     assert_string_equal(do_all(f, "UnpublishApis", "{\"parent\": \"groups/DEFAULT\"}"), "{}");
 }

@@ -9,7 +9,8 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 
-#define ROUTES_INDEX "routes" /* "{group}/{environment}/{method}/{digest}" -> the API */
+#define ROUTES_INDEX "routes"   /* "{group}/{environment}/{method}/{digest}" -> the API */
+#define DRAFTS "environments/-" /* in the place of an environment */
 
 /* ---- names */
 
@@ -160,15 +161,36 @@ int cp_claim_route(const struct cp_call *call, struct cp_change *change, const c
                    const char *environment, const cp_api *definition, struct gw_error *err)
 {
     const cp_frontend *frontend = definition->frontend;
+    bool is_draft = strcmp(environment, DRAFTS) == 0;
     gw_str value = route_value(change->arena, api, environment, frontend);
     if (cp_change_claim(call, change, ROUTES_INDEX, value, api, err) == 0)
         return 0;
     if (err->code != GW_ALREADY_EXISTS)
         return -1;
-    (void)gw_fail(err, GW_ALREADY_EXISTS, "%s %.200s in %s: %s", method_name(frontend),
-                  frontend->path, environment, err->message);
+    (void)gw_fail(err, GW_ALREADY_EXISTS, "%s %.200s%s%s: %s", method_name(frontend),
+                  frontend->path, is_draft ? "" : " in ", is_draft ? "" : environment,
+                  err->message);
     (void)gw_error_apig(err, "APIG.3301");
     return gw_error_reason(err, "NOT_UNIQUE");
+}
+
+int cp_claim_draft_route(const struct cp_call *call, struct cp_change *change, const cp_api *draft,
+                         const cp_api *before, struct gw_error *err)
+{
+    struct gw_arena *arena = change->arena;
+    if (before) {
+        gw_str was = route_value(arena, draft->name, DRAFTS, before->frontend);
+        if (gw_str_eq(was, route_value(arena, draft->name, DRAFTS, draft->frontend)))
+            return 0;
+        cp_release_draft_route(change, before);
+    }
+    return cp_claim_route(call, change, draft->name, DRAFTS, draft, err);
+}
+
+void cp_release_draft_route(struct cp_change *change, const cp_api *draft)
+{
+    cp_change_release(change, ROUTES_INDEX,
+                      route_value(change->arena, draft->name, DRAFTS, draft->frontend));
 }
 
 int cp_release_route(const struct cp_call *call, struct cp_change *change, const char *release,

@@ -4,8 +4,8 @@
  * A publication is one per API and environment. It names the effective release, and none after
  * the API was taken offline; it stays until the API is deleted, because it counts the releases. A
  * release refers to its channel and its certificate, so that what can be rolled back to can also be
- * served. The path and method of an effective release are claimed: two APIs of a group cannot
- * publish the same. */
+ * served. The path and method of an effective release are claimed, and those of drafts: two APIs of
+ * a group can neither be written nor published with the same. */
 #ifndef CP_SERVICE_HISTORY_H
 #define CP_SERVICE_HISTORY_H
 
@@ -47,6 +47,11 @@ void cp_unrefer_backend(struct cp_change *change, enum cp_kind_id kind, const ch
 GW_MUST_CHECK int cp_claim_route(const struct cp_call *call, struct cp_change *change,
                                  const char *api, const char *environment, const cp_api *definition,
                                  struct gw_error *err);
+/* Of a draft: two of a group cannot have the same. before: NULL at its creation. */
+GW_MUST_CHECK int cp_claim_draft_route(const struct cp_call *call, struct cp_change *change,
+                                       const cp_api *draft, const cp_api *before,
+                                       struct gw_error *err);
+void cp_release_draft_route(struct cp_change *change, const cp_api *draft);
 /* Of the release that was effective; nothing when it is not there. */
 GW_MUST_CHECK int cp_release_route(const struct cp_call *call, struct cp_change *change,
                                    const char *release, struct gw_error *err);

@@ -212,8 +212,9 @@ static void test_two_apis_cannot_publish_the_same_path(void **state)
 {
     struct fixture *f = *state;
     create(f, "a", "GET", "/a/{x}");
-    create(f, "b", "GET", "/a/{y}");
     publish(f, API);
+    move_api(f, "a", "/moved");
+    create(f, "b", "GET", "/a/{y}");
     refused(f, GW_ALREADY_EXISTS, &cp_api_service, "PublishApi",
             "{\"name\": \"groups/DEFAULT/apis/b\"}");
     assert_string_equal(f->err.apig, "APIG.3301");
@@ -249,11 +250,9 @@ static void test_paths_move_with_what_is_effective(void **state)
 {
     struct fixture *f = *state;
     create(f, "a", "GET", "/a");
-    create(f, "b", "GET", "/a");
     publish(f, API);
-    ok(f, &cp_api_service, "UpdateApi",
-       "{\"api\": {\"name\": \"" API "\", \"frontend\": {\"method\": \"HTTP_METHOD_GET\","
-       " \"path\": \"/c\"}}}");
+    move_api(f, "a", "/c");
+    create(f, "b", "GET", "/a");
     refused(f, GW_ALREADY_EXISTS, &cp_api_service, "PublishApi",
             "{\"name\": \"groups/DEFAULT/apis/b\"}");
     publish(f, API);
@@ -275,9 +274,10 @@ static void publish_api(struct fixture *other)
     publish(other, API);
 }
 
-static void publish_b(struct fixture *other)
+static void bring_b_back(struct fixture *other)
 {
-    publish(other, "groups/DEFAULT/apis/b");
+    ok(other, &cp_api_service, "RollbackApi",
+       "{\"release\": \"groups/DEFAULT/apis/b/releases/RELEASE-1\"}");
 }
 
 static void change_draft(struct fixture *other)
@@ -308,9 +308,12 @@ static void test_deleting_what_is_being_published(void **state)
 static void test_a_path_that_is_taken_meanwhile(void **state)
 {
     struct fixture *f = *state;
-    create(f, "a", "GET", "/a");
     create(f, "b", "GET", "/a");
-    backstage.before_txn = publish_b;
+    publish(f, "groups/DEFAULT/apis/b");
+    unpublish(f, "groups/DEFAULT/apis/b");
+    move_api(f, "b", "/b");
+    create(f, "a", "GET", "/a");
+    backstage.before_txn = bring_b_back;
     refused(f, GW_ALREADY_EXISTS, &cp_api_service, "PublishApi", "{\"name\": \"" API "\"}");
     ASSERT_HAS(f->err.message, "groups/DEFAULT/apis/b");
 }

@@ -16,23 +16,15 @@ static void refuse(struct fixture *f, enum gw_code code, const char *source, con
             format("{\"source\": \"%s\", \"target\": \"%s\"}", source, target));
 }
 
-static void move(struct fixture *f, const char *path)
-{
-    ok(f, &cp_api_service, "UpdateApi",
-       format("{\"api\": {\"name\": \"" API "\", \"frontend\": {\"method\": \"HTTP_METHOD_GET\","
-              " \"path\": \"%s\"}}}",
-              path));
-}
-
 static void test_releases_and_the_draft(void **state)
 {
     struct fixture *f = *state;
     create(f, "a", "GET", "/one");
     publish(f, API);
     assert_string_equal(diff(f, RELEASE(1), API), "{}");
-    move(f, "/two");
+    move_api(f, "a", "/two");
     publish(f, API);
-    move(f, "/three");
+    move_api(f, "a", "/three");
     const char *answer = diff(f, RELEASE(1), RELEASE(2));
     ASSERT_HAS(answer, "\"text\":\"~ frontend.path: \\\"/one\\\" -> \\\"/two\\\"\\n\"");
     ASSERT_HAS(answer, "\"path\":\"frontend.path\",\"oldValue\":\"\\\"/one\\\"\",\"newValue\":"
@@ -49,7 +41,7 @@ static void test_environments_may_be_compared(void **state)
     create(f, "a", "GET", "/one");
     ok(f, &cp_environment_service, "CreateEnvironment", "{\"environmentId\": \"test\"}");
     publish(f, API);
-    move(f, "/two");
+    move_api(f, "a", "/two");
     ok(f, &cp_api_service, "PublishApi",
        "{\"name\": \"" API "\", \"environment\": \"environments/test\"}");
     ASSERT_HAS(diff(f, RELEASE(1), API "/releases/test-1"), "/two");

@@ -34,6 +34,14 @@ static inline const char *create(struct fixture *f, const char *id, const char *
                      id, method, path));
 }
 
+static inline const char *move_api(struct fixture *f, const char *id, const char *path)
+{
+    return ok(f, &cp_api_service, "UpdateApi",
+              format("{\"api\": {\"name\": \"groups/DEFAULT/apis/%s\", \"frontend\": {\"method\":"
+                     " \"HTTP_METHOD_GET\", \"path\": \"%s\"}}}",
+                     id, path));
+}
+
 static inline const char *publish(struct fixture *f, const char *api)
 {
     return ok(f, &cp_api_service, "PublishApi", format("{\"name\": \"%s\"}", api));

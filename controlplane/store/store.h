@@ -16,7 +16,7 @@
 #define CP_STORE_VALUE_MAX (1024 * 1024)
 #define CP_STORE_TXN_BYTES_MAX (1024 * 1024) /* keys and values of one transaction together */
 #define CP_STORE_COMPARES_MAX 4000           /* of one transaction */
-#define CP_STORE_OPS_MAX 2000
+#define CP_STORE_OPS_MAX 4000
 #define CP_STORE_LIMIT_MAX 5000 /* of one page of a list */
 #define CP_STORE_OUTCOME_UNKNOWN                                                                   \
     "OUTCOME_UNKNOWN" /* reason: a write may or may not have happened */

@@ -194,6 +194,8 @@ class Contents:
         for name, binding in self.of("bindings").items():
             policy = self.get(parent_of(name))
             yield f"bindings/{policy.WhichOneof('kind') if policy else '?'}/{binding.api}@{last_of(binding.environment)}", name
+        for name, api in self.of("apis").items():
+            yield f"routes/{route_of(name, 'environments/-', api.frontend)}", name
         for name, publication in self.of("publications").items():
             release = self.get(publication.release)
             if release:
