@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from lib.admin import Admin
+from lib.process import http_text
 from lib.servers import ControlPlane
 
 READ = re.compile("Get|List|Diff|Export|WhoAmI|Debug")
@@ -110,6 +111,17 @@ def test_two_drafts_of_a_group_cannot_have_one_path(shop):
     shop.UpdateApi(api={"name": "groups/g/apis/two", **api("/{c}/x")})
     shop.DeleteApi(name="groups/g/apis/two")
     shop.CreateApi(**taken)
+
+
+def test_a_release_is_shown_whole(shop, controlplane):
+    shop.CreateApi(parent="groups/g", api_id="one", api=api("/first", tags=["shop"]))
+    release = shop.PublishApi(name="groups/g/apis/one").release.name
+    shop.UpdateApi(api={"name": "groups/g/apis/one", **api("/second")})
+    shown = shop.GetRelease(name=release)
+    assert (shown.api.name, shown.api.frontend.path) == ("groups/g/apis/one", "/first")
+    assert type(shown.api).FromString(shown.definition).frontend == shown.api.frontend
+    assert not shop.ListReleases(parent="groups/g/apis/one").releases[0].HasField("api")
+    assert json.loads(http_text(f"http://127.0.0.1:{controlplane.http_port}/v1/{release}"))["api"]["frontend"]["path"] == "/first"
 
 
 # ---- pages

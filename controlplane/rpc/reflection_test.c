@@ -134,7 +134,7 @@ static void files_come_with_what_they_import(void **state)
     (void)state;
     static const char expected[] =
         "penstock/admin/v1/agent.proto google/protobuf/duration.proto "
-        "google/protobuf/timestamp.proto penstock/admin/v1/release.proto";
+        "google/protobuf/timestamp.proto penstock/admin/v1/publication.proto";
     const char *files = files_of(get(REQUEST(FILE_BY_FILENAME), "penstock/admin/v1/agent.proto"));
     if (strncmp(files, expected, sizeof(expected) - 1) != 0)
         fail_msg("%s", files);

@@ -30,7 +30,24 @@ static int present(const struct cp_call *call, ProtobufCMessage *message, struct
 }
 
 const struct cp_resource_rules cp_release_rules = {.kind = CP_KIND_RELEASE, .present = present};
-CP_RESOURCE_HANDLER(get, release, cp_release_rules)
+
+/* With the definition to be read; the packed one is there in any case. */
+static int get_release(const struct cp_call *call, const ProtobufCMessage *request,
+                       ProtobufCMessage **ret_reply, struct gw_error *err)
+{
+    struct gw_error unreadable = GW_ERROR_NONE;
+    char *api, *environment;
+    if (cp_resource_get(call, &cp_release_rules, request, ret_reply, err) < 0)
+        return -1;
+    cp_release *release = (cp_release *)*ret_reply;
+    if (cp_thaw_release(call->arena, release, &release->api, &unreadable) < 0) {
+        release->api = NULL;
+        return 0;
+    }
+    cp_release_split(call->arena, release->name, &api, &environment);
+    release->api->name = api;
+    return 0;
+}
 
 /* ---- the history of an API, the newest first */
 
