@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/rpc/server.h"
 #include "controlplane/agents/session.h"
+#include "controlplane/fetch.h"
 #include "controlplane/http/json_openapi.h"
 #include "controlplane/http/json_server.h"
 #include "controlplane/http/ops.h"
@@ -317,6 +318,7 @@ static int make(struct program *program, struct gw_error *err)
                                 .stall_ms = settings->agent_stall_ms};
     if (cp_auth_new(given(settings->credentials_file), &program->auth, err))
         return -1;
+    cp_auth_fetch_keys(program->auth, cp_fetch);
     gw_str place;
     if (!is_sqlite(settings, &place)) /* that is one process's alone, by a lock of its own */
         program->leader = cp_leader_new(program->store, CP_LEADER_TTL_S);
@@ -424,6 +426,7 @@ static int start(struct program *program, struct gw_error *err)
                                                    .feed = program->feed,
                                                    .leader = program->leader,
                                                    .upkeep = &program->upkeep,
+                                                   .auth = program->auth,
                                                    .enrolled = program->trust.enrolled};
     return cp_ops_start(program->settings.ops_listen, pages, GW_ARRAY_LEN(pages), program,
                         &program->ops, err);

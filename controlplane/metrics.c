@@ -20,7 +20,8 @@ struct figures {
     /* of other types where they come from */
     int64_t leader, leader_terms, resealed;
     int64_t enrolled, certificate_expiry_ms;
-    int64_t audit_lost, store_reachable, resources, refusals, connected, lagging, agent_refusals;
+    int64_t audit_lost, fetches_failed, store_reachable, resources, refusals, connected, lagging,
+        agent_refusals;
 };
 
 struct row {
@@ -100,6 +101,9 @@ static const struct row rows[] = {
         "Statistics messages of agents."),
     ROW("audit_lost_total", GW_COUNTER, audit_lost, 1,
         "Refused writes whose audit event could not be stored: the log alone has them."),
+    ROW("jwks_fetch_failures_total", GW_COUNTER, fetches_failed, 1,
+        "Fetches of an issuer's keys (jwksUri) that failed: what was fetched before stays in "
+        "force."),
     ROW("acks_total", GW_COUNTER, registry.acks, 1,
         "Acknowledgements of revisions that were sent."),
     ROW("agents_enrolled", GW_GAUGE, enrolled, 1, "Agents that have been enrolled."),
@@ -142,6 +146,7 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
     figures->audit_lost = cp_audit_lost();
+    figures->fetches_failed = sources->auth ? cp_auth_fetches_failed(sources->auth) : 0;
     figures->enrolled = figures->certificate_expiry_ms = 0;
     if (sources->enrolled) {
         size_t count;

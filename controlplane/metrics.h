@@ -23,6 +23,7 @@ struct cp_metrics_sources {
     struct cp_leader *leader;       /* likewise */
     struct cp_enrolled *enrolled;   /* likewise */
     const struct cp_upkeep *upkeep; /* likewise */
+    const struct cp_auth *auth;     /* likewise */
 };
 
 /* Prometheus text exposition 0.0.4, with process_* of this process; out has no limit. */

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "controlplane/model/agent_ids.h"
 #include "controlplane/rpc/credentials.h"
+#include "controlplane/rpc/issuer_keys.h"
 
 #include <openssl/sha.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@ struct cp_auth {
     pthread_mutex_t lock;
     /* Under lock. */
     struct cp_credentials *credentials; /* owned, the last good form */
+    struct cp_issuer_keys *keys;        /* owned; NULL: none are fetched */
     struct cp_stamp stamp;              /* of the file as last read, good or bad */
     struct cp_stamp
         issuer_stamps[CP_ISSUERS_MAX]; /* of the JWKS files of `credentials`, likewise */
@@ -36,6 +38,8 @@ static bool has_changed(struct cp_auth *auth)
     bool changed = !cp_stamp_is(&now, &auth->stamp);
     auth->stamp = now;
     for (size_t i = 0; i < auth->credentials->issuer_count; i++) {
+        if (!auth->credentials->issuers[i].jwks_file)
+            continue;
         now = cp_stamp_of(auth->credentials->issuers[i].jwks_file);
         changed = changed || !cp_stamp_is(&now, &auth->issuer_stamps[i]);
         auth->issuer_stamps[i] = now;
@@ -45,6 +49,8 @@ static bool has_changed(struct cp_auth *auth)
 
 static void take(struct cp_auth *auth, struct cp_credentials *credentials)
 {
+    if (auth->keys)
+        cp_issuer_keys_adopt(auth->keys, credentials);
     cp_credentials_free(auth->credentials);
     auth->credentials = credentials;
     auth->readings++;
@@ -102,10 +108,26 @@ void cp_auth_free(struct cp_auth *auth)
 {
     if (!auth)
         return;
+    cp_issuer_keys_free(auth->keys);
     cp_credentials_free(auth->credentials);
     pthread_mutex_destroy(&auth->lock);
     free(auth->file);
     free(auth);
+}
+
+void cp_auth_fetch_keys(struct cp_auth *auth, cp_issuer_keys_fetch *fetch)
+{
+    if (!auth->file)
+        return;
+    auth->keys = cp_issuer_keys_new(&auth->lock, fetch);
+    pthread_mutex_lock(&auth->lock);
+    cp_issuer_keys_adopt(auth->keys, auth->credentials);
+    pthread_mutex_unlock(&auth->lock);
+}
+
+int64_t cp_auth_fetches_failed(const struct cp_auth *auth)
+{
+    return auth->keys ? cp_issuer_keys_failures(auth->keys) : 0;
 }
 
 bool cp_auth_is_configured(const struct cp_auth *auth)
@@ -268,15 +290,19 @@ static void take_claims(const struct cp_issuer *issuer, const json_t *claims,
 }
 
 /* With the lock held: the keys are the credentials'. */
-static int read_token(const struct cp_credentials *credentials, const char *bearer,
-                      struct gw_arena *arena, struct token *ret, struct gw_error *err)
+static int read_token(struct cp_auth *auth, const char *bearer, struct gw_arena *arena,
+                      struct token *ret, struct gw_error *err)
 {
     const struct cp_issuer *issuer;
+    const struct cp_credentials *credentials = auth->credentials;
     json_t *claims;
     *ret = (struct token){.principal = {.proof = "JWT"}};
     if (cp_jwt_verify(credentials->issuers, credentials->issuer_count, bearer,
-                      gw_clock_wall_ms() / 1000, &issuer, &claims, err))
+                      gw_clock_wall_ms() / 1000, &issuer, &claims, err)) {
+        if (auth->keys && issuer && strcmp(err->reason, CP_JWT_UNKNOWN_KEY) == 0)
+            cp_issuer_keys_miss(auth->keys, issuer);
         return -1;
+    }
     struct cp_grant *grants = GW_ARENA_ARRAY(arena, struct cp_grant, issuer->grant_count);
     for (size_t i = 0; i < issuer->grant_count; i++) {
         const struct cp_claim_grant *grant = &issuer->grants[i];
@@ -313,7 +339,7 @@ static int identify_jwt(struct cp_auth *auth, const char *bearer, struct gw_aren
     struct token token;
     struct cp_known_user user;
     pthread_mutex_lock(&auth->lock);
-    int failed = read_token(auth->credentials, bearer, arena, &token, err);
+    int failed = read_token(auth, bearer, arena, &token, err);
     pthread_mutex_unlock(&auth->lock);
     if (failed || find_user(auth, &token, arena, &user, err) < 0)
         return -1;

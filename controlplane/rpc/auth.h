@@ -7,6 +7,8 @@
 #include "common/rpc/server.h"
 #include "controlplane/rpc/rights.h"
 
+#include <stdatomic.h>
+
 #define CP_AUTH_FILE_MAX_BYTES (1024 * 1024)
 #define CP_AUTH_ENTRIES_MAX 10000 /* of each kind */
 
@@ -30,6 +32,12 @@ struct cp_directory {
 
 struct cp_auth;
 
+/* A document from a URL. Blocks. *ret_max_age_s: how long it may be kept, -1: it does not say.
+ * *stop becomes true when nobody waits any more. */
+typedef int cp_issuer_keys_fetch(const char *uri, const char *ca_file, const atomic_bool *stop,
+                                 struct gw_arena *arena, gw_str *ret_text, int64_t *ret_max_age_s,
+                                 struct gw_error *err);
+
 /* credentials_file NULL: no credentials are configured; everybody on loopback is administrator and
  * an agent, nobody else is anybody (main then lets the listener be loopback only). A file that
  * cannot be read or is wrong fails here; a wrong edit later is logged and the last good form stays
@@ -38,6 +46,10 @@ GW_MUST_CHECK int cp_auth_new(const char *credentials_file, struct cp_auth **ret
                               struct gw_error *err);
 /* Takes NULL. */
 void cp_auth_free(struct cp_auth *auth);
+/* Where keys of issuers are published is asked from now on (issuer_keys.h); once, before the first
+ * call. How often that failed: any thread. */
+void cp_auth_fetch_keys(struct cp_auth *auth, cp_issuer_keys_fetch *fetch);
+int64_t cp_auth_fetches_failed(const struct cp_auth *auth);
 bool cp_auth_is_configured(const struct cp_auth *auth);
 /* Before the first call; without one no user of an account is known. */
 void cp_auth_set_directory(struct cp_auth *auth, const struct cp_directory *directory);

@@ -25,23 +25,67 @@ static int read_file(FILE *file, struct gw_arena *arena, struct cp_jwks *ret, st
     return cp_jwks_parse(gw_str_n(text, len), arena, ret, err);
 }
 
+/* "https://", or "http://" to this machine; nobody's password in it. */
+static bool is_uri(const char *text)
+{
+    static const char *const local[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
+    for (const char *at = text; *at; at++)
+        if ((unsigned char)*at <= ' ' || *at == '@' || (unsigned char)*at >= 0x7f)
+            return false;
+    for (size_t i = 0; i < GW_ARRAY_LEN(local); i++) {
+        size_t len = strlen(local[i]);
+        if (strncmp(text, local[i], len) == 0 && (text[len] == ':' || text[len] == '/'))
+            return true;
+    }
+    return strncmp(text, "https://", 8) == 0 && text[8] && text[8] != '/';
+}
+
+static const char *beside(struct cp_credentials *credentials, const char *name)
+{
+    struct gw_arena *arena = &credentials->arena;
+    return *name == '/' ? gw_arena_strdup(arena, name)
+                        : gw_arena_printf(arena, "%s%s", credentials->folder, name).ptr;
+}
+
+/* Where the keys are published; issuer_keys.h fetches them. */
+static int read_uri(struct cp_credentials *credentials, const json_t *entry, struct cp_place place,
+                    struct cp_issuer *issuer, struct gw_error *err)
+{
+    const char *uri, *ca_file;
+    if (json_object_get(entry, "jwksFile"))
+        return cp_fail_at(err, place, "jwksUri", "not with jwksFile");
+    if (cp_read_text(entry, place, "jwksUri", &uri, err))
+        return -1;
+    if (!is_uri(uri))
+        return cp_fail_at(err, place, "jwksUri",
+                          "must be an https:// URL without user or password (http:// to loopback)");
+    issuer->jwks_uri = gw_arena_strdup(&credentials->arena, uri);
+    if (!json_object_get(entry, "jwksCaFile"))
+        return 0;
+    if (cp_read_text(entry, place, "jwksCaFile", &ca_file, err))
+        return -1;
+    issuer->ca_file = beside(credentials, ca_file);
+    return 0;
+}
+
 /* The file's stamp is taken before the reading, so a change meanwhile is seen. */
 static int read_jwks(struct cp_credentials *credentials, const json_t *entry, struct cp_place place,
                      struct cp_issuer *issuer, struct gw_error *err)
 {
     const char *name;
     struct gw_error why = GW_ERROR_NONE;
-    struct gw_arena *arena = &credentials->arena;
+    if (json_object_get(entry, "jwksUri"))
+        return read_uri(credentials, entry, place, issuer, err);
+    if (json_object_get(entry, "jwksCaFile"))
+        return cp_fail_at(err, place, "jwksCaFile", "not without jwksUri");
     if (cp_read_text(entry, place, "jwksFile", &name, err))
         return -1;
-    issuer->jwks_file = *name == '/'
-                            ? gw_arena_strdup(arena, name)
-                            : gw_arena_printf(arena, "%s%s", credentials->folder, name).ptr;
+    issuer->jwks_file = beside(credentials, name);
     credentials->issuer_stamps[place.index] = cp_stamp_of(issuer->jwks_file);
     FILE *file = fopen(issuer->jwks_file, "re");
     if (!file)
         return cp_fail_at(err, place, "jwksFile", strerror(errno));
-    int failed = read_file(file, arena, &issuer->jwks, &why);
+    int failed = read_file(file, &credentials->arena, &issuer->jwks, &why);
     (void)fclose(file); /* only read: nothing can be lost */
     return failed ? cp_fail_at(err, place, "jwksFile", why.message) : 0;
 }
@@ -165,8 +209,8 @@ int cp_read_issuer(struct cp_credentials *credentials, const json_t *entry, stru
                    struct gw_error *err)
 {
     static const char *const keys[] = {
-        "issuer",        "audiences", "jwksFile",   "algorithms", "principalClaim",
-        "leewaySeconds", "usersOf",   "userClaims", "grants",     NULL};
+        "issuer",         "audiences",     "jwksFile", "jwksUri",    "jwksCaFile", "algorithms",
+        "principalClaim", "leewaySeconds", "usersOf",  "userClaims", "grants",     NULL};
     const char *name;
     struct cp_issuer *issuer = &credentials->issuers[credentials->issuer_count];
     if (cp_check_keys(entry, place, keys, err) || cp_read_text(entry, place, "issuer", &name, err))

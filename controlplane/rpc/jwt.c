@@ -269,8 +269,10 @@ static int check_signature(const struct cp_issuer *issuer, const json_t *header,
         if (is_signed_by(token, key))
             return 0;
     }
-    return refuse(err,
-                  tries ? "has a wrong signature" : "is signed by a key that the issuer has not");
+    if (tries > 0)
+        return refuse(err, "has a wrong signature");
+    (void)refuse(err, "is signed by a key that the issuer has not");
+    return gw_error_reason(err, CP_JWT_UNKNOWN_KEY);
 }
 
 /* Of another type, such as a logout token, it is not meant to be shown here. */
@@ -319,6 +321,7 @@ int cp_jwt_verify(const struct cp_issuer *issuers, size_t issuer_count, const ch
                   struct gw_error *err)
 {
     gw_str rest = gw_str_from(token);
+    *ret_issuer = NULL;
     if (rest.len > CP_JWT_MAX)
         return refuse(err, "is larger than 8192 bytes");
     gw_str first = gw_str_split(&rest, '.'), second = gw_str_split(&rest, '.');
@@ -328,10 +331,12 @@ int cp_jwt_verify(const struct cp_issuer *issuers, size_t issuer_count, const ch
     const struct cp_issuer *issuer = find_issuer(issuers, issuer_count, claims);
     if (!issuer)
         return refuse(err, "is of an issuer that is not known here");
+    *ret_issuer = issuer;
+    if (issuer->jwks.count == 0)
+        return gw_fail(err, GW_UNAVAILABLE, "the keys of the JWT's issuer are not here yet");
     if (check_header(issuer, header, err) || check_signature(issuer, header, token, err) ||
         check_claims(issuer, claims, now_s, err))
         return -1;
-    *ret_issuer = issuer;
     *ret_claims = json_incref(claims);
     return 0;
 }

@@ -52,7 +52,8 @@ struct cp_issuer {
     int64_t leeway_s;
     const struct cp_claim_grant *grants;
     size_t grant_count;
-    const char *jwks_file;
+    const char *jwks_file;          /* NULL: at a URL */
+    const char *jwks_uri, *ca_file; /* NULL: in a file; the system's authorities */
     struct cp_jwks jwks;
 };
 
@@ -65,8 +66,11 @@ bool cp_jwt_algorithm_is(const char *name);
 GW_MUST_CHECK int cp_jwks_parse(gw_str json, struct gw_arena *arena, struct cp_jwks *ret_jwks,
                                 struct gw_error *err);
 
-/* UNAUTHENTICATED, and which rule it breaks. *ret_claims: the payload, to be released with
- * json_decref. */
+#define CP_JWT_UNKNOWN_KEY "UNKNOWN_KEY" /* reason: the token names a key that is not there */
+
+/* UNAUTHENTICATED, and which rule it breaks; UNAVAILABLE: the issuer's keys are not here yet.
+ * *ret_issuer is set on failure as well; NULL: it is not known. *ret_claims: the payload, to be
+ * released with json_decref. */
 GW_MUST_CHECK int cp_jwt_verify(const struct cp_issuer *issuers, size_t issuer_count,
                                 const char *token, int64_t now_s,
                                 const struct cp_issuer **ret_issuer, json_t **ret_claims,
