@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* penstock-controlplane: wires store, image, agents and management API together, runs until
  * SIGTERM, and drains. */
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "common/rpc/server.h"
 #include "controlplane/agents/session.h"
@@ -32,6 +33,7 @@
 #define STORE_PART "store" /* as the health service names it */
 /* Of management calls and health watches beside the agents' streams. */
 #define CALLS_BESIDE_AGENTS 4096
+#define FILES_BESIDE_AGENTS 1024 /* callers, the store, etcd */
 
 enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
@@ -522,6 +524,8 @@ static int run(struct program *program)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for all threads */
     signal(SIGPIPE, SIG_IGN);
+    gw_raise_descriptors(COMPONENT, (uint64_t)program->settings.agents_max + FILES_BESIDE_AGENTS,
+                         "--agents-max");
     struct gw_error err = GW_ERROR_NONE;
     int status = STATUS_FAILED;
     if (start(program, &err)) {

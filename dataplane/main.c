@@ -2,6 +2,7 @@
 /* penstock-agent: puts the parts together, and takes them apart in the reverse order. Workers serve
  * requests, the sync thread brings configuration; this thread has the signals, the operations port,
  * and the process that replaces this one or is replaced by it. */
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "dataplane/limiter.h"
 #include "dataplane/observe/access_log.h"
@@ -21,7 +22,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
@@ -344,21 +344,6 @@ static void watch_signals(struct agent *agent)
     ev_async_start(agent->loop.ev, &agent->yielded);
 }
 
-/* Each caller takes a descriptor, and a backend's connection another. */
-static void raise_descriptor_limit(const struct dp_settings *settings)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* then the lower one stays */
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-        limit.rlim_cur < (rlim_t)settings->connections_max * 2)
-        gw_log(GW_LOG_WARN, "agent", "fewer file descriptors than --connections-max may need",
-               gw_kv_int("descriptors", limit.rlim_cur),
-               gw_kv_int("connections_max", settings->connections_max));
-}
-
 /* ---- parts */
 
 static void make_status(struct agent *agent)
@@ -541,7 +526,9 @@ static int run(struct agent *agent)
     struct gw_error err = GW_ERROR_NONE;
     dp_timer_init(&agent->key_timer, on_key_timer); /* a start that fails stops it, too */
     watch_signals(agent);
-    raise_descriptor_limit(&agent->settings);
+    /* Each caller takes one, and a backend's connection another. */
+    gw_raise_descriptors("agent", (uint64_t)agent->settings.connections_max * 2,
+                         "--connections-max");
     dp_upgrade_init(&agent->upgrade, &agent->loop, &upgrade_events, agent);
     if (begin(agent, &err) < 0) {
         fail(agent, &err);

@@ -33,6 +33,14 @@ def test_help_and_version():
     assert run("--version").stdout.startswith("penstock-controlplane ")
 
 
+def test_it_takes_the_files_that_it_may(start, tmp_path):
+    controlplane = ControlPlane(tmp_path, extra=("--agents-max", "3000"))
+    controlplane.command = ["sh", "-c", 'ulimit -Sn 256; ulimit -Hn 3500; exec "$0" "$@"', *controlplane.command]
+    start(controlplane)
+    assert "\nprocess_max_fds 3500\n" in http_text(f"{controlplane.ops}/metrics")
+    assert '"option":"--agents-max","descriptors":3500,"needed":4024' in controlplane.log.read_text()
+
+
 def test_a_store_that_has_never_answered_is_not_ready(tmp_path):
     etcd = Etcd(tmp_path)  # not started yet
     controlplane = ControlPlane(tmp_path, etcd.store)
