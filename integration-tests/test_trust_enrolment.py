@@ -119,6 +119,29 @@ def test_it_comes_back_without_the_token(enrolling, start):
     assert "enrolled" not in agent.tail(3)
 
 
+def test_who_comes_in_is_told_to_watches(enrolling, stubs):
+    channel = enrolling.channel(enrolling.person.cert.read_bytes(), enrolling.person.key.read_bytes())
+    messages = stubs.module("penstock.admin.v1.watch")
+    call = channel.unary_stream("/penstock.admin.v1.WatchService/Watch", messages.WatchRequest.SerializeToString,
+                                messages.WatchResponse.FromString)
+    answers = call(messages.WatchRequest(kinds=["enrolments", "agentIdentities"]), timeout=60)
+    next(answers)
+    token = enrolling.token("edge", uses=2)
+    enrolling.enrol(token)
+    Admin(stubs, channel).DeleteAgentIdentity(name="agentIdentities/edge")
+    told = []
+    while len(told) < 4:
+        told += next(answers).events
+    types = messages.ResourceEventType
+    assert sorted((types.Name(event.type).rsplit("_", 1)[1], event.name) for event in told) == [
+        ("CREATED", "agentIdentities/edge"), ("CREATED", "enrolments/enrolment-1"), ("DELETED", "agentIdentities/edge"),
+        ("UPDATED", "enrolments/enrolment-1")]
+    made = next(event.enrolment for event in told if event.enrolment.name and event.type == types.RESOURCE_EVENT_TYPE_CREATED)
+    assert made.agent == "edge" and not made.token and not made.token_digest
+    assert next(event.agent_identity for event in told if event.agent_identity.name).enrolment == "enrolments/enrolment-1"
+    answers.cancel()
+
+
 def test_certificates_of_agents_are_in_the_audit_trail(enrolling, stubs):
     token = enrolling.token("edge")
     key, request = enrolling.request("edge")

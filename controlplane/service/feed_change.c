@@ -6,6 +6,7 @@
 #include "controlplane/service/accounts.h"
 #include "controlplane/service/apis.h"
 #include "controlplane/service/audit.h"
+#include "controlplane/service/enrolments.h"
 #include "controlplane/service/fields.h"
 #include "controlplane/service/history.h"
 #include "controlplane/service/services.h"
@@ -17,9 +18,10 @@
 /* What bundles hold, and: */
 static const struct cp_resource_rules settings_rules = {.kind = CP_KIND_SETTINGS};
 static const struct cp_bundle_kind more_kinds[] = {
-    {&settings_rules, &cp_settings_service},     {&cp_release_rules, &cp_release_service},
-    {&cp_account_rules, &cp_account_service},    {&cp_user_rules, &cp_account_service},
-    {&cp_access_key_rules, &cp_account_service},
+    {&settings_rules, &cp_settings_service},         {&cp_release_rules, &cp_release_service},
+    {&cp_account_rules, &cp_account_service},        {&cp_user_rules, &cp_account_service},
+    {&cp_access_key_rules, &cp_account_service},     {&cp_enrolment_rules, &cp_enrolment_service},
+    {&cp_agent_record_rules, &cp_enrolment_service},
 };
 
 /* ---- kinds ---- */
