@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import memory  # noqa: E402
+import progress  # noqa: E402
 from lib.admin import Stubs  # noqa: E402
 from lib.certificates import Authority  # noqa: E402
 from lib.servers import Nginx  # noqa: E402
@@ -76,12 +77,11 @@ class Bench:
         figures = {contender: [] for contender in contenders}
         for number in range(self.options.rounds):
             for contender in contenders:
-                print(f"\r{work.name}: round {number + 1} of {self.options.rounds}, {contender.title:<12}", end="",
-                      file=sys.stderr, flush=True)
+                progress.say(f"{work.name}: round {number + 1} of {self.options.rounds}, {contender.title}")
                 before = cpu_seconds(contender)
                 count = one_round(contender, work, self.options.seconds, self.folder)
                 figures[contender].append(((cpu_seconds(contender) - before) * 1e6 / count, count / self.options.seconds))
-        print(file=sys.stderr)
+        progress.end()
         return figures
 
     def run(self, work):
@@ -141,6 +141,9 @@ def main():
     wanted = options.only or names
     if unknown := set(wanted) - set(names):
         parser.error(f"no workload {', '.join(unknown)}; there are: {', '.join(names)}")
+    peers = [peer.title for peer in PEERS] + [Ours.title]
+    if unknown := set(options.peer or ()) - set(peers):
+        parser.error(f"no contender {', '.join(unknown)}; there are: {', '.join(peers)}")
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         bench = Bench(pathlib.Path(name), options)
         try:

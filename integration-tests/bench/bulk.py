@@ -1,8 +1,8 @@
 """Many APIs through the management API: calls go out side by side over one connection."""
-import sys
 import time
 
 import grpc
+import progress
 
 from lib.admin import Admin
 
@@ -18,10 +18,11 @@ def side_by_side(what, count, call):
             waiting.pop(0).result()
         if time.monotonic() - told > 1:
             told = time.monotonic()
-            print(f"\r{what}: {n + 1} of {count}   ", end="", file=sys.stderr, flush=True)
+            progress.say(f"{what}: {n + 1} of {count}")
     for future in waiting:
         future.result()
-    print(f"\r{what}: {count} of {count}   ", file=sys.stderr, flush=True)
+    progress.say(f"{what}: {count} of {count}")
+    progress.end()
 
 
 def add_routes(controlplane, stubs, group, count):

@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import grpc  # noqa: E402
+import progress  # noqa: E402
 from copies import copy_etcd, copy_sqlite  # noqa: E402
 from lib.admin import Admin, Stubs  # noqa: E402
 from lib.process import http_text  # noqa: E402
@@ -29,10 +30,6 @@ LIST_MS, PUBLISH_MS, IMPORT_MS, START_MS, KIB_EACH = 50, 100, 5000, 10000, 4
 OPERATIONS = 300
 
 
-def say(text):
-    print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
-
-
 class Table:
     def __init__(self, title):
         print(f"\n{title}\n{'':<44}{'median':>10}{'p99':>10}{'goal':>10}", flush=True)
@@ -41,20 +38,20 @@ class Table:
     def row(what, median, p99, unit, goal=None):
         """Whether the goal is reached is said of the median: on a machine with other work the rest is that of others."""
         judged = f"{goal:>10g}  {'ok' if median < goal else 'NOT REACHED'}" if goal else ""
-        say("")
-        print(f"\r{what:<44}{median:>10.1f}{p99:>10.1f}{judged or ' ':>10} {unit}".rstrip(), flush=True)
+        progress.clear()
+        print(f"{what:<44}{median:>10.1f}{p99:>10.1f}{judged or ' ':>10} {unit}".rstrip(), flush=True)
 
     def calls(self, what, count, call, goal=None):
         """call(n) for each n; in milliseconds. What is refused is told in the place of figures."""
         taken = []
         for n in range(count):
-            say(f"{what}: {n + 1} of {count}")
+            progress.say(f"{what}: {n + 1} of {count}")
             begin = time.monotonic()
             try:
                 call(n)
             except grpc.RpcError as error:
-                say("")
-                print(f"\r{what:<44}{error.code().name}: {error.details()[:110]}", flush=True)
+                progress.clear()
+                print(f"{what:<44}{error.code().name}: {error.details()[:110]}", flush=True)
                 return
             taken.append((time.monotonic() - begin) * 1000)
         taken.sort()
@@ -130,7 +127,7 @@ class Bench:
     def starts(self, table):
         taken = []
         for n in range(OF_STARTS):
-            say(f"start: {n + 1} of {OF_STARTS}")
+            progress.say(f"start: {n + 1} of {OF_STARTS}")
             self.controlplane.stop(60)
             taken.append(self.start())
         table.row("start until ready", statistics.median(taken), max(taken), "ms", START_MS)
@@ -153,7 +150,7 @@ class Bench:
 
     def lists(self, table):
         begin = time.monotonic()
-        say("all APIs, by pages of 1,000")
+        progress.say("all APIs, by pages of 1,000")
         middle, last = self.tokens()
         took = (time.monotonic() - begin) * 1000
         table.row("all APIs, by pages of 1,000", took, took, "ms")
@@ -226,9 +223,9 @@ def run(stubs, kind, folder, options):
         empty_mib = status_mib(controlplane.pid, "VmRSS")
         controlplane.stop(60)
         if etcd:
-            copy_etcd(etcd, MODEL, options.groups, say)
+            copy_etcd(etcd, MODEL, options.groups, progress.say)
         else:
-            copy_sqlite(folder / "controlplane.db", MODEL, options.groups, say)
+            copy_sqlite(folder / "controlplane.db", MODEL, options.groups, progress.say)
         store_mib = size_mib(folder / "etcd.data" if etcd else folder)
         bench.start()
         bench.starts(table)

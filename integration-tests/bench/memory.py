@@ -1,8 +1,8 @@
 """Memory of contenders that have nothing to do, and of the connections that they hold open."""
 import socket
 import ssl
-import sys
 
+import progress
 from load import one_round
 from peers import HOST
 from processes import memory_kib
@@ -23,8 +23,8 @@ def open_connections(port, count, tls):
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
         opened.append(connection)
         if number % 1000 == 999:
-            print(f"\r{number + 1} connections   ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+            progress.say(f"{number + 1} connections")
+    progress.end()
     return opened
 
 
@@ -52,7 +52,7 @@ def soak(contender, work, requests, folder):
         done += one_round(contender, work, 2, folder)
         if settled is None and done >= SETTLED:
             settled = (done, memory_kib(contender))
-        print(f"\rsoak: {done:,} requests   ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        progress.say(f"soak: {done:,} requests")
+    progress.end()
     print(f"\nsoak: {contender.title} has {settled[1] / 1024:.2f} MiB after {settled[0]:,} requests, "
           f"{memory_kib(contender) / 1024:.2f} MiB after {done:,}", flush=True)
