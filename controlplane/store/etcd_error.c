@@ -7,6 +7,7 @@
 
 /* Our own settings are to blame, not the caller of the store: it may try again later. */
 #define REASON_REFUSED "STORE_REFUSED"
+#define REASON_FULL "STORE_FULL"
 
 static bool has(const struct etcd_error *error, const char *text)
 {
@@ -64,8 +65,13 @@ int etcd_fail_answer(struct gw_error *err, const struct etcd_error *error)
     case GW_OUT_OF_RANGE:
         return gw_fail(err, GW_OUT_OF_RANGE, "%s", text);
     case GW_RESOURCE_EXHAUSTED:
-        return gw_fail(err, etcd_error_is_no_space(error) ? GW_RESOURCE_EXHAUSTED : GW_UNAVAILABLE,
-                       "%s", text);
+        if (!etcd_error_is_no_space(error))
+            return gw_fail(err, GW_UNAVAILABLE, "%s", text);
+        gw_fail(
+            err, GW_RESOURCE_EXHAUSTED,
+            "the store is full, only reads go on: %s (compact it, defragment it, disarm its alarm)",
+            text);
+        return gw_error_reason(err, REASON_FULL);
     case GW_INVALID_ARGUMENT:
         if (has(error, "too large") || has(error, "too many operations") || has(error, "duplicate"))
             return gw_fail(err, GW_INVALID_ARGUMENT, "%s", text);

@@ -154,7 +154,7 @@ static void refusals_become_our_codes(void **state)
     } cases[] = {
         {5, "etcdserver: requested lease not found", GW_NOT_FOUND, ""},
         {11, "etcdserver: mvcc: required revision has been compacted", GW_OUT_OF_RANGE, ""},
-        {8, "etcdserver: mvcc: database space exceeded", GW_RESOURCE_EXHAUSTED, ""},
+        {8, "etcdserver: mvcc: database space exceeded", GW_RESOURCE_EXHAUSTED, "STORE_FULL"},
         {8, "etcdserver: too many requests", GW_UNAVAILABLE, ""},
         {3, "etcdserver: request is too large", GW_INVALID_ARGUMENT, ""},
         {3, "etcdserver: user name is empty", GW_UNAVAILABLE, "STORE_REFUSED"},
