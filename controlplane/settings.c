@@ -66,9 +66,10 @@ static const struct gw_setting rows[] = {
     TEXT("etcd-password-file", etcd_password_file, "", "File with that user's password"),
     DURATION("etcd-timeout", etcd_timeout_ms, "5s", 100, 60000,
              "Patience with one etcd endpoint before the next one is tried"),
-    DURATION("etcd-progress-interval", etcd_progress_ms, "10m", 100, 3600000,
-             "etcd's own --experimental-watch-progress-notify-interval. A watch that is silent "
-             "three times as long is made again"),
+    DURATION(
+        "etcd-progress-interval", etcd_progress_ms, "10m", 100, 3600000,
+        "etcd's own --experimental-watch-progress-notify-interval. A watch that is silent "
+        "three times as long is made again, and one whose member does not answer, within seconds"),
     TEXT(
         "seal-key-file", seal_key_file, "",
         "File of the keys that secrets (private keys, ticket keys) are sealed with before they are "

@@ -9,6 +9,7 @@
 
 #define RETRY_MS 250
 #define SILENT_INTERVALS 3
+#define PROBE_MS 2000 /* of silence, until the member is asked whether it is there */
 #define KEEP_BYTES ((size_t)1024 * 1024) /* of the line buffer, between lines */
 
 struct etcd_watch {
@@ -37,7 +38,7 @@ struct etcd_watch {
     char *token;                /* owned; NULL: none */
     struct gw_buf body, lines;
     size_t scanned; /* of `lines`: no newline before */
-    gw_msec heard_ms;
+    gw_msec heard_ms, probed_ms;
 };
 
 static struct etcd_watch *watch_of(struct cp_watch *watch)
@@ -259,6 +260,27 @@ static gw_msec dead_ms(const struct etcd_watch *watch)
            (watch->is_live ? SILENT_INTERVALS * watch->etcd->progress_ms : watch->etcd->timeout_ms);
 }
 
+/* etcd says by itself that it is there only every ten minutes: a member that hangs would keep what
+ * is served as it is for as long. */
+static gw_msec probe_ms(const struct etcd_watch *watch)
+{
+    return watch->is_live ? GW_MAX(watch->heard_ms, watch->probed_ms) + PROBE_MS : INT64_MAX;
+}
+
+/* Whether the stream's member answers anything; a refusal will do, and it needs no quorum. */
+static bool answers(struct etcd_watch *watch, struct gw_arena *arena)
+{
+    static const char body[] = "{\"key\":\"AA==\",\"serializable\":true,\"limit\":1}";
+    struct gw_error err = GW_ERROR_NONE;
+    struct etcd_answer answer;
+    struct etcd_request request = {.path = "/v3/kv/range",
+                                   .body = gw_str_n(body, sizeof(body) - 1)};
+    enum etcd_fate fate =
+        etcd_attempt(watch->etcd, watch->ask, watch->endpoint, &request, arena, &answer, &err);
+    watch->probed_ms = gw_clock_monotonic_ms();
+    return fate == ETCD_ANSWERED || fate == ETCD_REFUSED;
+}
+
 static enum step on_end(struct etcd_watch *watch)
 {
     const char *url = watch->etcd->endpoints[watch->endpoint];
@@ -290,7 +312,8 @@ static enum step on_stream(struct etcd_watch *watch, struct gw_arena *arena,
         if (watch->is_too_big || (status != 200 && watch->is_ended) || !line_next(watch, &line)) {
             if (watch->is_ended)
                 return on_end(watch);
-            if (gw_clock_monotonic_ms() < dead_ms(watch))
+            gw_msec now_ms = gw_clock_monotonic_ms();
+            if (now_ms < dead_ms(watch) && (now_ms < probe_ms(watch) || answers(watch, arena)))
                 return GO_ON;
             gw_fail(&watch->why, GW_UNAVAILABLE, "etcd at %s is silent",
                     watch->etcd->endpoints[watch->endpoint]);
@@ -341,7 +364,7 @@ static enum step turn(struct etcd_watch *watch, gw_msec until_ms, struct gw_aren
     }
     enum step step = on_stream(watch, arena, ret_batch);
     if (step == GO_ON)
-        rest(watch, GW_MIN(until_ms, dead_ms(watch)));
+        rest(watch, GW_MIN(until_ms, GW_MIN(dead_ms(watch), probe_ms(watch))));
     return step;
 }
 

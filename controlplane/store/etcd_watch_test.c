@@ -142,6 +142,35 @@ static void forgotten_changes_are_final(void **state)
     node_done(&node);
 }
 
+/* Also where etcd says only every ten minutes that it is there; one that is there keeps the watch.
+ */
+static void a_member_that_hangs_is_asked(void **state)
+{
+    (void)state;
+    struct node node;
+    struct proxy proxy;
+    struct cp_store *direct = node_up(&node);
+    proxy_start(&proxy, node.port);
+    struct cp_store *store =
+        store_open(&(struct cp_etcd_options){.endpoints = proxy.url, .timeout_ms = 1000});
+    struct cp_watch *watch = watch_live(store);
+    struct gw_arena arena = {0};
+    struct cp_batch batch;
+    struct gw_error err;
+    assert_int_equal(cp_watch_next(watch, 2500, &arena, &batch, &err), CP_WATCH_LIVE);
+    gw_arena_done(&arena);
+    proxy_mute(&proxy, true);
+    assert_non_null(strstr(expect_state(watch, CP_WATCH_AWAY).message, "silent"));
+    put_numbers(direct, 0, 2);
+    proxy_mute(&proxy, false);
+    expect_numbers(watch, 0, 2);
+    cp_watch_close(watch);
+    cp_store_close(store);
+    cp_store_close(direct);
+    proxy_stop(&proxy);
+    node_done(&node);
+}
+
 static void silence_counts_as_death(void **state)
 {
     (void)state;
@@ -346,6 +375,7 @@ int main(void)
         cmocka_unit_test(restart_is_seen_as_away),
         cmocka_unit_test(forgotten_changes_are_final),
         cmocka_unit_test(silence_counts_as_death),
+        cmocka_unit_test(a_member_that_hangs_is_asked),
         cmocka_unit_test(restored_store_is_a_reset),
         cmocka_unit_test(other_cluster_is_a_reset),
         cmocka_unit_test(long_replay_keeps_order),
