@@ -3,6 +3,7 @@
  * failure that is counted, and everything that was made for it goes. Input: a byte that says how
  * much comes in the first piece, in 256ths, and what the caller sends. */
 #include "common/message.h"
+#include "dataplane/limiter.h"
 #include "dataplane/net/test_pem.h"
 #include "dataplane/snapshot/compile.h"
 #include "dataplane/snapshot/test_endpoints.h"
@@ -96,6 +97,7 @@ static void make_snapshot(void)
     struct dp_update update = {GW_STR("c"), 1, 0, upserts, 2, NULL, 0};
     struct dp_refusals refusals;
     struct gw_error err = GW_ERROR_NONE;
+    env.limiter = dp_limiter_new(16); /* for as long as the snapshot */
     struct dp_catalog *catalog = dp_catalog_new(&env);
     expect(dp_catalog_apply(catalog, &update, &snapshot, &refusals, &err) == 0 &&
                refusals.count == 0,
