@@ -149,11 +149,9 @@ def test_a_slow_provider_holds_up_nobody(world):
     provider.go.clear()
     world.plane(provider.port)
     until(lambda: provider.asked, "the provider to be asked")
-    began = time.monotonic()
-    assert {world.code(token(kid="one")) for _ in range(20)} == {"UNAVAILABLE"}
+    assert {world.code(token(kid="one")) for _ in range(20)} == {"UNAVAILABLE"}  # and not DEADLINE_EXCEEDED
     assert world.code("no token") == "UNAUTHENTICATED"
-    assert time.monotonic() - began < 8                                    # the fetch gives up after ten
-    assert world.controlplane.stop() == 0                                  # nor a stop
+    assert world.controlplane.stop() == 0
 
 
 def test_a_provider_with_another_certificate_is_not_believed(world, certificates, tmp_path):
