@@ -16,7 +16,8 @@ from test_jwt import ISSUER, KEYS, jwks, token
 
 
 class Provider:
-    """An identity provider over HTTPS. `say` is what it answers: status, headers, body; `silent`: it never does."""
+    """An identity provider, over HTTPS where it has a certificate. `status`, `headers` and `body` are what it answers, once
+    `go` is set."""
 
     def __init__(self, certificate, listen=("127.0.0.1", 0)):
         self.asked, self.status, self.headers, self.body, self.go = 0, 200, {}, jwks(one=KEYS["rsa"]), threading.Event()
@@ -39,9 +40,10 @@ class Provider:
                 pass
         self.server = http.server.ThreadingHTTPServer(listen, Handler)
         self.server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate.cert, certificate.key)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate.cert, certificate.key)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -61,13 +63,14 @@ class World:
         self.providers.append(Provider(certificate or self.certificate, **more))
         return self.providers[-1]
 
-    def plane(self, port, **more):
+    def plane(self, port, environment=(), **more):
         file = self.folder / "credentials.json"
         issuer = {"issuer": ISSUER, "audiences": ["penstock"], "jwksUri": f"https://127.0.0.1:{port}/keys",
                   "jwksCaFile": str(self.certificates.ca), "grants": [{"role": "viewer"}], **more}
         file.write_text(json.dumps({"issuers": [issuer]}))
-        self.controlplane = self.start(ControlPlane(self.folder, extra=("--credentials-file", file)))
-        return self.controlplane
+        self.controlplane = ControlPlane(self.folder, extra=("--credentials-file", file))
+        self.controlplane.command = ["env", *environment, *self.controlplane.command]
+        return self.start(self.controlplane)
 
     def code(self, shown):
         """What a call with that token comes to."""
@@ -162,6 +165,13 @@ def test_a_provider_with_another_certificate_is_not_believed(world, certificates
     world.plane(provider.port)
     until(lambda: world.failures() > 0, "a failure to be counted")
     assert provider.asked == 0 and world.code(token(kid="one")) == "UNAVAILABLE"
+
+
+def test_what_is_on_this_machine_is_asked_without_a_proxy(world):
+    world.providers.append(Provider(None))
+    port = world.providers[-1].port
+    world.plane(port, jwksUri=f"http://127.0.0.1:{port}/keys", environment=("http_proxy=http://127.0.0.1:1",))
+    until(lambda: world.code(token(kid="one")) == "OK", "the keys to come")
 
 
 @pytest.mark.parametrize("more, complaint", [

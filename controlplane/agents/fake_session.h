@@ -80,8 +80,7 @@ static inline void fake_open(struct cp_registry *registry, struct cp_session *se
 {
     struct gw_error err = GW_ERROR_NONE;
     memset(session, 0, sizeof(*session));
-    session->link.session = session;
-    session->link.kinds = UINT32_MAX; /* all */
+    session->link = (struct cp_agent_link){.session = session, .kinds = UINT32_MAX}; /* all */
     if (cp_registry_open(registry, &session->link, &err))
         fail_msg("%s", err.message);
 }
@@ -111,6 +110,7 @@ static inline void fake_ack(struct cp_registry *registry, struct cp_session *ses
     assert_true(cp_registry_ack(registry, &session->link, ack, 3));
     gw_arena_done(&arena);
 }
+
 static inline void fake_close(struct cp_registry *registry, struct cp_session *session)
 {
     cp_registry_close(registry, &session->link);

@@ -135,6 +135,8 @@ void cp_issuer_keys_adopt(struct cp_issuer_keys *keys, struct cp_credentials *cr
         spread(keys, keys->sources[i]);
     if (count > 0 && !keys->has_thread)
         keys->has_thread = pthread_create(&keys->thread, NULL, run, keys) == 0;
+    if (count > 0 && !keys->has_thread) /* tried again with the next form of the file */
+        gw_log(GW_LOG_ERROR, COMPONENT, "no thread to fetch keys of issuers");
     pthread_cond_signal(&keys->changed);
 }
 

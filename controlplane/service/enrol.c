@@ -156,8 +156,10 @@ static bool may_try(struct cp_enroller *enroller, const struct gw_rpc_caller *ca
 struct job {
     struct cp_enroller *enroller;
     const struct gw_rpc_caller *caller;
-    const ProtobufCMessage *request;
-    const enrol_request *asked; /* the same; NULL: a renewal */
+    /* For the audit trail, without the certificate request: who has shown nothing could fill the
+     * store with those. */
+    const ProtobufCMessage *told;
+    const enrol_request *asked; /* NULL: a renewal */
     const char *request_pem, *agent_id;
     const char *shown; /* of a renewal: the certificate's fingerprint */
     struct cp_pem_pair authority;
@@ -329,7 +331,7 @@ static int give(struct job *job, cp_attempt *attempt, struct gw_arena *arena,
         return -1;
     (void)snprintf(agent.name, sizeof(agent.name), "agents/%s", job->agent_id);
     call.audit = cp_audit_begin(&call, job->asked ? ENROL_PATH + 1 : RENEW_PATH + 1,
-                                job->caller->peer, job->request);
+                                job->caller->peer, job->told);
     cp_audit_about(&call, gw_arena_printf(arena, "agentIdentities/%s", job->agent_id).ptr);
     if (cp_write(&call, false, attempt, job, NULL, err) < 0) {
         if (err->code == GW_PERMISSION_DENIED || err->code == GW_INVALID_ARGUMENT)
@@ -351,9 +353,11 @@ static int enrol(void *context, const struct gw_rpc_caller *caller, struct gw_ar
                  struct gw_error *err)
 {
     const enrol_request *asked = (const enrol_request *)request;
+    enrol_request told = *asked;
+    told.certificate_request_pem = (char *)(uintptr_t) "";
     struct job job = {.enroller = context,
                       .caller = caller,
-                      .request = request,
+                      .told = &told.base,
                       .asked = asked,
                       .request_pem = asked->certificate_request_pem,
                       .agent_id = asked->agent_id};
@@ -369,9 +373,11 @@ static int renew(void *context, const struct gw_rpc_caller *caller, struct gw_ar
 {
     char shown[CP_FINGERPRINT_CHARS + 1] = "";
     const renew_request *asked = (const renew_request *)request;
+    renew_request told = *asked;
+    told.certificate_request_pem = (char *)(uintptr_t) "";
     struct job job = {.enroller = context,
                       .caller = caller,
-                      .request = request,
+                      .told = &told.base,
                       .request_pem = asked->certificate_request_pem,
                       .agent_id = "",
                       .shown = shown};

@@ -116,30 +116,48 @@ static void restart_is_seen_as_away(void **state)
     node_done(&node);
 }
 
+/* A watch by way of a proxy that can be muted, beside the store itself. */
+struct muted {
+    struct node node;
+    struct proxy proxy;
+    struct cp_store *direct, *store;
+    struct cp_watch *watch;
+};
+
+/* progress_ms: 0: etcd's own default. */
+static void muted_up(struct muted *m, gw_msec progress_ms)
+{
+    m->direct = node_up(&m->node);
+    proxy_start(&m->proxy, m->node.port);
+    m->store = store_open(&(struct cp_etcd_options){
+        .endpoints = m->proxy.url, .timeout_ms = 1000, .progress_ms = progress_ms});
+    m->watch = watch_live(m->store);
+}
+
+static void muted_down(struct muted *m)
+{
+    cp_watch_close(m->watch);
+    cp_store_close(m->store);
+    cp_store_close(m->direct);
+    proxy_stop(&m->proxy);
+    node_done(&m->node);
+}
+
 static void forgotten_changes_are_final(void **state)
 {
     (void)state;
-    struct node node;
+    struct muted m;
     struct gw_error err;
-    struct proxy proxy;
-    struct cp_store *direct = node_up(&node);
-    proxy_start(&proxy, node.port);
-    struct cp_store *store = store_open(
-        &(struct cp_etcd_options){.endpoints = proxy.url, .timeout_ms = 1000, .progress_ms = 100});
-    struct cp_watch *watch = watch_live(store);
-    proxy_mute(&proxy, true);
-    expect_state(watch, CP_WATCH_AWAY);
-    put_numbers(direct, 0, 5);
-    assert_int_equal(cp_store_compact(direct, 0, &err), 0);
-    proxy_mute(&proxy, false);
-    err = expect_state(watch, CP_WATCH_COMPACTED);
+    muted_up(&m, 100);
+    proxy_mute(&m.proxy, true);
+    expect_state(m.watch, CP_WATCH_AWAY);
+    put_numbers(m.direct, 0, 5);
+    assert_int_equal(cp_store_compact(m.direct, 0, &err), 0);
+    proxy_mute(&m.proxy, false);
+    err = expect_state(m.watch, CP_WATCH_COMPACTED);
     assert_int_equal(err.code, GW_OUT_OF_RANGE);
-    expect_state(watch, CP_WATCH_COMPACTED); /* and stays */
-    cp_watch_close(watch);
-    cp_store_close(store);
-    cp_store_close(direct);
-    proxy_stop(&proxy);
-    node_done(&node);
+    expect_state(m.watch, CP_WATCH_COMPACTED); /* and stays */
+    muted_down(&m);
 }
 
 /* Also where etcd says only every ten minutes that it is there; one that is there keeps the watch.
@@ -147,60 +165,42 @@ static void forgotten_changes_are_final(void **state)
 static void a_member_that_hangs_is_asked(void **state)
 {
     (void)state;
-    struct node node;
-    struct proxy proxy;
-    struct cp_store *direct = node_up(&node);
-    proxy_start(&proxy, node.port);
-    struct cp_store *store =
-        store_open(&(struct cp_etcd_options){.endpoints = proxy.url, .timeout_ms = 1000});
-    struct cp_watch *watch = watch_live(store);
+    struct muted m;
+    muted_up(&m, 0);
     struct gw_arena arena = {0};
     struct cp_batch batch;
     struct gw_error err;
-    assert_int_equal(cp_watch_next(watch, 2500, &arena, &batch, &err), CP_WATCH_LIVE);
+    assert_int_equal(cp_watch_next(m.watch, 2500, &arena, &batch, &err), CP_WATCH_LIVE);
     gw_arena_done(&arena);
-    proxy_mute(&proxy, true);
-    assert_non_null(strstr(expect_state(watch, CP_WATCH_AWAY).message, "silent"));
-    put_numbers(direct, 0, 2);
-    proxy_mute(&proxy, false);
-    expect_numbers(watch, 0, 2);
-    cp_watch_close(watch);
-    cp_store_close(store);
-    cp_store_close(direct);
-    proxy_stop(&proxy);
-    node_done(&node);
+    proxy_mute(&m.proxy, true);
+    assert_non_null(strstr(expect_state(m.watch, CP_WATCH_AWAY).message, "silent"));
+    put_numbers(m.direct, 0, 2);
+    proxy_mute(&m.proxy, false);
+    expect_numbers(m.watch, 0, 2);
+    muted_down(&m);
 }
 
 static void silence_counts_as_death(void **state)
 {
     (void)state;
-    struct node node;
-    struct proxy proxy;
-    struct cp_store *direct = node_up(&node);
-    proxy_start(&proxy, node.port);
-    struct cp_store *store = store_open(
-        &(struct cp_etcd_options){.endpoints = proxy.url, .timeout_ms = 1000, .progress_ms = 100});
-    struct cp_watch *watch = watch_live(store);
+    struct muted m;
+    muted_up(&m, 100);
     /* progress moves the position while nothing is written under the prefix */
-    int64_t revision = store_put(direct, "/penstock/other", "x");
+    int64_t revision = store_put(m.direct, "/penstock/other", "x");
     struct cp_batch batch = {0};
     while (batch.at.revision < revision) {
         struct gw_arena arena = {0};
         struct gw_error err;
-        assert_int_equal(cp_watch_next(watch, WAIT_MS, &arena, &batch, &err), CP_WATCH_LIVE);
+        assert_int_equal(cp_watch_next(m.watch, WAIT_MS, &arena, &batch, &err), CP_WATCH_LIVE);
         assert_int_equal(batch.count, 0);
         gw_arena_done(&arena);
     }
-    proxy_mute(&proxy, true);
-    assert_non_null(strstr(expect_state(watch, CP_WATCH_AWAY).message, "silent"));
-    put_numbers(direct, 0, 2);
-    proxy_mute(&proxy, false);
-    expect_numbers(watch, 0, 2);
-    cp_watch_close(watch);
-    cp_store_close(store);
-    cp_store_close(direct);
-    proxy_stop(&proxy);
-    node_done(&node);
+    proxy_mute(&m.proxy, true);
+    assert_non_null(strstr(expect_state(m.watch, CP_WATCH_AWAY).message, "silent"));
+    put_numbers(m.direct, 0, 2);
+    proxy_mute(&m.proxy, false);
+    expect_numbers(m.watch, 0, 2);
+    muted_down(&m);
 }
 
 /* Another data directory behind the same address; token NULL: with the same cluster id. */
