@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/message.h"
 #include "controlplane/snapshot/build.h"
+#include "controlplane/snapshot/listing.h"
 #include "controlplane/snapshot/state.h"
 
 #include <pthread.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 
 #define COMPONENT "watcher"
-#define PAGE_KEYS 1000
 
 struct cp_watcher {
     struct cp_watcher_options options;
@@ -213,44 +213,29 @@ static void turn(struct cp_watcher *watcher)
 
 /* ---- listing ---- */
 
-/* All of one kind, as of *at once that has a revision. */
-static int list_kind(struct cp_watcher *watcher, enum cp_kind_id kind, struct cp_state *state,
-                     struct gw_map *touched, struct cp_position *at, struct gw_error *err)
+struct take {
+    struct cp_state *state;
+    struct gw_map *touched;
+};
+
+static void take_page(void *arg, const struct cp_kv *kvs, size_t count)
 {
-    struct gw_arena arenas[2]; /* the last key of a page asks for the next one */
-    gw_auto(gw_arena_done) struct gw_arena arena = {0};
-    gw_arena_init(&arenas[0], 256 * 1024);
-    gw_arena_init(&arenas[1], 256 * 1024);
-    struct cp_range range = {.prefix = cp_key_prefix(&arena, kind), .limit = PAGE_KEYS};
-    struct cp_page page = {.more = true};
-    int result = 0;
-    for (unsigned i = 0; page.more && !result; i ^= 1) {
-        gw_arena_reset(&arenas[i]);
-        range.at_revision = at->revision;
-        result = cp_store_list(watcher->options.store, &range, &arenas[i], &page, err);
-        if (result)
-            break;
-        for (size_t k = 0; k < page.count; k++)
-            put(state, &page.kvs[k], touched);
-        *at = page.at;
-        if (page.count > 0)
-            range.after_key = page.kvs[page.count - 1].key;
-    }
-    gw_arena_done(&arenas[0]);
-    gw_arena_done(&arenas[1]);
-    return result;
+    const struct take *take = arg;
+    for (size_t i = 0; i < count; i++)
+        put(take->state, &kvs[i], take->touched);
 }
 
 /* What agents depend on, and not the drafts, guards and indexes beside it, which are more. */
 static int list_kinds(struct cp_watcher *watcher, struct cp_state *state, struct gw_map *touched,
                       struct cp_position *ret_at, struct gw_error *err)
 {
-    int result = 0;
-    *ret_at = (struct cp_position){0};
-    for (unsigned kind = 0; kind < CP_KIND_COUNT && !result; kind++)
+    enum cp_kind_id kinds[CP_KIND_COUNT];
+    size_t count = 0;
+    for (enum cp_kind_id kind = 0; kind < CP_KIND_COUNT; kind++)
         if (cp_state_keeps(kind))
-            result = list_kind(watcher, kind, state, touched, ret_at, err);
-    return result;
+            kinds[count++] = kind;
+    struct take take = {state, touched};
+    return cp_listing_read(watcher->options.store, kinds, count, take_page, &take, ret_at, err);
 }
 
 /* Reads the whole store at one revision, and builds everything. */

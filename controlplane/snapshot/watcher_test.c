@@ -299,7 +299,7 @@ static void an_empty_store_is_loaded_too(void **state)
 static void more_than_one_page(void **state)
 {
     (void)state;
-    enum { TXNS = 12, CHANNELS = TXNS * 100 };
+    enum { TXNS = 21, CHANNELS = TXNS * 100 };
     for (int i = 0; i < TXNS; i++) {
         struct cp_op ops[100];
         for (int k = 0; k < 100; k++) {
