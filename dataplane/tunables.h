@@ -17,6 +17,7 @@ struct dp_tunables {
     int gzip_level; /* 0: nothing is compressed */
     enum dp_debug_audience debug_audience;
     bool keep_escaped_slash; /* %2F is no separator */
+    bool http2;
 };
 
 #endif

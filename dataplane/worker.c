@@ -56,10 +56,14 @@ static void tune(struct dp_worker *worker, const struct dp_snapshot *snapshot)
         .xff_index = settings->xff_index,
         .gzip_level = settings->gzip ? (int)settings->gzip_level : 0,
         .debug_audience = settings->debug_for_all ? DP_DEBUG_EVERYBODY : DP_DEBUG_APPS,
+        .http2 = settings->http2,
     };
     if (snapshot)
         dp_snapshot_tune(snapshot, tunables);
     worker->server.limits.body_timeout_ms = tunables->body_timeout_ms;
+    worker->server.limits.h2 = tunables->http2;
+    if (worker->tls)
+        dp_tls_front_offer_h2(worker->tls, tunables->http2);
     dp_encoders_set_level(&worker->encoders, tunables->gzip_level);
 }
 
@@ -257,9 +261,11 @@ static int open_tls(struct dp_worker *worker, struct gw_error *err)
         .loop = &worker->loop,
         .keys = worker->shared->ticket_keys,
         .handshakes_max = share_of(worker, worker->shared->settings->tls_handshakes_max),
-        .h2 = worker->server.limits.h2_streams_max > 0,
     };
-    return dp_tls_front_new(&options, &worker->tls, err);
+    if (dp_tls_front_new(&options, &worker->tls, err) < 0)
+        return -1;
+    dp_tls_front_offer_h2(worker->tls, worker->tunables.http2);
+    return 0;
 }
 
 static int open_listener(struct dp_worker *worker, gw_str text, struct gw_error *err)
@@ -326,7 +332,7 @@ static void set_up_server(struct dp_worker *worker)
         .idle_timeout_ms = settings->idle_timeout_ms,
         .write_timeout_ms = settings->write_timeout_ms,
         .connections_max = share_of(worker, settings->connections_max),
-        .h2_streams_max = settings->http2 ? (unsigned)settings->http2_streams_max : 0,
+        .h2_streams_max = (unsigned)settings->http2_streams_max,
     };
     dp_proxy_gate_init(&worker->gate, &worker->loop, settings->head_timeout_ms);
     worker->gate.passed = on_proxied;

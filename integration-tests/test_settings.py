@@ -6,6 +6,7 @@ import pytest
 
 from lib.gateway import Gateway
 from lib.http1 import Connection
+from lib.http2 import PREFACE, Session
 from lib.script import Script
 from lib.servers import Agent
 from lib.upgrade import Callers
@@ -131,6 +132,18 @@ def test_escaped_slashes(gateway):
     assert gateway.call("/file/a%2F..%2Fb").status == 400
     change(gateway, escapedSlash="ESCAPED_SLASH_SEPARATES")
     assert gateway.call("/file/a%2Fb").status == 404
+
+
+def test_http2(gateway):
+    with Session(gateway.agent.port, gateway.host) as before:
+        assert before.status(before.request(path="/load")) == "200"
+        change(gateway, http2={"enabled": False})
+        assert before.status(before.request(path="/load")) == "200"  # who speaks it already goes on
+        with Connection(gateway.agent.port) as connection:
+            assert connection.send(PREFACE).read().status == 505
+    reset(gateway, "http2")
+    with Session(gateway.agent.port, gateway.host) as after:
+        assert after.status(after.request(path="/load")) == "200"
 
 
 def test_an_agent_keeps_them_without_a_control_plane(start, tmp_path, controlplane, echo):

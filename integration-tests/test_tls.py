@@ -413,3 +413,20 @@ def test_http2_is_agreed_on(front, certificates):
     context.set_alpn_protocols(["spdy/3"])
     with pytest.raises(ssl.SSLError, match="no application protocol"):
         connect(front.tls_port, context)
+
+
+def agreed(front, certificates):
+    """What a caller who would take both comes to speak."""
+    context = client(certificates)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with connect(front.tls_port, context) as caller:
+        return caller.selected_alpn_protocol()
+
+
+def test_http2_is_offered_as_the_settings_say(front, feeder, certificates):
+    shop = certificate("a", certificates.issue(HOST, f"DNS:{HOST}"))
+    assert agreed(front, certificates) == "h2"
+    feeder.tell(shop, group(domain(HOST, "a")), api(), {"settings": {"name": "settings", "http2": {"enabled": False}}})
+    assert agreed(front, certificates) == "http/1.1"
+    feeder.tell(shop, group(domain(HOST, "a")), api())
+    assert agreed(front, certificates) == "h2"

@@ -38,7 +38,8 @@ static void test_what_is_right(void **state)
         "{\"requestBodyTimeout\": \"600s\", \"backendTimeoutMax\": \"600s\"}",
         "{\"forwardedFor\": {\"enabled\": true, \"index\": -100}}",
         "{\"gzip\": {\"enabled\": true, \"level\": 9}, \"debugAudience\": "
-        "\"DEBUG_AUDIENCE_NOBODY\", \"escapedSlash\": \"ESCAPED_SLASH_KEPT\"}",
+        "\"DEBUG_AUDIENCE_NOBODY\", \"escapedSlash\": \"ESCAPED_SLASH_KEPT\", "
+        "\"http2\": {}}",
     };
     for (size_t i = 0; i < GW_ARRAY_LEN(good); i++)
         if (checked(good[i]).code != GW_OK)

@@ -30,13 +30,14 @@ static void test_what_is_set_reaches_agents(void **state)
               "\"1.5s\", \"backend_timeout_max\": \"0.020s\", \"gzip\": {\"enabled\": true}, "
               "\"forwarded_for\": {\"enabled\": true, \"index\": -1, \"strict\": true}, "
               "\"debug_audience\": \"DEBUG_AUDIENCE_NOBODY\", \"escaped_slash\": "
-              "\"ESCAPED_SLASH_KEPT\"}}");
+              "\"ESCAPED_SLASH_KEPT\", \"http2\": {\"enabled\": true}}}");
     assert_string_equal(
         agents_see("settings"),
         "{\"settings\":{\"name\":\"settings\",\"requestBodyMaxBytes\":\"2097152\","
         "\"requestBodyTimeoutMs\":\"1500\",\"backendTimeoutMaxMs\":\"20\",\"forwardedFor\":"
         "{\"enabled\":true,\"index\":-1,\"strict\":true},\"gzip\":{\"enabled\":true,\"level\":6},"
-        "\"debugAudience\":\"DEBUG_AUDIENCE_NOBODY\",\"escapedSlash\":\"ESCAPED_SLASH_KEPT\"}}");
+        "\"debugAudience\":\"DEBUG_AUDIENCE_NOBODY\",\"escapedSlash\":\"ESCAPED_SLASH_KEPT\","
+        "\"http2\":{\"enabled\":true}}}");
 }
 
 static void test_one_field_goes_back_to_the_flags(void **state)

@@ -8,7 +8,7 @@ static bool is_empty(const cp_agent_settings *settings)
 {
     return !settings->request_body_max_bytes && !settings->request_body_timeout_ms &&
            !settings->backend_timeout_max_ms && !settings->forwarded_for && !settings->gzip &&
-           !settings->debug_audience && !settings->escaped_slash;
+           !settings->debug_audience && !settings->escaped_slash && !settings->http2;
 }
 
 int cp_build_settings(const struct cp_state *state, struct gw_arena *arena,
@@ -35,6 +35,10 @@ int cp_build_settings(const struct cp_state *state, struct gw_arena *arena,
         settings->gzip = CP_AGENT_NEW(arena, Penstock__Agent__V1__Compression, compression);
         settings->gzip->enabled = stored->gzip->enabled;
         settings->gzip->level = stored->gzip->level;
+    }
+    if (stored->http2) {
+        settings->http2 = CP_AGENT_NEW(arena, Penstock__Agent__V1__Http2, http2);
+        settings->http2->enabled = stored->http2->enabled;
     }
     /* Both packages number them alike. */
     settings->debug_audience = (Penstock__Agent__V1__DebugAudience)stored->debug_audience;

@@ -19,7 +19,7 @@ struct endless {
     struct cp_store base;
     atomic_int asked, taken, most_ahead;
     atomic_int strays; /* calls for another revision */
-    int fails_at; /* the call that fails; 0: none */
+    int fails_at;      /* the call that fails; 0: none */
 };
 
 static int ping(struct cp_store *store, struct cp_position *ret_at, struct gw_error *err)
@@ -108,8 +108,7 @@ static void who_takes_slowly_is_not_flooded(void **state)
     struct gw_error err = GW_ERROR_NONE;
     assert_int_equal(read_all(&endless, &taken, &err), 0);
     /* Those that wait, one that each reader has in its hand, and the one that is being taken. */
-    assert_in_range(atomic_load(&endless.most_ahead), 2,
-                    CP_LISTING_AHEAD + CP_LISTING_READERS + 1);
+    assert_in_range(atomic_load(&endless.most_ahead), 2, CP_LISTING_AHEAD + CP_LISTING_READERS + 1);
 }
 
 static void the_first_failure_ends_it(void **state)

@@ -147,7 +147,7 @@ static int is_h2(const struct dp_h1_connection *c)
     gw_str view = dp_input_view(&c->base.conn.input);
     size_t len = GW_MIN(view.len, sizeof(DP_H2_PREFACE) - 1);
     if (memcmp(view.ptr, DP_H2_PREFACE, len) != 0 || !c->is_new || c->base.conn.tls ||
-        c->base.server->limits.h2_streams_max == 0)
+        !c->base.server->limits.h2)
         return -1;
     return len == sizeof(DP_H2_PREFACE) - 1;
 }

@@ -14,6 +14,7 @@ void dp_server_init(struct dp_server *server, struct dp_loop *loop,
         .idle_timeout_ms = 75000,
         .write_timeout_ms = 60000,
         .connections_max = 10000,
+        .h2 = true,
         .h2_streams_max = DP_H2_STREAMS_MAX,
     };
     gw_list_init(&server->connections);

@@ -52,7 +52,8 @@ struct dp_server_limits {
     gw_msec write_timeout_ms; /* without the caller taking a byte */
     unsigned connections_max; /* those beyond get 503 and are closed; as many streams of HTTP/2 at
                                  once on all connections, beyond REFUSED_STREAM */
-    unsigned h2_streams_max;  /* requests at once on a connection; 0: HTTP/2 is not spoken */
+    bool h2;                  /* new connections may speak HTTP/2 in the clear */
+    unsigned h2_streams_max;  /* requests at once on a connection of it */
 };
 
 /* What callers can do to an HTTP/2 connection that costs them next to nothing; h2_flood.c has the

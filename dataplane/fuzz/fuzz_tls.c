@@ -114,7 +114,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     expect(dp_loop_init(&loop) == 0, "there is a loop");
     dp_ticket_chain_make(&keys, loop.now_ms);
     make_snapshot();
-    struct dp_tls_front_options options = {.loop = &loop, .keys = &keys, .h2 = true};
+    struct dp_tls_front_options options = {.loop = &loop, .keys = &keys};
     expect(dp_tls_front_new(&options, &front, &err) == 0, "there is a front");
     dp_tls_front_update(front, snapshot);
     return 0;

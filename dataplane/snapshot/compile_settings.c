@@ -66,6 +66,8 @@ struct dp_unit *dp_compile_settings(const settings_message *message, struct gw_e
     unit->has_slash = message->escaped_slash != 0;
     values->keep_escaped_slash =
         message->escaped_slash == PENSTOCK__AGENT__V1__ESCAPED_SLASH__ESCAPED_SLASH_KEPT;
+    unit->has_http2 = message->http2 != NULL;
+    values->http2 = unit->has_http2 && message->http2->enabled;
     return &unit->unit;
 }
 
@@ -89,4 +91,6 @@ void dp_settings_unit_apply(const struct dp_settings_unit *unit, struct dp_tunab
         tunables->debug_audience = values->debug_audience;
     if (unit->has_slash)
         tunables->keep_escaped_slash = values->keep_escaped_slash;
+    if (unit->has_http2)
+        tunables->http2 = values->http2;
 }

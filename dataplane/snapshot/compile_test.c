@@ -418,7 +418,8 @@ static Penstock__Agent__V1__Settings *settings(struct fixture *f, const char *na
 
 static struct dp_tunables tuned(const struct fixture *f)
 {
-    struct dp_tunables tunables = {.request_body_max = 7, .gzip_level = 3, .xff_index = -1};
+    struct dp_tunables tunables = {
+        .request_body_max = 7, .gzip_level = 3, .xff_index = -1, .http2 = true};
     dp_snapshot_tune(f->snapshot, &tunables);
     return tunables;
 }
@@ -429,14 +430,17 @@ static void settings_stand_on_top_of_the_flags(void **state)
     group(f, "groups/g", "a.example.com");
     apply(f);
     assert_int_equal(tuned(f).request_body_max, 7);
+    assert_true(tuned(f).http2);
     Penstock__Agent__V1__Settings *set = settings(f, "settings");
     set->request_body_max_bytes = 2 * 1024 * 1024;
     set->gzip = MESSAGE(f, compression);
+    set->http2 = MESSAGE(f, http2);
     set->escaped_slash = PENSTOCK__AGENT__V1__ESCAPED_SLASH__ESCAPED_SLASH_KEPT;
     set->debug_audience = PENSTOCK__AGENT__V1__DEBUG_AUDIENCE__DEBUG_AUDIENCE_EVERYBODY;
     apply(f);
     assert_int_equal(tuned(f).request_body_max, 2 * 1024 * 1024);
     assert_int_equal(tuned(f).gzip_level, 0);
+    assert_false(tuned(f).http2);
     assert_int_equal(tuned(f).xff_index, -1);
     assert_int_equal(tuned(f).debug_audience, DP_DEBUG_EVERYBODY);
     assert_true(tuned(f).keep_escaped_slash);

@@ -30,7 +30,7 @@ const struct dp_domain_tls *dp_routing_default_tls(const struct dp_routing *rout
 struct dp_settings_unit {
     struct dp_unit unit;
     struct dp_tunables values;
-    bool has_forwarded_for, has_gzip, has_audience, has_slash;
+    bool has_forwarded_for, has_gzip, has_audience, has_slash, has_http2;
 };
 
 struct dp_unit *dp_compile_settings(const Penstock__Agent__V1__Settings *message,

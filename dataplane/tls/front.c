@@ -23,6 +23,7 @@ struct dp_tls_front {
     const struct dp_snapshot *snapshot; /* borrowed; NULL: none yet */
     struct dp_tickets tickets;
     struct dp_tls_stats stats;
+    bool offers_h2;
 };
 
 /* ---- contexts */
@@ -45,7 +46,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     static const unsigned char ours[] = {2,   'h', '2', 8,   'h', 't', 't', 'p', '/', '1', '.',
                                          '1', 8,   'h', 't', 't', 'p', '/', '1', '.', '0'};
     const struct dp_tls_front *front = arg;
-    unsigned skip = front->options.h2 ? 0 : 3;
+    unsigned skip = front->offers_h2 ? 0 : 3;
     (void)ssl;
     int result = SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len, ours + skip,
                                        sizeof(ours) - skip, in, in_len);
@@ -96,6 +97,11 @@ void dp_tls_front_update(struct dp_tls_front *front, const struct dp_snapshot *s
     }
     free(gone);
     front->stats.contexts = front->contexts.count;
+}
+
+void dp_tls_front_offer_h2(struct dp_tls_front *front, bool is_offered)
+{
+    front->offers_h2 = is_offered;
 }
 
 /* ---- handshakes */
@@ -205,6 +211,7 @@ int dp_tls_front_new(const struct dp_tls_front_options *options, struct dp_tls_f
 {
     struct dp_tls_front *front = gw_calloc(1, sizeof(*front));
     front->options = *options;
+    front->offers_h2 = true;
     gw_map_init(&front->contexts);
     if (set_up(front, err) < 0) {
         dp_tls_front_free(front);

@@ -41,7 +41,6 @@ struct dp_tls_front_options {
     const struct dp_loop *loop;         /* borrowed: the time */
     const struct dp_ticket_chain *keys; /* borrowed for the call */
     unsigned handshakes_max;            /* at once; 0: any number */
-    bool h2;                            /* HTTP/2 is offered */
 };
 
 GW_MUST_CHECK int dp_tls_front_new(const struct dp_tls_front_options *options,
@@ -52,6 +51,8 @@ const struct dp_tls_stats *dp_tls_front_stats(const struct dp_tls_front *front);
 /* From now on callers are served as this snapshot says, which is borrowed until the next call.
  * Contexts that it has no use for go; connections go on. */
 void dp_tls_front_update(struct dp_tls_front *front, const struct dp_snapshot *snapshot);
+/* Whether handshakes from now on offer HTTP/2; at first they do. */
+void dp_tls_front_offer_h2(struct dp_tls_front *front, bool is_offered);
 /* A session for a caller's connection, to be given to dp_server_accept. NULL: no memory, or too
  * many are in their handshake. */
 SSL *dp_tls_front_accept(struct dp_tls_front *front);
