@@ -16,10 +16,11 @@ static bool applies(const ProtobufCMessage *message)
 static bool is_from_elsewhere(const struct dp_exchange *x)
 {
     const struct dp_request *request = &x->request;
-    if (!x->app->addresses)
+    const struct dp_address_list *addresses = dp_app_addresses(x->app);
+    if (!addresses)
         return false;
     return !dp_address_is_known(&request->source) || request->source_is_doubtful ||
-           !dp_address_list_admits(x->app->addresses, &request->source);
+           !dp_address_list_admits(addresses, &request->source);
 }
 
 static enum dp_verdict on_request(struct dp_exchange *x, const void *conf, void *scratch)

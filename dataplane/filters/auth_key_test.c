@@ -2,7 +2,7 @@
 #include "dataplane/filters/fake_exchange.h"
 #include "dataplane/sha256.h"
 
-static const struct dp_app shop = {.name = {"apps/shop", 9}, .id = {"shop", 4}};
+static const struct dp_app shop;
 static unsigned lookups;
 
 /* One app, with one code. */

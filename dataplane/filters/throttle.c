@@ -111,7 +111,7 @@ static int compile(const struct dp_compile *compile, const ProtobufCMessage *mes
 
 static int64_t app_limit(const struct throttle *conf, const struct dp_app *app)
 {
-    struct exception key = {.app = app->name};
+    struct exception key = {.app = dp_app_name(app)};
     const struct exception *found =
         bsearch(&key, conf->exceptions, conf->exception_count, sizeof conf->exceptions[0], by_app);
     return found ? found->limit : conf->limits[APP];

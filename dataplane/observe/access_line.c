@@ -175,7 +175,7 @@ static char *put_gateway(char *at, const struct dp_exchange *x)
     }
     at = TEXT(at, "environment", environment);
     if (x->app)
-        at = TEXT(at, "app", x->app->id);
+        at = TEXT(at, "app", dp_app_id(x->app));
     return TEXT(at, "auth_type", x->auth_type);
 }
 

@@ -12,10 +12,10 @@ struct dp_snapshot *dp_snapshot_assemble(struct dp_catalog *catalog)
         dp_entry_find(catalog, KIND(SETTINGS), GW_STR(DP_COMPILE_SETTINGS));
     struct dp_snapshot_parts parts = {
         .routing = catalog->routing,
-        .codes = catalog->codes,
+        .codes = catalog->apps.codes,
         .tickets = tickets ? (struct dp_tickets_unit *)tickets->unit : NULL,
         .settings = settings ? (struct dp_settings_unit *)settings->unit : NULL,
-        .app_count = catalog->app_count,
+        .app_count = catalog->apps.count,
         .route_count = catalog->route_count,
     };
     return dp_snapshot_new(dp_catalog_cluster_id(catalog), catalog->revision, &parts);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the catalog; private to entry.c (what is known of each resource), claims.c (what
- * belongs to one of them), branch.c (trees), assemble.c (snapshots) and compile.c (the steps of an
- * update). Sync thread. */
+/* Inside of the catalog, for its files alone: entry.c (what is known of each resource), claims.c
+ * (what belongs to one of them), apps.c, branch.c (trees), assemble.c (snapshots) and compile.c
+ * (the steps of an update). Sync thread. */
 #ifndef DP_SNAPSHOT_CATALOG_H
 #define DP_SNAPSHOT_CATALOG_H
 
 #include "common/list.h"
 #include "common/map.h"
+#include "dataplane/snapshot/apps.h"
 #include "dataplane/snapshot/branch.h"
 #include "dataplane/snapshot/parts.h"
 #include "dataplane/snapshot/snapshot_parts.h"
@@ -50,20 +51,22 @@ struct dp_entry {
     uint64_t order;           /* of a route: among those of its branch */
     uint32_t number;          /* of a group: its own in the router */
     unsigned branches;        /* of a group: they refer to it */
+    uint64_t route_number;    /* of a route: its own, ever */
+    uint32_t granted;         /* of a route: in how many apps it stands */
     char text[];
 };
 
 struct dp_catalog {
     struct dp_parts parts;
     struct dp_compile_env env;
-    struct dp_trie entries[DP_KINDS]; /* by kind: struct dp_entry, by name; in no other trie */
-    struct gw_map branches;           /* "groups/g@RELEASE" -> struct dp_branch; owned */
-    struct gw_map hosts;              /* who has a host: -> struct dp_entry of a group */
-    struct dp_trie codes;             /* code_map.h: who has an AppCode */
-    struct dp_routing *routing;       /* a reference: as in the next snapshot */
-    size_t app_count, route_count;    /* in force */
-    uint64_t routes_joined;           /* ever */
-    uint32_t groups_made;             /* ever */
+    struct dp_trie entries[DP_KINDS];     /* by kind: struct dp_entry, by name; in no other trie */
+    struct gw_map branches;               /* "groups/g@RELEASE" -> struct dp_branch; owned */
+    struct gw_map hosts;                  /* who has a host: -> struct dp_entry of a group */
+    struct dp_apps apps;                  /* they have no entries */
+    struct dp_routing *routing;           /* a reference: as in the next snapshot */
+    size_t route_count;                   /* in force */
+    uint64_t routes_named, routes_joined; /* ever */
+    uint32_t groups_made;                 /* ever */
     struct gw_list dirty[DP_KINDS], dirty_branches, refused;
     struct gw_arena scratch; /* messages of one resource */
     struct gw_arena report;  /* the list of refusals */
@@ -73,13 +76,15 @@ struct dp_catalog {
 };
 
 /* ---- entry.c */
-
+/* A name as a key: one that is too long is cut. Its compiler sees all of it, and refuses. */
+gw_str dp_entry_key(const char *name);
+/* For people: the field and its rule. In the arena, with a NUL behind it. */
+gw_str dp_entry_reason(struct gw_arena *arena, const struct gw_error *err);
 struct dp_entry *dp_entry_find(const struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
                                gw_str name);
 struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
                               gw_str name); /* made when it is not there */
-/* Frees an entry that stands for nothing any more. */
-void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry);
+void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry); /* if it is of no use */
 extern const struct dp_trie_kind dp_entries; /* frees entries, whatever refers to them */
 
 void dp_entry_set_next(struct dp_entry *entry, gw_str packed, int64_t revision);
@@ -94,17 +99,21 @@ void dp_entry_set_names(struct dp_catalog *catalog, struct dp_entry *entry,
 void dp_entry_refuse(struct dp_catalog *catalog, struct dp_entry *entry,
                      const struct gw_error *err);
 void dp_entry_drop_candidate(struct dp_entry *entry);
-/* The candidate comes into force. */
-void dp_entry_accept(struct dp_entry *entry);
-/* No form is left. */
-void dp_entry_clear(struct dp_entry *entry);
+void dp_entry_accept(struct dp_entry *entry); /* the candidate comes into force */
+void dp_entry_clear(struct dp_entry *entry);  /* no form is left */
 
 /* ---- claims.c */
-
 void dp_claims_release(struct dp_catalog *catalog, struct dp_entry *entry);
 GW_MUST_CHECK int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit,
                                   Penstock__Agent__V1__Kind kind, struct gw_error *err);
 void dp_claims_take(struct dp_catalog *catalog, struct dp_entry *entry); /* what nobody has */
+
+/* ---- compile.c */
+/* A form in the scratch arena, which is emptied first. NULL with err. */
+const Penstock__Agent__V1__Resource *dp_compile_unpack(struct dp_catalog *catalog, gw_str form,
+                                                       struct gw_error *err);
+/* What a newer control plane means by something that is not known here cannot be left out: -1. */
+GW_MUST_CHECK int dp_compile_refuse_newer(const ProtobufCMessage *message, struct gw_error *err);
 
 struct dp_snapshot *dp_snapshot_assemble(struct dp_catalog *catalog); /* assemble.c */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A host belongs to one group, an AppCode to one app; what is claimed leads there. */
+/* A host belongs to one group; what is claimed leads there. */
 #include "dataplane/snapshot/catalog.h"
 
 #define KIND(name) PENSTOCK__AGENT__V1__KIND__KIND_##name
@@ -17,13 +17,6 @@ void dp_claims_release(struct dp_catalog *catalog, struct dp_entry *entry)
             (void)gw_map_take(&catalog->hosts, group->hosts[i]); /* it is entry */
         }
     }
-    if (entry->kind == KIND(APP) && entry->unit) {
-        const struct dp_app_unit *app = (const struct dp_app_unit *)entry->unit;
-        for (unsigned i = 0; i < app->code_count; i++) {
-            if (dp_code_map_get(catalog->codes, app->codes[i].digest) == app)
-                catalog->codes = dp_code_map_remove(catalog->codes, app->codes[i].digest);
-        }
-    }
 }
 
 int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit,
@@ -35,13 +28,6 @@ int dp_claims_check(const struct dp_catalog *catalog, const struct dp_unit *unit
         if (owner)
             return gw_fail_field(err, "domains", "%.*s belongs to %s", GW_STR_ARG(group->hosts[i]),
                                  owner->name.ptr);
-    }
-    const struct dp_app_unit *app = (const struct dp_app_unit *)unit;
-    for (unsigned i = 0; kind == KIND(APP) && i < app->code_count; i++) {
-        const struct dp_app_unit *owner = dp_code_map_get(catalog->codes, app->codes[i].digest);
-        if (owner)
-            return gw_fail_field(err, "app_code_digests", "[%u] belongs to %.*s", i,
-                                 GW_STR_ARG(owner->app.name));
     }
     return 0;
 }
@@ -57,13 +43,6 @@ void dp_claims_take(struct dp_catalog *catalog, struct dp_entry *entry)
                 continue;
             (void)gw_map_put(&catalog->hosts, group->hosts[i], entry); /* there was none */
             dp_routing_add_host(catalog->routing, group, i, entry->number);
-        }
-    }
-    if (entry->kind == KIND(APP) && entry->unit) {
-        struct dp_app_unit *app = (struct dp_app_unit *)entry->unit;
-        for (unsigned i = 0; i < app->code_count; i++) {
-            if (!dp_code_map_get(catalog->codes, app->codes[i].digest))
-                catalog->codes = dp_code_map_put(catalog->codes, &app->codes[i]);
         }
     }
 }

@@ -21,7 +21,7 @@ static int setup(void **state)
         dp_siphash(&key, gw_str_n((const char *)&i, sizeof i), words);
         memcpy(words + 2, words, 16);
         memcpy(codes[i].digest, words, sizeof words);
-        codes[i].app = apps[i] = dp_unit_new(sizeof(struct dp_app_unit), 64);
+        codes[i].app = apps[i] = dp_unit_new(sizeof(struct dp_app_unit), 0);
         memcpy(codes[i].digest, words, sizeof words);
     }
     /* The worst that can come: alike but for the last byte. */

@@ -45,6 +45,7 @@ struct dp_catalog *dp_catalog_new(const struct dp_compile_env *env)
     gw_map_init(&catalog->hosts);
     gw_list_init(&catalog->dirty_branches);
     gw_list_init(&catalog->refused);
+    dp_apps_init(&catalog->apps);
     return catalog;
 }
 
@@ -58,7 +59,7 @@ void dp_catalog_free(struct dp_catalog *catalog)
         dp_branch_free(e->value);
     gw_map_done(&catalog->branches);
     gw_map_done(&catalog->hosts);
-    dp_code_map_unref(catalog->codes);
+    dp_apps_done(&catalog->apps);
     dp_routing_unref(catalog->routing);
     gw_arena_done(&catalog->scratch);
     gw_arena_done(&catalog->report);
@@ -110,21 +111,17 @@ static Penstock__Agent__V1__Kind kind_of(const resource *message, const char **r
     }
 }
 
-/* A name that is too long is cut: its compiler sees all of it, and refuses. */
-static gw_str key_of(const char *name)
-{
-    gw_str key = gw_str_from(name);
-    key.len = GW_MIN(key.len, DP_COMPILE_NAME_MAX + 1);
-    return key;
-}
-
 static void take_upsert(struct dp_catalog *catalog, const resource *message, int64_t revision)
 {
     const char *name = NULL;
     Penstock__Agent__V1__Kind kind = kind_of(message, &name);
     if (kind == KIND(UNSPECIFIED)) /* of a later version; Hello.kinds asked for none */
         return;
-    struct dp_entry *entry = dp_entry_get(catalog, kind, key_of(name));
+    if (kind == KIND(APP)) {
+        dp_apps_take(catalog, message);
+        return;
+    }
+    struct dp_entry *entry = dp_entry_get(catalog, kind, dp_entry_key(name));
     gw_arena_reset(&catalog->scratch);
     gw_str packed = gw_message_pack(&catalog->scratch, &message->base);
     bool is_known = entry->next || entry->good;
@@ -145,7 +142,6 @@ static void remove_entry(struct dp_catalog *catalog, struct dp_entry *entry)
     if (!entry->good && !entry->next)
         return;
     dp_claims_release(catalog, entry);
-    catalog->app_count -= entry->kind == KIND(APP) && entry->unit;
     gw_list_remove(&entry->in_dirty);
     dp_branch_leave(catalog, entry);
     dp_entry_set_names(catalog, entry, NULL, 0);
@@ -156,9 +152,9 @@ static void remove_entry(struct dp_catalog *catalog, struct dp_entry *entry)
 
 static void take_removal(struct dp_catalog *catalog, const Penstock__Agent__V1__ResourceKey *key)
 {
-    if (key->kind <= KIND(UNSPECIFIED) || key->kind >= DP_KINDS)
+    if (key->kind <= KIND(UNSPECIFIED) || key->kind >= DP_KINDS || key->kind == KIND(APP))
         return;
-    struct dp_entry *entry = dp_entry_find(catalog, key->kind, key_of(key->name));
+    struct dp_entry *entry = dp_entry_find(catalog, key->kind, dp_entry_key(key->name));
     if (entry)
         remove_entry(catalog, entry);
 }
@@ -191,19 +187,22 @@ static void sweep(struct dp_catalog *catalog, unsigned kind)
 static void take(struct dp_catalog *catalog, const struct dp_update *update)
 {
     catalog->serial++;
+    for (size_t i = 0; i < update->removal_count; i++)
+        if (update->removals[i]->kind == KIND(APP))
+            dp_apps_remove(catalog, dp_entry_key(update->removals[i]->name));
     for (size_t i = 0; i < update->upsert_count; i++)
         take_upsert(catalog, update->upserts[i], update->revision);
     for (size_t i = 0; i < update->removal_count; i++)
         take_removal(catalog, update->removals[i]);
     for (unsigned kind = 0; update->base_revision == 0 && kind < DP_KINDS; kind++)
         sweep(catalog, kind);
+    if (update->base_revision == 0)
+        dp_apps_sweep(catalog);
 }
 
 /* ---- compile */
 
-/* What a newer control plane means by something that is not known here cannot be left out: an app
- * that may call from its own addresses only would be let in from anywhere. */
-static int refuse_newer(const ProtobufCMessage *message, struct gw_error *err)
+int dp_compile_refuse_newer(const ProtobufCMessage *message, struct gw_error *err)
 {
     struct gw_error why = GW_ERROR_NONE;
     if (gw_message_refuse_unknown(message, &why) == 0)
@@ -212,14 +211,12 @@ static int refuse_newer(const ProtobufCMessage *message, struct gw_error *err)
                    why.message);
 }
 
-/* In the scratch arena. */
-static const resource *unpack(struct dp_catalog *catalog, const struct dp_form *form,
-                              struct gw_error *err)
+const resource *dp_compile_unpack(struct dp_catalog *catalog, gw_str form, struct gw_error *err)
 {
     ProtobufCMessage *message;
     gw_arena_reset(&catalog->scratch);
-    if (gw_message_unpack_whole(&catalog->scratch, &penstock__agent__v1__resource__descriptor,
-                                gw_str_n(form->bytes, form->len), &message, err) < 0)
+    if (gw_message_unpack_whole(&catalog->scratch, &penstock__agent__v1__resource__descriptor, form,
+                                &message, err) < 0)
         return NULL;
     return (const resource *)message;
 }
@@ -234,8 +231,6 @@ static struct dp_unit *compile(struct dp_catalog *catalog, const resource *messa
         return dp_compile_channel(&catalog->parts, message->channel, err);
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_POLICY:
         return dp_compile_policy(&catalog->parts, message->policy, err);
-    case PENSTOCK__AGENT__V1__RESOURCE__KIND_APP:
-        return dp_compile_app(&catalog->parts, message->app, err);
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_CERTIFICATE:
         return dp_compile_certificate(message->certificate, err);
     case PENSTOCK__AGENT__V1__RESOURCE__KIND_TICKET_KEYS:
@@ -287,9 +282,9 @@ static struct dp_unit *try_form(struct dp_catalog *catalog, const struct dp_form
                                 const resource *message, struct names *names, struct gw_error *err)
 {
     *err = GW_ERROR_NONE;
-    if (!message && !(message = unpack(catalog, form, err)))
+    if (!message && !(message = dp_compile_unpack(catalog, gw_str_n(form->bytes, form->len), err)))
         return NULL;
-    if (refuse_newer(&message->base, err) < 0)
+    if (dp_compile_refuse_newer(&message->base, err) < 0)
         return NULL;
     if (message->kind_case == PENSTOCK__AGENT__V1__RESOURCE__KIND_ROUTE)
         collect_route(catalog, message->route, names);
@@ -337,7 +332,6 @@ static void decide(struct dp_catalog *catalog, struct dp_entry *entry)
     bool was_there = entry->unit != NULL;
     if (dp_claims_check(catalog, entry->candidate, entry->kind, &err) == 0) {
         dp_entry_accept(entry);
-        catalog->app_count += entry->kind == KIND(APP) && !was_there;
         if (entry->kind != KIND(GROUP) || !was_there)
             dp_entry_mark_users(catalog, entry);
     } else {
@@ -348,7 +342,7 @@ static void decide(struct dp_catalog *catalog, struct dp_entry *entry)
     dp_claims_take(catalog, entry);
 }
 
-/* All that changes gives up what it has before anyone takes: domains and codes may be swapped. */
+/* All that changes gives up what it has before anyone takes: domains may be swapped. */
 static void compile_parts(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind)
 {
     struct gw_list *dirty = &catalog->dirty[kind];
@@ -373,8 +367,10 @@ static void compile_parts(struct dp_catalog *catalog, Penstock__Agent__V1__Kind 
 static void compile_route(struct dp_catalog *catalog, struct dp_entry *entry)
 {
     make_candidate(catalog, entry);
-    if (entry->candidate)
-        dp_branch_join(catalog, entry);
+    if (!entry->candidate)
+        return;
+    ((struct dp_route_unit *)entry->candidate)->route.number = entry->route_number;
+    dp_branch_join(catalog, entry);
 }
 
 static void compile_routes(struct dp_catalog *catalog)
@@ -397,11 +393,12 @@ static int by_kind_and_name(const void *a, const void *b)
 
 static void report(struct dp_catalog *catalog, struct dp_refusals *ret)
 {
-    size_t count = 0;
+    size_t count = dp_apps_refused_count(&catalog->apps);
     gw_arena_reset(&catalog->report);
     gw_list_each(&catalog->refused, node) count++;
     struct dp_refused *items = GW_ARENA_ARRAY(&catalog->report, struct dp_refused, count);
-    *ret = (struct dp_refusals){items, 0};
+    *ret = (struct dp_refusals){items, dp_apps_refused_count(&catalog->apps)};
+    dp_apps_report(&catalog->apps, &catalog->report, items);
     gw_list_each(&catalog->refused, node)
     {
         const struct dp_entry *entry = gw_container_of(node, struct dp_entry, in_refused);
@@ -446,7 +443,7 @@ int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_update *update,
     compile_parts(catalog, KIND(GROUP));
     compile_parts(catalog, KIND(CHANNEL));
     compile_parts(catalog, KIND(POLICY));
-    compile_parts(catalog, KIND(APP));
+    dp_apps_compile(catalog, update->revision);
     compile_routes(catalog);
     dp_branches_grow(catalog);
     char *cluster_id = gw_calloc(1, update->cluster_id.len + 1);
@@ -485,10 +482,12 @@ static void each_form(const struct dp_catalog *catalog, bool is_good, dp_catalog
 
 void dp_catalog_each(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg)
 {
-    each_form(catalog, true, fn, arg);
+    if (dp_apps_each(catalog, fn, arg))
+        each_form(catalog, true, fn, arg);
 }
 
 void dp_catalog_each_refused(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg)
 {
-    each_form(catalog, false, fn, arg);
+    if (dp_apps_each_refused(&catalog->apps, fn, arg))
+        each_form(catalog, false, fn, arg);
 }

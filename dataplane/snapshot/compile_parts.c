@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups, channels, policies and apps; the checks that routes need as well. */
+/* Groups, channels and policies; the checks that others need as well. */
 #include "dataplane/chain.h"
-#include "dataplane/snapshot/address_list.h"
 #include "dataplane/snapshot/parts.h"
 #include "dataplane/upstream/endpoint.h"
 
@@ -61,13 +60,6 @@ struct dp_name_hash dp_compile_name_hash(const struct dp_parts *parts, gw_str na
     return hash;
 }
 
-int dp_name_hash_cmp(const void *a, const void *b)
-{
-    const struct dp_name_hash *x = a, *y = b;
-    unsigned word = x->words[0] == y->words[0];
-    return (x->words[word] > y->words[word]) - (x->words[word] < y->words[word]);
-}
-
 /* ---- group */
 
 /* In lower case, without a dot at the end. */
@@ -85,7 +77,7 @@ gw_str dp_compile_fold_host(struct gw_arena *arena, const char *text)
 static int add_host(struct dp_group_unit *group, gw_str *hosts, const char *text, const char *field,
                     struct gw_error *err)
 {
-    gw_str host = dp_compile_fold_host(&group->unit.arena, text), name = host;
+    gw_str host = dp_compile_fold_host(group->unit.arena, text), name = host;
     if (gw_str_has_prefix(host, GW_STR("*.")))
         name = gw_str_n(host.ptr + 2, host.len - 2);
     if (!dp_compile_is_host(name))
@@ -101,9 +93,9 @@ static int compile_hosts(struct dp_group_unit *unit, const Penstock__Agent__V1__
 {
     if (group->n_domains > DP_COMPILE_DOMAINS_MAX)
         return gw_fail_field(err, "domains", "must be at most %d", DP_COMPILE_DOMAINS_MAX);
-    gw_str *hosts = GW_ARENA_ARRAY(&unit->unit.arena, gw_str, group->n_domains + 2);
+    gw_str *hosts = GW_ARENA_ARRAY(unit->unit.arena, gw_str, group->n_domains + 2);
     unit->hosts = hosts;
-    unit->values = GW_ARENA_ARRAY(&unit->unit.arena, const struct dp_host *, group->n_domains + 2);
+    unit->values = GW_ARENA_ARRAY(unit->unit.arena, const struct dp_host *, group->n_domains + 2);
     unit->has_debug = group->debug_domain[0] != '\0';
     if (unit->has_debug && add_host(unit, hosts, group->debug_domain, "debug_domain", err) < 0)
         return -1;
@@ -126,7 +118,7 @@ struct dp_unit *dp_compile_group(const struct dp_parts *parts,
     if (dp_compile_check_name(group->name, "groups/", err) < 0)
         return NULL;
     struct dp_group_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
-    unit->name = gw_arena_dup(&unit->unit.arena, gw_str_from(group->name));
+    unit->name = gw_arena_dup(unit->unit.arena, gw_str_from(group->name));
     unit->domain = (struct dp_host){.group = unit->name};
     unit->debug = (struct dp_host){.group = unit->name, .is_debug = true};
     if (compile_hosts(unit, group, err) == 0 &&
@@ -163,7 +155,7 @@ struct dp_member dp_compile_member(const struct dp_parts *parts, struct dp_unit 
         host = gw_str_n(host.ptr + 1, host.len - 2);
     struct dp_endpoint *endpoint =
         dp_endpoint_get(parts->env->endpoints, host, (uint16_t)member->port);
-    gw_arena_defer(&owner->arena, unref_endpoint, endpoint);
+    gw_arena_defer(owner->arena, unref_endpoint, endpoint);
     return (struct dp_member){endpoint, member->weight, member->backup};
 }
 
@@ -188,7 +180,7 @@ struct dp_unit *dp_compile_channel(const struct dp_parts *parts,
         check_members(channel, err) < 0)
         return NULL;
     struct dp_channel_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
-    struct gw_arena *arena = &unit->unit.arena;
+    struct gw_arena *arena = unit->unit.arena;
     struct dp_member *members = GW_ARENA_ARRAY(arena, struct dp_member, channel->n_members);
     for (size_t i = 0; i < channel->n_members; i++)
         members[i] = dp_compile_member(parts, &unit->unit, channel->members[i]);
@@ -223,82 +215,10 @@ struct dp_unit *dp_compile_policy(const struct dp_parts *parts,
         return NULL;
     }
     struct dp_policy_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
-    struct dp_compile compile = {.arena = &unit->unit.arena, .limiter = parts->env->limiter};
+    struct dp_compile compile = {.arena = unit->unit.arena, .limiter = parts->env->limiter};
     unit->filter = filter;
     if (filter->compile(&compile, &policy->base, &unit->conf, err) == 0)
         return &unit->unit;
     dp_unit_unref(&unit->unit);
     return NULL;
-}
-
-/* ---- app */
-
-static int check_app(const Penstock__Agent__V1__App *app, struct gw_error *err)
-{
-    if (dp_compile_check_name(app->name, "apps/", err) < 0 ||
-        dp_compile_check_text(app->display_name, "display_name", err) < 0)
-        return -1;
-    if (app->n_app_code_digests > DP_COMPILE_CODES_MAX)
-        return gw_fail_field(err, "app_code_digests", "must be at most %d", DP_COMPILE_CODES_MAX);
-    if (app->n_routes > DP_COMPILE_GRANTS_MAX)
-        return gw_fail_field(err, "routes", "must be at most %d", DP_COMPILE_GRANTS_MAX);
-    for (size_t i = 0; i < app->n_app_code_digests; i++) {
-        if (app->app_code_digests[i].len != DP_APP_CODE_DIGEST_BYTES)
-            return gw_fail_field(err, "app_code_digests", "must have %d bytes each",
-                                 DP_APP_CODE_DIGEST_BYTES);
-    }
-    return 0;
-}
-
-/* Copies and moves on. */
-static gw_str put_text(char **at, gw_str text)
-{
-    gw_str copy = gw_str_n(*at, text.len);
-    memcpy(*at, text.ptr, text.len);
-    *at += text.len + 1; /* the zero is there */
-    return copy;
-}
-
-/* In one piece, for there may be a million. */
-static struct dp_app_unit *new_app(const struct dp_parts *parts,
-                                   const Penstock__Agent__V1__App *app)
-{
-    gw_str name = gw_str_from(app->name), display_name = gw_str_from(app->display_name);
-    size_t codes = app->n_app_code_digests * sizeof(struct dp_code);
-    size_t grants = app->n_routes * sizeof(struct dp_name_hash);
-    struct dp_app_unit *unit =
-        dp_unit_new(sizeof *unit + codes + grants + name.len + display_name.len + 2, BLOCK_BYTES);
-    unit->codes = (struct dp_code *)(unit + 1);
-    unit->code_count = (unsigned)app->n_app_code_digests;
-    for (size_t i = 0; i < app->n_app_code_digests; i++) {
-        unit->codes[i].app = unit;
-        memcpy(unit->codes[i].digest, app->app_code_digests[i].data, DP_APP_CODE_DIGEST_BYTES);
-    }
-    struct dp_name_hash *hashes = (struct dp_name_hash *)(unit->codes + unit->code_count);
-    for (size_t i = 0; i < app->n_routes; i++)
-        hashes[i] = dp_compile_name_hash(parts, gw_str_from(app->routes[i]));
-    qsort(hashes, app->n_routes, sizeof hashes[0], dp_name_hash_cmp);
-    unit->grants = hashes;
-    unit->grant_count = app->n_routes;
-    char *text = (char *)(hashes + app->n_routes);
-    unit->app.name = put_text(&text, name);
-    unit->app.hash = dp_compile_name_hash(parts, name);
-    unit->app.id = gw_str_n(unit->app.name.ptr + strlen("apps/"), name.len - strlen("apps/"));
-    unit->app.display_name = put_text(&text, display_name);
-    unit->app.frozen = app->frozen;
-    return unit;
-}
-
-struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Agent__V1__App *app,
-                               struct gw_error *err)
-{
-    if (check_app(app, err) < 0)
-        return NULL;
-    struct dp_app_unit *unit = new_app(parts, app);
-    if (app->ip_access &&
-        dp_address_list_compile(app->ip_access, &unit->unit.arena, &unit->app.addresses, err) < 0) {
-        dp_unit_unref(&unit->unit);
-        return NULL;
-    }
-    return &unit->unit;
 }

@@ -397,7 +397,7 @@ struct dp_unit *dp_compile_route(const struct dp_parts *parts, const route_messa
                                  struct gw_error *err)
 {
     struct dp_route_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
-    struct job job = {parts, message, unit, &unit->unit.arena, err};
+    struct job job = {parts, message, unit, unit->unit.arena, err};
     if (compile(&job) == 0)
         return &unit->unit;
     dp_unit_unref(&unit->unit);

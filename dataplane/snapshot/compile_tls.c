@@ -18,7 +18,7 @@ struct dp_unit *dp_compile_certificate(const Penstock__Agent__V1__Certificate *m
         return NULL;
     struct dp_pem pem = {message->certificate_pem, message->private_key_pem, message->ca_pem};
     struct dp_certificate_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
-    struct gw_arena *arena = &unit->unit.arena;
+    struct gw_arena *arena = unit->unit.arena;
     unit->certificate.name = gw_arena_dup(arena, gw_str_from(message->name));
     if (dp_credentials_read(arena, &pem, &unit->certificate.credentials, err) == 0)
         return &unit->unit;
@@ -64,7 +64,7 @@ struct dp_unit *dp_compile_ticket_keys(const Penstock__Agent__V1__TicketKeys *me
         return NULL;
     }
     struct dp_tickets_unit *unit = dp_unit_new(sizeof *unit, BLOCK_BYTES);
-    struct gw_arena *arena = &unit->unit.arena;
+    struct gw_arena *arena = unit->unit.arena;
     struct secret *secret = GW_ARENA_NEW(arena, struct secret);
     secret->items = GW_ARENA_ARRAY(arena, struct dp_ticket_key, message->n_keys);
     secret->bytes = message->n_keys * sizeof secret->items[0];
@@ -166,7 +166,7 @@ static int compile_domain(const struct dp_parts *parts, struct dp_unit *owner,
     domain->min_version = (uint8_t)message->min_version;
     domain->verifies = message->verify_client_certificate;
     domain->https_redirect = message->https_redirect;
-    if (join_ciphers(&owner->arena, message, field, &domain->ciphers, err) < 0)
+    if (join_ciphers(owner->arena, message, field, &domain->ciphers, err) < 0)
         return -1;
     find_certificates(parts, owner, message, domain);
     make_ids(domain);
@@ -187,7 +187,7 @@ static int index_of(const struct dp_group_unit *group, gw_str host, unsigned fro
 int dp_compile_domains_tls(const struct dp_parts *parts, struct dp_group_unit *group,
                            const Penstock__Agent__V1__Group *message, struct gw_error *err)
 {
-    struct gw_arena *arena = &group->unit.arena;
+    struct gw_arena *arena = group->unit.arena;
     unsigned next = 0;
     if (message->n_tls > DP_COMPILE_DOMAINS_MAX)
         return gw_fail_field(err, "tls", "must be at most %d", DP_COMPILE_DOMAINS_MAX);

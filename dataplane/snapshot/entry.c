@@ -13,6 +13,13 @@ static uint32_t hash_of(gw_str name)
     return (uint32_t)gw_str_hash(name);
 }
 
+gw_str dp_entry_key(const char *name)
+{
+    gw_str key = gw_str_from(name);
+    key.len = GW_MIN(key.len, DP_COMPILE_NAME_MAX + 1);
+    return key;
+}
+
 struct dp_entry *dp_entry_find(const struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
                                gw_str name)
 {
@@ -40,6 +47,8 @@ struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__K
     gw_list_init(&entry->users);
     if (kind == PENSTOCK__AGENT__V1__KIND__KIND_GROUP)
         entry->number = catalog->groups_made++;
+    if (kind == PENSTOCK__AGENT__V1__KIND__KIND_ROUTE)
+        entry->route_number = ++catalog->routes_named;
     struct dp_trie *entries = &catalog->entries[kind];
     *entries = dp_trie_put(*entries, &dp_entries, is_entry, &entry->name, &entry->item);
     return entry;
@@ -58,7 +67,8 @@ const struct dp_trie_kind dp_entries = {free_entry, NULL};
 
 void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry)
 {
-    if (entry->good || entry->next || !gw_list_is_empty(&entry->users) || entry->branches > 0)
+    if (entry->good || entry->next || !gw_list_is_empty(&entry->users) || entry->branches > 0 ||
+        entry->granted > 0)
         return;
     assert(entry->edge_count == 0 && !entry->branch && !entry->unit && !entry->placed);
     gw_list_remove(&entry->in_dirty);
@@ -132,14 +142,17 @@ void dp_entry_set_names(struct dp_catalog *catalog, struct dp_entry *entry,
 
 /* ---- outcome */
 
+gw_str dp_entry_reason(struct gw_arena *arena, const struct gw_error *err)
+{
+    if (err->violation_count > 0)
+        return gw_arena_printf(arena, "%s: %s", err->violations[0].field, err->violations[0].rule);
+    return gw_arena_dup(arena, gw_str_from(err->message));
+}
+
 void dp_entry_refuse(struct dp_catalog *catalog, struct dp_entry *entry, const struct gw_error *err)
 {
-    struct gw_arena *arena = &catalog->scratch;
-    gw_str text = gw_str_from(err->message);
-    if (err->violation_count > 0)
-        text = gw_arena_printf(arena, "%s: %s", err->violations[0].field, err->violations[0].rule);
     free(entry->reason);
-    entry->reason = gw_strdup(gw_arena_dup(arena, text).ptr);
+    entry->reason = gw_strdup(dp_entry_reason(&catalog->scratch, err).ptr);
     if (gw_list_is_empty(&entry->in_refused))
         gw_list_push(&catalog->refused, &entry->in_refused);
 }

@@ -29,8 +29,6 @@ struct dp_unit *dp_compile_channel(const struct dp_parts *parts,
                                    struct gw_error *err);
 struct dp_unit *dp_compile_policy(const struct dp_parts *parts,
                                   const Penstock__Agent__V1__Policy *policy, struct gw_error *err);
-struct dp_unit *dp_compile_app(const struct dp_parts *parts, const Penstock__Agent__V1__App *app,
-                               struct gw_error *err);
 struct dp_unit *dp_compile_route(const struct dp_parts *parts,
                                  const Penstock__Agent__V1__Route *route, struct gw_error *err);
 

@@ -153,8 +153,26 @@ const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,
 bool dp_app_may_call(const struct dp_app *app, const struct dp_route *route)
 {
     const struct dp_app_unit *unit = gw_container_of(app, struct dp_app_unit, app);
-    return bsearch(&route->hash, unit->grants, unit->grant_count, sizeof unit->grants[0],
-                   dp_name_hash_cmp) != NULL;
+    struct dp_grant key = {.number = route->number};
+    return bsearch(&key, dp_app_grants(unit), unit->grant_count, sizeof key, dp_grant_cmp) != NULL;
+}
+
+gw_str dp_app_name(const struct dp_app *app)
+{
+    const struct dp_app_unit *unit = gw_container_of(app, struct dp_app_unit, app);
+    return gw_str_n((const char *)(dp_app_grants(unit) + unit->grant_count), unit->app.name_len);
+}
+
+gw_str dp_app_id(const struct dp_app *app)
+{
+    gw_str name = dp_app_name(app);
+    return gw_str_n(name.ptr + strlen("apps/"), name.len - strlen("apps/"));
+}
+
+const struct dp_address_list *dp_app_addresses(const struct dp_app *app)
+{
+    const struct dp_app_unit *unit = gw_container_of(app, struct dp_app_unit, app);
+    return unit->extras ? unit->extras->addresses : NULL;
 }
 
 /* What is compiled is const to all but its count. */

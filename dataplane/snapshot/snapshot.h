@@ -22,11 +22,8 @@ struct dp_route_stats; /* observe/route_stats.h: counters by route name, process
 /* A caller's credential. */
 struct dp_app {
     struct dp_name_hash hash; /* of the name */
-    gw_str name;              /* "apps/shop" */
-    gw_str id;                /* "shop": in logs and counters */
-    gw_str display_name;
     bool frozen;
-    const struct dp_address_list *addresses; /* it may call from; NULL: from anywhere */
+    uint16_t code_count, name_len, display_name_len; /* of what lies behind it: unit.h */
 };
 
 struct dp_member {
@@ -67,6 +64,7 @@ struct dp_backend {
 
 struct dp_route {
     struct dp_name_hash hash;          /* of the name */
+    uint64_t number;                   /* of the name, in its catalog: what apps refer to */
     gw_str name;                       /* "groups/g/apis/a@RELEASE" */
     gw_str group;                      /* "groups/g" */
     gw_str api_id;                     /* "a" */
@@ -100,7 +98,6 @@ const struct dp_router_group *dp_snapshot_find_group(const struct dp_snapshot *s
                                                      gw_str host, const struct dp_host **ret_host);
 /* Puts the gateway's settings, where there are some, on top of the flags. */
 void dp_snapshot_tune(const struct dp_snapshot *snapshot, struct dp_tunables *tunables);
-/* Resources by kind, for the configuration dump and the metrics. */
 size_t dp_snapshot_route_count(const struct dp_snapshot *snapshot);
 void dp_snapshot_each_route(const struct dp_snapshot *snapshot,
                             void (*visit)(void *arg, const struct dp_route *route), void *arg);
@@ -109,6 +106,9 @@ size_t dp_snapshot_app_count(const struct dp_snapshot *snapshot);
  * the digest matches something. */
 const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,
                                              const uint8_t digest[DP_APP_CODE_DIGEST_BYTES]);
+gw_str dp_app_name(const struct dp_app *app); /* "apps/shop" */
+gw_str dp_app_id(const struct dp_app *app);   /* "shop": in logs and counters */
+const struct dp_address_list *dp_app_addresses(const struct dp_app *app); /* NULL: all may call */
 bool dp_app_may_call(const struct dp_app *app, const struct dp_route *route);
 
 /* For what outlives its snapshot, as a tunnel does: any thread; take NULL. */

@@ -5,9 +5,14 @@
 
 void *dp_unit_new(size_t size, size_t arena_block_bytes)
 {
-    struct dp_unit *unit = gw_calloc(1, size);
+    size_t arena_at = (size + _Alignof(struct gw_arena) - 1) & ~(_Alignof(struct gw_arena) - 1);
+    bool has_arena = arena_block_bytes > 0;
+    struct dp_unit *unit = gw_calloc(1, has_arena ? arena_at + sizeof(struct gw_arena) : size);
     atomic_init(&unit->refs, 1);
-    gw_arena_init(&unit->arena, arena_block_bytes);
+    if (has_arena) {
+        unit->arena = (struct gw_arena *)(void *)((char *)unit + arena_at);
+        gw_arena_init(unit->arena, arena_block_bytes);
+    }
     return unit;
 }
 
@@ -21,7 +26,8 @@ void dp_unit_unref(struct dp_unit *unit)
 {
     if (!unit || atomic_fetch_sub_explicit(&unit->refs, 1, memory_order_acq_rel) > 1)
         return;
-    gw_arena_done(&unit->arena);
+    if (unit->arena)
+        gw_arena_done(unit->arena);
     free(unit);
 }
 
@@ -32,5 +38,5 @@ static void unref(void *unit)
 
 void dp_unit_keep(struct dp_unit *unit, struct dp_unit *other)
 {
-    gw_arena_defer(&unit->arena, unref, dp_unit_ref(other));
+    gw_arena_defer(unit->arena, unref, dp_unit_ref(other));
 }

@@ -13,14 +13,15 @@
 
 struct dp_unit {
     atomic_uint refs;
-    struct gw_arena arena;
+    struct gw_arena *arena; /* behind the struct that this begins; NULL: it needs none */
 };
 
-/* A zeroed struct of `size` bytes that starts with a struct dp_unit, with one reference. */
+/* A zeroed struct of `size` bytes that starts with a struct dp_unit, with one reference.
+ * arena_block_bytes 0: without an arena. */
 void *dp_unit_new(size_t size, size_t arena_block_bytes);
 struct dp_unit *dp_unit_ref(struct dp_unit *unit); /* any thread */
 void dp_unit_unref(struct dp_unit *unit);          /* any thread; takes NULL */
-/* `other` lives at least as long as `unit`. */
+/* `other` lives at least as long as `unit`, which has an arena. */
 void dp_unit_keep(struct dp_unit *unit, struct dp_unit *other);
 
 struct dp_group_unit {
@@ -63,15 +64,35 @@ struct dp_code {
     struct dp_app_unit *app; /* that it stands in */
 };
 
-/* All of it in one piece; the arena only has what a list of addresses takes. */
+/* A route that an app may call. */
+struct dp_grant {
+    uint64_t number;        /* dp_route.number */
+    struct dp_entry *route; /* the catalog's; of apps in force. Sync thread */
+};
+
+/* What few apps have; in the arena. */
+struct dp_app_extras {
+    gw_str form; /* packed: what the unit alone does not say again */
+    const struct dp_address_list *addresses;
+};
+
+/* There may be a million: all in one piece, and no form beside it; apps.c packs it again. Behind
+ * the codes are the grants, sorted by number, then the name and the display name, without NUL. */
 struct dp_app_unit {
     struct dp_unit unit;
+    struct dp_trie_item by_name; /* the catalog's: apps in force */
+    uint64_t form_hash;          /* of the form that it was compiled from */
+    uint32_t seen;               /* serial of the last update that brought it; sync thread */
+    uint32_t grant_count;
+    const struct dp_app_extras *extras; /* NULL: none */
     struct dp_app app;
-    struct dp_code *codes;
-    unsigned code_count;
-    const struct dp_name_hash *grants; /* of routes, sorted */
-    size_t grant_count;
+    struct dp_code codes[];
 };
+
+static inline const struct dp_grant *dp_app_grants(const struct dp_app_unit *unit)
+{
+    return (const struct dp_grant *)(const void *)(unit->codes + unit->app.code_count);
+}
 
 struct dp_route_unit {
     struct dp_unit unit;
@@ -79,7 +100,6 @@ struct dp_route_unit {
     unsigned method; /* enum dp_method or DP_METHOD_ANY */
 };
 
-/* Order of grants. */
-int dp_name_hash_cmp(const void *a, const void *b);
+int dp_grant_cmp(const void *a, const void *b); /* by number */
 
 #endif
