@@ -120,3 +120,32 @@ def test_an_etcd_that_stops_again_and_again(start, tmp_path, stubs):
         except grpc.RpcError as error:
             assert error.code().name in ("UNAVAILABLE", "ABORTED"), error
     assert done > 0 and world.publish()
+
+
+def test_a_store_that_may_only_be_read(start, tmp_path, stubs):
+    """Somebody took the right to write away: said to who writes, and nothing else ends for it."""
+    etcd = start(Etcd(tmp_path))
+    password = tmp_path / "password"
+    password.write_text("secret of the gateway")
+    etcd.ctl("user", "add", "root:secret of root")
+    etcd.ctl("user", "grant-role", "root", "root")
+    etcd.ctl("role", "add", "gateway")
+    etcd.ctl("role", "grant-permission", "gateway", "readwrite", "--prefix", "/penstock/")
+    etcd.ctl("user", "add", "gateway:secret of the gateway")
+    etcd.ctl("user", "grant-role", "gateway", "gateway")
+    etcd.ctl("auth", "enable")
+    etcd.flags = ("--user", "root:secret of root")
+    world = World(start, tmp_path, stubs, etcd.store, extra=("--etcd-user", "gateway", "--etcd-password-file", password))
+    etcd.ctl("role", "grant-permission", "gateway", "read", "--prefix", "/penstock/")
+    refused = world.admin.refused("CreateApp", app_id="one")
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "STORE_REFUSED") and "permission denied" in refused.message
+    assert world.admin.GetApi(name="groups/g/apis/a").name == "groups/g/apis/a"
+    assert world.serves()
+    world.controlplane.stop()
+    world.controlplane.start()  # it starts, and tells agents what it reads
+    world.admin = Admin(stubs, grpc.insecure_channel(world.controlplane.address, [("grpc.use_local_subchannel_pool", 1)]))
+    until(lambda: [agent.connected for agent in world.admin.ListAgents().agents] == [True], "the agent to be back")
+    assert world.serves() and world.admin.refused("CreateApp", app_id="one").reason == "STORE_REFUSED"
+    etcd.ctl("role", "grant-permission", "gateway", "readwrite", "--prefix", "/penstock/")
+    until(lambda: not isinstance(attempt(world.admin, "one"), str), "writes to come back")
+    assert world.publish()
