@@ -2,10 +2,12 @@
 #include "controlplane/upkeep.h"
 
 #include "common/log.h"
+#include "controlplane/service/enrolments.h"
 #include "controlplane/service/leader.h"
 #include "controlplane/service/reseal.h"
 
 #define COMPONENT "main"
+#define ENROLMENTS_EVERY_MS ((gw_msec)3600 * 1000)
 
 static void seed(struct cp_upkeep *upkeep)
 {
@@ -52,6 +54,18 @@ static void turn_ticket_keys(struct cp_upkeep *upkeep)
                gw_kv_error(&err), gw_kv_int("dropped", dropped));
 }
 
+static void clean_enrolments(struct cp_upkeep *upkeep)
+{
+    struct gw_error err = GW_ERROR_NONE;
+    gw_msec now_ms = gw_clock_monotonic_ms();
+    if (now_ms < upkeep->enrolments_due_ms)
+        return;
+    upkeep->enrolments_due_ms = now_ms + ENROLMENTS_EVERY_MS;
+    if (cp_enrolments_clean(upkeep->services, gw_clock_wall_ms(), &err) < 0)
+        gw_log(GW_LOG_WARN, COMPONENT, "cannot delete expired enrolments, trying again in an hour",
+               gw_kv_error(&err));
+}
+
 void cp_upkeep_run(struct cp_upkeep *upkeep)
 {
     seed(upkeep);
@@ -59,6 +73,7 @@ void cp_upkeep_run(struct cp_upkeep *upkeep)
         return;
     reseal(upkeep);
     turn_ticket_keys(upkeep);
+    clean_enrolments(upkeep);
 }
 
 bool cp_upkeep_has_resealed(const struct cp_upkeep *upkeep)

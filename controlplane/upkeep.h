@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the control plane writes by itself while the store can be written to: what always exists, by
- * any replica; secrets again after a rotation and the keys of session tickets, by the one that
- * leads. On the watcher's thread. */
+ * any replica; secrets again after a rotation, the keys of session tickets, and an end to
+ * enrolments that expired, by the one that leads. On the watcher's thread. */
 #ifndef CP_UPKEEP_H
 #define CP_UPKEEP_H
 
@@ -13,6 +13,7 @@ struct cp_upkeep {
     bool is_seeded;
     _Atomic int64_t resealed_term; /* of leadership, in which secrets were sealed again */
     struct cp_ticket_turns ticket_turns;
+    gw_msec enrolments_due_ms; /* monotonic */
 };
 
 /* What is due now. What fails is logged, and due again. */

@@ -6,6 +6,7 @@
 #include "controlplane/model/agent_certificates.h"
 #include "controlplane/model/agent_ids.h"
 #include "controlplane/model/check_account.h"
+#include "controlplane/service/leader.h"
 #include "controlplane/service/services.h"
 
 #include <openssl/rand.h>
@@ -141,6 +142,58 @@ const struct cp_resource_rules cp_agent_record_rules = {
     .output_only = record_output_only,
     .check = check_record,
 };
+
+/* ---- those that expired */
+
+struct cleaning {
+    const char *name;
+    gw_msec now_ms;
+};
+
+static bool is_over(const cp_enrolment *enrolment, gw_msec now_ms)
+{
+    return enrolment->expire_time &&
+           enrolment->expire_time->seconds * 1000 + CP_ENROLMENT_KEPT_MS < now_ms;
+}
+
+static int attempt_clean(const struct cp_call *call, struct cp_change *change, void *arg,
+                         struct gw_error *err)
+{
+    struct cp_stored stored;
+    const struct cleaning *cleaning = arg;
+    if (cp_find(call, CP_KIND_ENROLMENT, cleaning->name, &stored, err) < 0)
+        return -1;
+    if (!stored.message || !is_over((cp_enrolment *)stored.message, cleaning->now_ms))
+        return 0;
+    if (cp_change_remove(call, change, CP_KIND_ENROLMENT, cleaning->name, stored.mod_revision,
+                         err) < 0)
+        return -1;
+    return cp_change_fence(call, change, err);
+}
+
+int cp_enrolments_clean(struct cp_services *services, gw_msec now_ms, struct gw_error *err)
+{
+    gw_auto(gw_arena_done) struct gw_arena arena = {0};
+    struct cp_page page;
+    struct cp_call call = {.services = services, .arena = &arena, .deadline_ms = INT64_MAX};
+    struct cp_range range = {.prefix = cp_key_prefix(&arena, CP_KIND_ENROLMENT),
+                             .limit = CP_ENROLMENTS_MAX};
+    if (cp_store_list(services->store, &range, &arena, &page, err) < 0)
+        return -1;
+    for (size_t i = 0; i < page.count; i++) {
+        gw_str name;
+        ProtobufCMessage *message;
+        struct cleaning cleaning = {.now_ms = now_ms};
+        if (!cp_key_parse(&arena, page.kvs[i].key, &name) ||
+            gw_message_unpack(&arena, CP_TYPE(enrolment), page.kvs[i].value, &message, err) < 0 ||
+            !is_over((cp_enrolment *)message, now_ms))
+            continue;
+        cleaning.name = name.ptr;
+        if (cp_write(&call, false, attempt_clean, &cleaning, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
 
 /* ---- methods */
 

@@ -21,6 +21,12 @@ extern const struct cp_resource_rules cp_enrolment_rules, cp_agent_record_rules;
 /* Of the token that an agent shows; 32 bytes, in the arena. */
 gw_str cp_enrolment_digest(struct gw_arena *arena, gw_str token);
 
+/* By who leads: deletes those that expired CP_ENROLMENT_KEPT_MS ago, so that they do not count any
+ * more. FAILED_PRECONDITION: another one leads. */
+#define CP_ENROLMENT_KEPT_MS ((gw_msec)86400 * 1000)
+GW_MUST_CHECK int cp_enrolments_clean(struct cp_services *services, gw_msec now_ms,
+                                      struct gw_error *err);
+
 /* The authority of agents, with its key; made when there is none and make is true. NULL in *ret:
  * there is none. */
 struct cp_pem_pair;

@@ -124,6 +124,21 @@ static void a_token_is_seen_once(void **state)
     admin(f, "CreateEnrolment", "{\"enrolment\":{\"agent\":\"other\"}}"); /* an id is made */
 }
 
+static void what_expired_is_gone_after_a_day(void **state)
+{
+    struct fixture *f = *state;
+    gw_msec now_ms = gw_clock_wall_ms();
+    const gw_msec hour_ms = 3600 * 1000;
+    admin(f, "CreateEnrolment", CREATE); /* good for an hour */
+    admin(f, "CreateEnrolment",
+          "{\"enrolmentId\":\"for-long\",\"enrolment\":{\"agent\":\"a\",\"lifetime\":\"86400s\"}}");
+    assert_int_equal(cp_enrolments_clean(&f->services, now_ms + 24 * hour_ms, &f->err), 0);
+    ASSERT_HAS(admin(f, "ListEnrolments", "{}"), "for-edge");
+    assert_int_equal(cp_enrolments_clean(&f->services, now_ms + 26 * hour_ms, &f->err), 0);
+    ASSERT_HAS_NOT(admin(f, "ListEnrolments", "{}"), "for-edge");
+    ASSERT_HAS(admin(f, "ListEnrolments", "{}"), "for-long");
+}
+
 static void whatever_is_wrong_with_a_token_is_told_alike(void **state)
 {
     struct fixture *f = *state;
@@ -203,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(fields_that_are_refused),
         TEST(a_token_is_seen_once),
+        TEST(what_expired_is_gone_after_a_day),
         TEST(whatever_is_wrong_with_a_token_is_told_alike),
         TEST(an_address_that_guesses_has_to_wait),
         TEST(nobody_is_enrolled_in_the_clear),
