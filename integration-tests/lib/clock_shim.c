@@ -3,8 +3,8 @@
  * may change at any moment. Monotonic clocks go on as they are. */
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
