@@ -34,6 +34,14 @@ static int read_kinds(const cp_hello *hello, unsigned *ret_kinds, struct gw_erro
     return 0;
 }
 
+bool cp_hello_digest(const cp_hello *hello, struct gw_content_digest *ret_digest)
+{
+    if (hello->content_digest.len != sizeof ret_digest->words)
+        return false;
+    memcpy(ret_digest->words, hello->content_digest.data, sizeof ret_digest->words);
+    return true;
+}
+
 int cp_hello_check(const cp_hello *hello, unsigned *ret_kinds, struct gw_error *err)
 {
     if (!cp_agent_id_is(gw_str_from(hello->agent_id)))

@@ -41,21 +41,19 @@ struct cp_session {
     pthread_mutex_t lock;   /* all below; never held over a call of the registry or the stream */
     struct cp_image *image; /* what it gets, joined; NULL before its Hello */
     char *scope;            /* owned; of that image */
-    bool is_greeted, is_ended, is_sending;
+    bool is_greeted, is_ended, is_sending, has_digest;
     unsigned kinds;
     /* What it has once everything that was sent is applied. */
     char cluster_id[CP_CLUSTER_MAX];
-    int64_t revision;
-    int64_t acked_revision; /* of cluster_id */
-    int64_t hello_revision; /* what it had when it came */
-    gw_msec hello_ms;
+    int64_t revision, acked_revision, hello_revision; /* hello: what it had when it came */
+    struct gw_content_digest digest;                  /* of that, when has_digest */
+    gw_msec hello_ms, acked_ms;                       /* acked: for the last time */
     struct gw_list queue;   /* of queued.node: goes out before the next chunk */
     struct cp_delta *delta; /* a reference; NULL: between updates */
     size_t next_chunk;
     struct sent sent[UNACKNOWLEDGED_MAX]; /* the last ones, round */
     unsigned sent_count;
     gw_msec moved_ms; /* something was taken, or acknowledged, or begun */
-    gw_msec acked_ms; /* the last acknowledgement */
     struct cp_pace_ticket ticket;
     int64_t large_revision; /* that the ticket is for; 0: none */
 };
@@ -160,7 +158,9 @@ static unsigned unacknowledged(const struct cp_session *session, gw_msec *ret_si
 /* Under the lock. The update to begin now; NULL: none. A large one has its turn. */
 static struct cp_delta *next_delta(struct cp_session *session)
 {
-    struct cp_image_base base = {session->cluster_id, session->revision, session->hello_ms};
+    bool is_as_it_came = session->has_digest && session->revision == session->hello_revision;
+    struct cp_image_base base = {session->cluster_id, session->revision, session->hello_ms,
+                                 is_as_it_came ? &session->digest : NULL};
     gw_msec since_ms;
     if (unacknowledged(session, &since_ms) == UNACKNOWLEDGED_MAX ||
         cp_pace_state(pace_of(session), &session->ticket) == CP_PACE_WAITING)
@@ -393,6 +393,7 @@ static int on_hello(struct cp_session *session, const cp_hello *hello, struct gw
     session->kinds = kinds;
     memcpy(session->cluster_id, hello->cluster_id, strlen(hello->cluster_id) + 1);
     session->revision = session->hello_revision = hello->revision;
+    session->has_digest = cp_hello_digest(hello, &session->digest);
     session->hello_ms = gw_clock_monotonic_ms();
     pthread_mutex_unlock(&session->lock);
     gw_log(GW_LOG_INFO, COMPONENT, "agent connected", gw_kv_text("agent", hello->agent_id),

@@ -4,6 +4,8 @@
 #include "common/message.h"
 #include "controlplane/model/check_settings.h"
 
+#include <stdlib.h>
+
 #define DEFAULT_GROUP GW_STR("groups/DEFAULT")
 
 cp_agent_kind cp_build_kind(gw_str name)
@@ -147,6 +149,11 @@ static int add_codes(const struct cp_state *state, gw_str name, struct gw_arena 
     return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static int add_authorizations(const struct cp_state *state, gw_str name, struct gw_arena *arena,
                               cp_agent_app *app, struct gw_error *err)
 {
@@ -160,6 +167,7 @@ static int add_authorizations(const struct cp_state *state, gw_str name, struct 
         gw_str route = cp_route_name(arena, grant->api, grant->environment);
         app->routes[app->n_routes++] = cp_build_text(arena, route);
     }
+    qsort(app->routes, app->n_routes, sizeof app->routes[0], by_text); /* agents keep no other */
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "controlplane/snapshot/scope.h"
 
 #include <inttypes.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -138,11 +139,17 @@ static void set_packed(struct cp_image *image, struct cp_item *item, gw_str pack
     image->newer_counts[kind] -= item->newer != NULL;
     item->newer = packed.ptr ? cp_newer_field(packed) : NULL;
     image->newer_counts[kind] += item->newer != NULL;
+    if (item->packed.ptr)
+        gw_content_digest_subtract(&image->digests[kind], item->digest);
     free((void *)(uintptr_t)item->packed.ptr);
     item->packed = GW_STR_NONE;
-    if (packed.ptr)
-        item->packed =
-            gw_str_n(memcpy(gw_malloc(packed.len + 1), packed.ptr, packed.len), packed.len);
+    if (!packed.ptr)
+        return;
+    item->packed = gw_str_n(memcpy(gw_malloc(packed.len + 1), packed.ptr, packed.len), packed.len);
+    unsigned char sha256[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)packed.ptr, packed.len, sha256);
+    item->digest = gw_content_digest_of(sha256);
+    gw_content_digest_add(&image->digests[kind], item->digest);
 }
 
 /* What the scopes have to look at. */
@@ -254,6 +261,12 @@ static void begin_history(struct cp_image *image, const struct cp_image_change *
         change->revision;
 }
 
+void cp_image_set_origin(struct cp_image *image)
+{
+    memcpy(image->origin, image->digests, sizeof image->origin);
+    image->origin_revision = image->content_revision;
+}
+
 static void set_content_times(struct cp_image *image, const struct cp_image_change *change)
 {
     image->content_ms = gw_clock_monotonic_ms();
@@ -291,6 +304,8 @@ void cp_image_commit(struct cp_image *image, const struct cp_image_change *chang
     forget_tombstones(image, image->tombstones_max);
     if (changed) {
         image->content_revision = change->revision;
+        if (is_new_history)
+            cp_image_set_origin(image);
         drop_cache(image);
         drop_snapshots(image, false);
     }
@@ -305,9 +320,11 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
 {
     struct cp_delta_writer *writer =
         cp_delta_begin(image->cluster_id, base, image->content_revision, image->content_ms);
+    /* An older one is asked for only by agents that have what was here at first (has_origin). */
+    int64_t since = base && base < image->floor_revision ? image->origin_revision : base;
     for (struct gw_list *node = image->live.prev; node != &image->live; node = node->prev) {
         const struct cp_item *item = gw_container_of(node, struct cp_item, node);
-        if (base && item->revision <= base)
+        if (base && item->revision <= since)
             break;
         if (cp_item_is_for(item, kinds))
             cp_delta_upsert(writer, item->packed);
@@ -316,7 +333,7 @@ static struct cp_delta *write_delta(struct cp_image *image, int64_t base, unsign
          node = node->prev) {
         const struct cp_item *item = gw_container_of(node, struct cp_item, node);
         cp_agent_kind kind = cp_build_kind(item->name);
-        if (item->revision <= base)
+        if (item->revision <= since)
             break;
         if (kinds >> kind & 1)
             cp_delta_remove(writer, kind, item->name);
@@ -350,6 +367,19 @@ static struct cp_delta *shared_delta(struct cp_image *image, int64_t base, unsig
     return cached_delta(image, image->snapshots, CP_CACHED_SNAPSHOTS, 0, kinds);
 }
 
+/* Whatever revision it calls it. All that came since is still known. */
+static bool has_origin(const struct cp_image *image, const struct cp_image_base *base,
+                       unsigned kinds)
+{
+    struct gw_content_digest sum = {{0, 0}};
+    for (unsigned kind = 1; kind < CP_IMAGE_KINDS; kind++)
+        if (kinds >> kind & 1)
+            gw_content_digest_add(&sum, image->origin[kind]);
+    return base->digest && kinds & CP_KINDS_STRICT &&
+           image->origin_revision >= image->floor_revision &&
+           gw_content_digest_eq(sum, *base->digest);
+}
+
 static struct cp_delta *delta_on(struct cp_image *image, const struct cp_image_base *base,
                                  unsigned kinds)
 {
@@ -365,7 +395,8 @@ static struct cp_delta *delta_on(struct cp_image *image, const struct cp_image_b
     }
     if (base->revision >= image->content_revision)
         return NULL;
-    return shared_delta(image, base->revision < image->floor_revision ? 0 : base->revision, kinds);
+    bool is_known = base->revision >= image->floor_revision || has_origin(image, base, kinds);
+    return shared_delta(image, is_known ? base->revision : 0, kinds);
 }
 
 struct cp_delta *cp_image_delta(struct cp_image *image, const struct cp_image_base *base,

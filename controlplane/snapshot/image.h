@@ -9,6 +9,7 @@
 #ifndef CP_SNAPSHOT_IMAGE_H
 #define CP_SNAPSHOT_IMAGE_H
 
+#include "common/content_digest.h"
 #include "controlplane/snapshot/delta.h"
 #include "controlplane/snapshot/steps.h"
 
@@ -54,7 +55,8 @@ void cp_image_commit(struct cp_image *image, const struct cp_image_change *chang
 struct cp_image_base {
     const char *cluster_id; /* "": nothing */
     int64_t revision;
-    gw_msec since_ms; /* monotonic: when it said so */
+    gw_msec since_ms;                       /* monotonic: when it said so */
+    const struct gw_content_digest *digest; /* of all that it has; NULL: it has not said */
 };
 /* What is missing to `base`, as a reference for the caller, of the kinds in the mask (1 << kind;
  * newer.h).

@@ -3,6 +3,7 @@
 #ifndef CP_SNAPSHOT_IMAGE_INTERNAL_H
 #define CP_SNAPSHOT_IMAGE_INTERNAL_H
 
+#include "common/content_digest.h"
 #include "common/list.h"
 #include "common/map.h"
 #include "controlplane/snapshot/build.h"
@@ -20,9 +21,10 @@ struct cp_item {
     struct gw_list node; /* in `live` or `removed`, by revision; in none: never had a good form */
     gw_str name;         /* owned, behind the struct */
     gw_str packed;       /* owned; ptr NULL: none */
-    const char *newer;   /* a field of it that old agents pass over; NULL: none */
-    int64_t revision;    /* of its last change */
-    unsigned generation; /* of the last list that had it */
+    struct gw_content_digest digest;  /* of packed */
+    const char *newer;                /* a field of it that old agents pass over; NULL: none */
+    int64_t revision;                 /* of its last change */
+    unsigned generation;              /* of the last list that had it */
     struct cp_image_refusal *refusal; /* owned; NULL: built well */
 };
 
@@ -49,6 +51,10 @@ struct cp_image {
     struct gw_list live, removed;
     size_t live_count, removed_count, refusal_count;
     size_t kind_counts[CP_IMAGE_KINDS], newer_counts[CP_IMAGE_KINDS]; /* of live */
+    struct gw_content_digest digests[CP_IMAGE_KINDS];                 /* likewise */
+    /* What it began with: an agent that has just that lacks what came since. */
+    struct gw_content_digest origin[CP_IMAGE_KINDS];
+    int64_t origin_revision;
     unsigned generation;
     int64_t edits;                                   /* of all time */
     struct cp_cached cache[CP_CACHED_DELTAS];        /* up to content_revision, the newest first */
@@ -66,6 +72,9 @@ static inline bool cp_item_is_for(const struct cp_item *item, unsigned kinds)
 {
     return kinds >> cp_build_kind(item->name) & 1 && (kinds & CP_KINDS_STRICT || !item->newer);
 }
+
+/* It is what it begins with. */
+void cp_image_set_origin(struct cp_image *image);
 
 /* For image.c, with the lock of the whole image held. What was changed by a commit goes into the
  * scopes that it concerns; is_new_history: everything does. */

@@ -3,7 +3,9 @@
 
 #include "common/message.h"
 #include "common/test.h"
+#include "controlplane/snapshot/newer.h"
 
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -100,6 +102,84 @@ static struct cp_image *loaded(unsigned tombstones_max)
     struct cp_image *image = cp_image_new(tombstones_max);
     commit(image, 100, NULL, 0, true);
     return image;
+}
+
+/* ---- agents that come back to a control plane that has just started */
+
+#define STRICT_KINDS (ALL_KINDS | CP_KINDS_STRICT)
+
+static struct gw_content_digest digest_of(const char *name, const char *domain)
+{
+    struct gw_arena arena;
+    unsigned char sha256[SHA256_DIGEST_LENGTH];
+    gw_arena_init(&arena, 0);
+    gw_str packed = group(&arena, name, domain);
+    SHA256((const unsigned char *)packed.ptr, packed.len, sha256);
+    gw_arena_done(&arena);
+    return gw_content_digest_of(sha256);
+}
+
+/* Has groups a=1 and b=1, at revision 40 of before the start. */
+static void expect_back(struct cp_image *image, unsigned kinds, const char *expected)
+{
+    struct gw_arena arena;
+    struct gw_content_digest sum = digest_of("groups/a", "1");
+    gw_content_digest_add(&sum, digest_of("groups/b", "1"));
+    struct cp_image_base base = {CLUSTER_TEXT, 40, 0, &sum};
+    gw_arena_init(&arena, 0);
+    struct cp_delta *delta = cp_image_delta(image, &base, kinds);
+    assert_str(describe(&arena, delta), expected);
+    cp_delta_unref(delta);
+    gw_arena_done(&arena);
+}
+
+static struct cp_image *loaded_with(const char *a, const char *b, unsigned tombstones_max)
+{
+    struct gw_arena arena;
+    struct cp_image *image = cp_image_new(tombstones_max);
+    gw_arena_init(&arena, 0);
+    struct cp_edit edits[] = {{GW_STR("groups/a"), group(&arena, "groups/a", a), NULL},
+                              {GW_STR("groups/b"), group(&arena, "groups/b", b), NULL}};
+    commit(image, 100, edits, 2, true);
+    gw_arena_done(&arena);
+    return image;
+}
+
+static void test_who_has_what_it_began_with_gets_what_came_since(void **state)
+{
+    (void)state;
+    struct cp_image *image = loaded_with("1", "1", 10);
+    expect_back(image, STRICT_KINDS, "40>100");
+    put_one(image, 101, "groups/c", "1");
+    put_one(image, 102, "groups/b", "2");
+    remove_one(image, 103, "groups/a");
+    expect_back(image, STRICT_KINDS, "40>103 +groups/b=2 +groups/c=1 -groups/a");
+    /* Such an agent has passed over fields: what it has is not what it was sent. */
+    expect_back(image, ALL_KINDS, "0>103 +groups/b=2 +groups/c=1");
+    expect_back(image, STRICT_KINDS & ~(1u << CP_AGENT_KIND(GROUP)), "0>103");
+    expect(image, 40, "0>103 +groups/b=2 +groups/c=1"); /* it has not said what it has */
+    cp_image_free(image);
+}
+
+static void test_who_has_something_else_gets_everything(void **state)
+{
+    (void)state;
+    struct cp_image *image = loaded_with("1", "2", 10);
+    expect_back(image, STRICT_KINDS, "0>100 +groups/b=2 +groups/a=1");
+    put_one(image, 101, "groups/b", "1"); /* as it has it, but it had not when all this began */
+    expect_back(image, STRICT_KINDS, "0>101 +groups/b=1 +groups/a=1");
+    cp_image_free(image);
+}
+
+static void test_what_was_removed_since_may_be_forgotten(void **state)
+{
+    (void)state;
+    struct cp_image *image = loaded_with("1", "1", 1);
+    remove_one(image, 101, "groups/a");
+    expect_back(image, STRICT_KINDS, "40>101 -groups/a");
+    remove_one(image, 102, "groups/b");
+    expect_back(image, STRICT_KINDS, "0>102");
+    cp_image_free(image);
 }
 
 static void test_nothing_before_the_store_was_read(void **state)
@@ -357,6 +437,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_before_the_store_was_read),
+        cmocka_unit_test(test_who_has_what_it_began_with_gets_what_came_since),
+        cmocka_unit_test(test_who_has_something_else_gets_everything),
+        cmocka_unit_test(test_what_was_removed_since_may_be_forgotten),
         cmocka_unit_test(test_delta_holds_what_changed),
         cmocka_unit_test(test_unchanged_bytes_wake_nobody),
         cmocka_unit_test(test_refused_keeps_last_good_form),

@@ -223,6 +223,7 @@ static void load(struct cp_image *whole, struct cp_scope *scope)
     image->floor_revision = image->content_revision = unchanged_since(whole, image);
     gw_list_each(&image->live, node) gw_container_of(node, struct cp_item, node)->revision =
         image->content_revision;
+    cp_image_set_origin(image);
 }
 
 static struct cp_scope *scope_new(struct cp_image *whole, gw_str text)

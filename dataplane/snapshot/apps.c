@@ -138,11 +138,6 @@ static struct dp_app_change *add_change(struct dp_apps *apps)
     return change;
 }
 
-static uint64_t form_hash(const struct dp_catalog *catalog, gw_str form)
-{
-    return dp_compile_name_hash(&catalog->parts, form).words[0];
-}
-
 void dp_apps_take(struct dp_catalog *catalog, const Penstock__Agent__V1__Resource *message)
 {
     struct dp_apps *apps = &catalog->apps;
@@ -161,7 +156,7 @@ void dp_apps_take(struct dp_catalog *catalog, const Penstock__Agent__V1__Resourc
             return;
         drop_refused(apps, name);
     }
-    if (unit && unit->form_hash == form_hash(catalog, form))
+    if (unit && gw_content_digest_eq(unit->digest, dp_entry_digest(form)))
         return;
     struct dp_app_change *change = add_change(apps);
     change->name = name;
@@ -241,7 +236,7 @@ static struct dp_app_unit *compile(struct dp_catalog *catalog,
     if (!unit)
         return NULL;
     unit->seen = catalog->serial;
-    unit->form_hash = form_hash(catalog, gw_message_pack(&catalog->scratch, &message->base));
+    unit->digest = dp_entry_digest(gw_message_pack(&catalog->scratch, &message->base));
     return unit;
 }
 
@@ -260,7 +255,7 @@ static void try_again(struct dp_catalog *catalog)
         change->candidate = message ? dp_compile_app(catalog, message->app, &err) : NULL;
         assert(change->candidate); /* it could be, before */
         change->candidate->seen = refused->seen;
-        change->candidate->form_hash = form_hash(catalog, refused->form);
+        change->candidate->digest = dp_entry_digest(refused->form);
     }
 }
 
@@ -340,6 +335,23 @@ void dp_apps_report(const struct dp_apps *apps, struct gw_arena *arena, struct d
         const struct dp_refused_app *refused = e->value;
         *items++ = (struct dp_refused){PENSTOCK__AGENT__V1__KIND__KIND_APP, refused->name.ptr,
                                        gw_arena_strdup(arena, refused->reason), refused->revision};
+    }
+}
+
+static void add_digest(const struct dp_trie_item *item, void *arg)
+{
+    gw_content_digest_add(arg, unit_of(item)->digest);
+}
+
+void dp_apps_digest(const struct dp_apps *apps, struct gw_content_digest *sum)
+{
+    dp_trie_each(apps->by_name, add_digest, sum);
+    for (struct gw_map_entry *e = NULL; (e = gw_map_next(&apps->refused, e));) {
+        const struct dp_refused_app *refused = e->value;
+        const struct dp_app_unit *older = find(apps, refused->name);
+        gw_content_digest_add(sum, dp_entry_digest(refused->form));
+        if (older)
+            gw_content_digest_subtract(sum, older->digest);
     }
 }
 

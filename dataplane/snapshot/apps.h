@@ -42,6 +42,8 @@ void dp_apps_compile(struct dp_catalog *catalog, int64_t revision);
 size_t dp_apps_refused_count(const struct dp_apps *apps);
 /* Fills that many; text in the arena. */
 void dp_apps_report(const struct dp_apps *apps, struct gw_arena *arena, struct dp_refused *items);
+/* Adds the newest forms of all. */
+void dp_apps_digest(const struct dp_apps *apps, struct gw_content_digest *sum);
 /* False: fn has stopped it. */
 bool dp_apps_each(const struct dp_catalog *catalog, dp_catalog_fn *fn, void *arg);
 bool dp_apps_each_refused(const struct dp_apps *apps, dp_catalog_fn *fn, void *arg);

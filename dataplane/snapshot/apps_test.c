@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Apps: who has an AppCode and what it opens, over updates that take codes, swap and refuse them.
  */
+#include "dataplane/sha256.h"
 #include "dataplane/snapshot/test_updates.h"
 
 #define ONE "groups/g/apis/one@RELEASE"
@@ -192,12 +193,57 @@ static void they_are_kept_and_read_again(void **state)
     assert_non_null(dp_app_addresses(dp_snapshot_app_by_code(copy.snapshot, near)));
     assert_true(dp_snapshot_app_by_code(copy.snapshot, cold)->frozen);
     assert_true(opens(&copy, 1, "one") && opens(&copy, 2, "two") && !opens(&copy, 2, "one"));
+    assert_false(
+        gw_content_digest_eq(dp_catalog_digest(f->catalog), dp_catalog_digest(copy.catalog)));
     dp_catalog_each_refused(f->catalog, keep_resource, &copy);
     assert_int_equal(copy.upsert_count, 1);
     assert_string_equal(copy.upserts[0]->app->name, "apps/thief");
+    apply(&copy);
+    assert_int_equal(copy.refusals.count, 1);
+    assert_true(
+        gw_content_digest_eq(dp_catalog_digest(f->catalog), dp_catalog_digest(copy.catalog)));
     dp_catalog_free(copy.catalog);
     dp_snapshot_unref(copy.snapshot);
     gw_arena_done(&copy.arena);
+}
+
+static bool add_form(void *arg, gw_str packed)
+{
+    uint8_t sha256[DP_SHA256_BYTES];
+    dp_sha256(packed, sha256);
+    gw_content_digest_add(arg, gw_content_digest_of(sha256));
+    return true;
+}
+
+/* Of routes and apps, refused or not, each once. */
+static void the_digest_is_of_all_newest_forms(void **state)
+{
+    struct fixture *f = *state;
+    struct gw_content_digest empty = {{0, 0}}, sum = empty, good = empty;
+    app(f, "apps/shop", 1, ONE);
+    app(f, "apps/bank", 2, TWO);
+    apply(f);
+    dp_catalog_each(f->catalog, add_form, &sum);
+    assert_true(gw_content_digest_eq(sum, dp_catalog_digest(f->catalog)));
+    struct gw_content_digest before = sum;
+    app(f, "apps/shop", 2, ONE); /* refused */
+    route(f, "one", "broken");
+    apply(f);
+    assert_int_equal(f->refusals.count, 2);
+    assert_false(gw_content_digest_eq(before, dp_catalog_digest(f->catalog)));
+    dp_catalog_each(f->catalog, add_form, &good);
+    assert_true(gw_content_digest_eq(before, good)); /* what is in force is the same */
+    app(f, "apps/shop", 1, ONE);
+    route(f, "one", "/one");
+    apply(f);
+    assert_true(gw_content_digest_eq(before, dp_catalog_digest(f->catalog)));
+    remove_one(f, KIND(APP), "apps/shop");
+    remove_one(f, KIND(APP), "apps/bank");
+    remove_one(f, KIND(ROUTE), ONE);
+    remove_one(f, KIND(ROUTE), TWO);
+    remove_one(f, KIND(GROUP), "groups/g");
+    apply(f);
+    assert_true(gw_content_digest_eq(empty, dp_catalog_digest(f->catalog)));
 }
 
 static bool look_for_tag(void *arg, gw_str packed)
@@ -237,6 +283,7 @@ int main(void)
         TEST(a_full_update_takes_away_what_it_does_not_bring),
         TEST(a_route_may_come_later_and_again),
         TEST(they_are_kept_and_read_again),
+        TEST(the_digest_is_of_all_newest_forms),
         TEST(what_is_not_known_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

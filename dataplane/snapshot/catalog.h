@@ -78,8 +78,7 @@ struct dp_catalog {
 /* ---- entry.c */
 /* A name as a key: one that is too long is cut. Its compiler sees all of it, and refuses. */
 gw_str dp_entry_key(const char *name);
-/* For people: the field and its rule. In the arena, with a NUL behind it. */
-gw_str dp_entry_reason(struct gw_arena *arena, const struct gw_error *err);
+gw_str dp_entry_reason(struct gw_arena *arena, const struct gw_error *err); /* ends with NUL */
 struct dp_entry *dp_entry_find(const struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
                                gw_str name);
 struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__Kind kind,
@@ -90,6 +89,7 @@ extern const struct dp_trie_kind dp_entries; /* frees entries, whatever refers t
 void dp_entry_set_next(struct dp_entry *entry, gw_str packed, int64_t revision);
 void dp_entry_drop_next(struct dp_entry *entry);
 gw_str dp_entry_newest(const struct dp_entry *entry); /* packed; NONE: there is no form */
+struct gw_content_digest dp_entry_digest(gw_str form);
 void dp_entry_mark(struct dp_catalog *catalog, struct dp_entry *entry);
 void dp_entry_mark_users(struct dp_catalog *catalog, struct dp_entry *entry);
 /* What a route names: count entries, with what it named before forgotten. */

@@ -491,3 +491,19 @@ void dp_catalog_each_refused(const struct dp_catalog *catalog, dp_catalog_fn *fn
     if (dp_apps_each_refused(&catalog->apps, fn, arg))
         each_form(catalog, false, fn, arg);
 }
+
+static void add_digest(const struct dp_trie_item *item, void *arg)
+{
+    gw_str newest = dp_entry_newest((const struct dp_entry *)item);
+    if (newest.ptr)
+        gw_content_digest_add(arg, dp_entry_digest(newest));
+}
+
+struct gw_content_digest dp_catalog_digest(const struct dp_catalog *catalog)
+{
+    struct gw_content_digest sum = {{0, 0}};
+    for (unsigned kind = 0; kind < DP_KINDS; kind++)
+        dp_trie_each(catalog->entries[kind], add_digest, &sum);
+    dp_apps_digest(&catalog->apps, &sum);
+    return sum;
+}

@@ -6,6 +6,7 @@
 #ifndef DP_SNAPSHOT_COMPILE_H
 #define DP_SNAPSHOT_COMPILE_H
 
+#include "common/content_digest.h"
 #include "common/error.h"
 #include "dataplane/snapshot/snapshot.h"
 
@@ -82,6 +83,10 @@ GW_MUST_CHECK int dp_catalog_apply(struct dp_catalog *catalog, const struct dp_u
 /* What it stands at: "" and 0 before the first update. */
 gw_str dp_catalog_cluster_id(const struct dp_catalog *catalog);
 int64_t dp_catalog_revision(const struct dp_catalog *catalog);
+
+/* Of every newest form, refused or not: AgentMessage.Hello.content_digest. Reads all of them but
+ * for those of apps. */
+struct gw_content_digest dp_catalog_digest(const struct dp_catalog *catalog);
 
 /* Every resource's last good form, packed (penstock.agent.v1.Resource): what a cache on disk needs
  * to make the same snapshot again. fn returns false to stop. Refused forms are not among them. */

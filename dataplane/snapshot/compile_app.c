@@ -109,6 +109,11 @@ gw_str dp_app_unit_name(const struct dp_app_unit *unit)
     return dp_app_name(&unit->app);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static char *copy_of(struct gw_arena *arena, gw_str text)
 {
     return (char *)(uintptr_t)gw_arena_dup(arena, text).ptr; /* a fresh one */
@@ -133,6 +138,7 @@ gw_str dp_app_form(const struct dp_app_unit *unit, struct gw_arena *arena)
     app.routes = GW_ARENA_ARRAY(arena, char *, unit->grant_count);
     for (uint32_t i = 0; i < unit->grant_count; i++)
         app.routes[i] = dp_app_grants(unit)[i].route->text;
+    qsort(app.routes, app.n_routes, sizeof app.routes[0], by_text); /* as the control plane does */
     resource.kind_case = PENSTOCK__AGENT__V1__RESOURCE__KIND_APP;
     resource.app = &app;
     return gw_message_pack(arena, &resource.base);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/sha256.h"
 #include "dataplane/snapshot/catalog.h"
 
 #include <stdlib.h>
@@ -100,6 +101,13 @@ gw_str dp_entry_newest(const struct dp_entry *entry)
 {
     const struct dp_form *form = entry->next ? entry->next : entry->good;
     return form ? gw_str_n(form->bytes, form->len) : GW_STR_NONE;
+}
+
+struct gw_content_digest dp_entry_digest(gw_str form)
+{
+    uint8_t sha256[DP_SHA256_BYTES];
+    dp_sha256(form, sha256);
+    return gw_content_digest_of(sha256);
 }
 
 /* ---- what has to be looked at */

@@ -5,6 +5,7 @@
 #ifndef DP_SNAPSHOT_UNIT_H
 #define DP_SNAPSHOT_UNIT_H
 
+#include "common/content_digest.h"
 #include "dataplane/siphash.h"
 #include "dataplane/snapshot/compile.h"
 #include "dataplane/snapshot/trie.h"
@@ -80,9 +81,9 @@ struct dp_app_extras {
  * the codes are the grants, sorted by number, then the name and the display name, without NUL. */
 struct dp_app_unit {
     struct dp_unit unit;
-    struct dp_trie_item by_name; /* the catalog's: apps in force */
-    uint64_t form_hash;          /* of the form that it was compiled from */
-    uint32_t seen;               /* serial of the last update that brought it; sync thread */
+    struct dp_trie_item by_name;     /* the catalog's: apps in force */
+    struct gw_content_digest digest; /* of the form that it was compiled from */
+    uint32_t seen;                   /* serial of the last update that brought it; sync thread */
     uint32_t grant_count;
     const struct dp_app_extras *extras; /* NULL: none */
     struct dp_app app;

@@ -247,9 +247,10 @@ static int take_message(struct dp_client *client, gw_str bytes, struct gw_error 
 static int greet(struct dp_client *client, struct gw_error *err)
 {
     Penstock__Agent__V1__Ack ack = PENSTOCK__AGENT__V1__ACK__INIT;
-    bool serves = client->events->on_hello(client->user, &client->pending, &ack);
+    struct gw_content_digest digest = {{0, 0}};
+    bool serves = client->events->on_hello(client->user, &client->pending, &ack, &digest);
     gw_str hello = dp_hello_pack(&client->hello, client->options, gw_str_from(ack.cluster_id),
-                                 ack.revision, &client->pending);
+                                 ack.revision, digest, &client->pending);
     int result = dp_wire_send(client->wire, hello, err);
     if (result == 0 && serves)
         result = send_ack(client, &ack, err);

@@ -17,8 +17,10 @@ struct dp_client;
 #define DP_CLIENT_LABELS_MAX 32
 
 struct dp_client_events {
-    /* Fills (in arena) what is served and refused; false: nothing is served. */
-    bool (*on_hello)(void *user, struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack);
+    /* Fills (in arena) what is served and refused, and what all of it comes to; false: nothing is
+     * served. */
+    bool (*on_hello)(void *user, struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
+                     struct gw_content_digest *ret_digest);
     /* A complete update; chunks live until it returns. Fills the acknowledgement (in arena). -1
      * with err: it does not fit what is served; the next Hello then says so. */
     int (*on_update)(void *user, Penstock__Agent__V1__Update **chunks, size_t count,

@@ -95,7 +95,8 @@ void dp_hello_done(struct dp_hello *hello)
 }
 
 gw_str dp_hello_pack(const struct dp_hello *hello, const struct dp_sync_options *options,
-                     gw_str cluster_id, int64_t revision, struct gw_arena *arena)
+                     gw_str cluster_id, int64_t revision, struct gw_content_digest digest,
+                     struct gw_arena *arena)
 {
     static char *kinds[] = {"group", "route",       "channel",     "policy",
                             "app",   "certificate", "ticket_keys", "settings"};
@@ -107,6 +108,8 @@ gw_str dp_hello_pack(const struct dp_hello *hello, const struct dp_sync_options 
     body.labels = (Penstock__Agent__V1__Hello__LabelsEntry **)(uintptr_t)hello->label_ptrs;
     body.cluster_id = (char *)gw_arena_dup(arena, cluster_id).ptr;
     body.revision = revision;
+    if (revision > 0)
+        body.content_digest = (ProtobufCBinaryData){sizeof digest.words, (uint8_t *)digest.words};
     body.n_kinds = GW_ARRAY_LEN(kinds);
     body.kinds = kinds;
     body.takes_debug_calls = true;

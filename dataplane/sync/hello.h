@@ -25,6 +25,7 @@ GW_MUST_CHECK int dp_hello_parse(struct dp_hello *hello, const struct dp_sync_op
 void dp_hello_done(struct dp_hello *hello);
 /* The packed AgentMessage, in the arena. */
 gw_str dp_hello_pack(const struct dp_hello *hello, const struct dp_sync_options *options,
-                     gw_str cluster_id, int64_t revision, struct gw_arena *arena);
+                     gw_str cluster_id, int64_t revision, struct gw_content_digest digest,
+                     struct gw_arena *arena);
 
 #endif

@@ -83,7 +83,8 @@ static void the_hello_says_what_is_served(void **state)
     ProtobufCMessage *message;
     gw_arena_init(&arena, 0);
     assert_int_equal(dp_hello_parse(&hello, &options, &err), 0);
-    gw_str bytes = dp_hello_pack(&hello, &options, GW_STR("c1"), 42, &arena);
+    gw_str bytes = dp_hello_pack(&hello, &options, GW_STR("c1"), 42,
+                                 (struct gw_content_digest){{1, 2}}, &arena);
     assert_int_equal(gw_message_unpack(&arena, &penstock__agent__v1__agent_message__descriptor,
                                        bytes, &message, &err),
                      0);

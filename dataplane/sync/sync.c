@@ -224,12 +224,14 @@ static void fill_ack(struct dp_sync *sync, struct gw_arena *arena, Penstock__Age
     }
 }
 
-static bool on_hello(void *user, struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack)
+static bool on_hello(void *user, struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
+                     struct gw_content_digest *ret_digest)
 {
     struct dp_sync *sync = user;
     if (!sync->current)
         return false;
     fill_ack(sync, arena, ret_ack);
+    *ret_digest = dp_catalog_digest(sync->catalog);
     return true;
 }
 

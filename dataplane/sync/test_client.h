@@ -179,13 +179,15 @@ static inline void server_start(struct server *server, void (*script)(struct ser
 
 /* ---- the client's side */
 
-static inline bool on_hello(void *user, struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack)
+static inline bool on_hello(void *user, struct gw_arena *arena, Penstock__Agent__V1__Ack *ret_ack,
+                            struct gw_content_digest *ret_digest)
 {
     const struct fixture *f = user;
     if (f->revision == 0)
         return false;
     ret_ack->cluster_id = gw_arena_strdup(arena, "c1");
     ret_ack->revision = f->revision;
+    *ret_digest = (struct gw_content_digest){{1, 2}};
     return true;
 }
 
@@ -199,7 +201,8 @@ static inline int on_update(void *user, Penstock__Agent__V1__Update **chunks, si
     f->revision = chunks[0]->revision;
     f->chunks = count;
     f->updates++;
-    (void)on_hello(user, arena, ret_ack);
+    struct gw_content_digest unused;
+    (void)on_hello(user, arena, ret_ack, &unused);
     if (f->updates == f->stop_after_updates)
         ev_break(f->loop, EVBREAK_ALL);
     return 0;

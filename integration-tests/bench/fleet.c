@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fleet --server HOST:PORT --agents N ...: N agents in one process and one thread, as the control
  * plane sees them: Hello, updates in chunks, acknowledgements, statistics, pings, reconnects with
- * what they have. They keep nothing of what they are sent but its revision.
+ * what they have. They keep nothing of what they are sent but its revision; what it comes to
+ * (Hello.content_digest) is known of the first one's, and all are sent the same.
  *
  * Prints a line for each thing that happens, with the agent's number and CLOCK_MONOTONIC in
  * nanoseconds; whoever started it computes. `--help` names the options. */
@@ -10,6 +11,7 @@
 #include "common/message.h"
 #include "dataplane/sync/grpc_stream.h"
 #include "dataplane/sync/transport.h"
+#include "integration-tests/bench/fleet_contents.h"
 
 #include "penstock/agent/v1/agent.pb-c.h"
 
@@ -95,35 +97,6 @@ static void set_timer(ev_timer *timer, gw_msec after_ms, gw_msec repeat_ms)
 
 /* ---- the protocol ---- */
 
-static int take_varint(gw_str *rest, uint64_t *ret_value)
-{
-    *ret_value = 0;
-    for (unsigned shift = 0; shift < 64 && rest->len > 0; shift += 7) {
-        uint8_t byte = (uint8_t)*rest->ptr++;
-        rest->len--;
-        *ret_value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return 0;
-    }
-    return -1;
-}
-
-/* One field of a message: numbers in *ret_number, text and messages in *ret_bytes. */
-static int take_field(gw_str *rest, uint64_t *ret_tag, uint64_t *ret_number, gw_str *ret_bytes)
-{
-    *ret_bytes = GW_STR_NONE;
-    if (take_varint(rest, ret_tag) < 0 || take_varint(rest, ret_number) < 0)
-        return -1;
-    if ((*ret_tag & 7) == 0)
-        return 0;
-    if ((*ret_tag & 7) != 2 || *ret_number > rest->len)
-        return -1;
-    *ret_bytes = gw_str_n(rest->ptr, *ret_number);
-    rest->ptr += *ret_number;
-    rest->len -= *ret_number;
-    return 0;
-}
-
 /* Without unpacking the resources: a thousand agents here are to cost less than one there. */
 static int read_update(gw_str update, struct head *head)
 {
@@ -131,7 +104,7 @@ static int read_update(gw_str update, struct head *head)
     gw_str bytes;
     *head = (struct head){0};
     while (update.len > 0) {
-        if (take_field(&update, &tag, &number, &bytes) < 0)
+        if (fleet_take_field(&update, &tag, &number, &bytes) < 0)
             return -1;
         switch (tag >> 3) {
         case 1:
@@ -176,6 +149,11 @@ static int say_hello(struct peer *peer, struct gw_error *err)
     hello.revision = peer->revision;
     hello.n_kinds = GW_ARRAY_LEN(kinds);
     hello.kinds = kinds;
+    hello.refuses_unknown = true;
+    const struct gw_content_digest *digest = fleet_contents_at(peer->revision);
+    if (digest)
+        hello.content_digest =
+            (ProtobufCBinaryData){sizeof digest->words, (uint8_t *)(uintptr_t)digest->words};
     message.kind_case = PENSTOCK__AGENT__V1__AGENT_MESSAGE__KIND_HELLO;
     message.hello = &hello;
     return say(peer, &message, err);
@@ -232,12 +210,14 @@ static int on_message(void *user, gw_str bytes, struct gw_error *err)
     uint64_t tag, number;
     gw_str update;
     struct head head;
-    if (take_field(&bytes, &tag, &number, &update) < 0)
+    if (fleet_take_field(&bytes, &tag, &number, &update) < 0)
         return gw_fail(err, GW_INTERNAL, "a message that is none");
     if (tag >> 3 != 1)
         return 0; /* no Update */
     if (read_update(update, &head) < 0)
         return gw_fail(err, GW_INTERNAL, "an update that is none");
+    if (peer->number == 0 && fleet_contents_keep(update, peer->update_bytes == 0) < 0)
+        return gw_fail(err, GW_INTERNAL, "resources that are none");
     peer->update_bytes += update.len;
     return head.final ? finish_update(peer, &head, err) : 0;
 }
