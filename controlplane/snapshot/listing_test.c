@@ -118,7 +118,7 @@ static void the_first_failure_ends_it(void **state)
         struct endless endless = {.fails_at = call};
         struct taken taken = {.pages = 0};
         struct gw_error err = GW_ERROR_NONE;
-        char message[16];
+        char message[32];
         (void)snprintf(message, sizeof(message), "call %d", call);
         assert_int_equal(read_all(&endless, &taken, &err), -1);
         assert_int_equal(err.code, GW_OUT_OF_RANGE);
