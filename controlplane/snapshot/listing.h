@@ -9,8 +9,8 @@
 #include "controlplane/store/store.h"
 
 #define CP_LISTING_READERS 2
-#define CP_LISTING_PAGE 2000 /* keys */
-#define CP_LISTING_AHEAD 4   /* pages that were read and not yet taken */
+#define CP_LISTING_PAGE 500 /* keys; what is in memory at once is some five pages */
+#define CP_LISTING_AHEAD 2  /* pages that were read and not yet taken */
 
 typedef void cp_listing_take(void *arg, const struct cp_kv *kvs, size_t count);
 

@@ -108,7 +108,7 @@ const struct dp_app *dp_snapshot_app_by_code(const struct dp_snapshot *snapshot,
                                              const uint8_t digest[DP_APP_CODE_DIGEST_BYTES]);
 gw_str dp_app_name(const struct dp_app *app); /* "apps/shop" */
 gw_str dp_app_id(const struct dp_app *app);   /* "shop": in logs and counters */
-const struct dp_address_list *dp_app_addresses(const struct dp_app *app); /* NULL: all may call */
+const struct dp_address_list *dp_app_addresses(const struct dp_app *app); /* NULL: from anywhere */
 bool dp_app_may_call(const struct dp_app *app, const struct dp_route *route);
 
 /* For what outlives its snapshot, as a tunnel does: any thread; take NULL. */

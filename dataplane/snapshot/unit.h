@@ -77,8 +77,9 @@ struct dp_app_extras {
     const struct dp_address_list *addresses;
 };
 
-/* There may be a million: all in one piece, and no form beside it; apps.c packs it again. Behind
- * the codes are the grants, sorted by number, then the name and the display name, without NUL. */
+/* There may be a million: all in one piece, and no form beside it; compile_app.c packs it again.
+ * Behind the codes are the grants, sorted by number, then the name and the display name, without
+ * NUL. */
 struct dp_app_unit {
     struct dp_unit unit;
     struct dp_trie_item by_name;     /* the catalog's: apps in force */
