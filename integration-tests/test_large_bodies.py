@@ -40,6 +40,29 @@ def test_bodies_of_all_sizes_on_one_connection(files):
             assert answer.status == 200 and answer.body == BODIES[name]
 
 
+def test_heads_may_grow_and_shrink_between_them(gateway, script):
+    """Of an answer behind a large one, as much is read first as that one's head was long."""
+    lengths = [0, 0, 1, 63, 64, 65, 20_000, 0, 5_000, 64, 3, 0]
+
+    def answer(connection, head, _rest):
+        number = int(head.split()[1].strip(b"/"))
+        interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" if number % 3 == 2 else b""
+        pad = b"X: %s\r\n" % (b"x" * lengths[number])
+        body = BODIES["odd"] if number != 6 else b""
+        connection.sendall(interim + b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (pad, len(body)) + body)
+        return True
+    script.answer = answer
+    gateway.group("files")
+    gateway.publish(gateway.api("files/all", "/", match="PREFIX", backend={"http": {"address": script.address}}))
+    with Connection(gateway.agent.port) as connection:
+        for number, length in enumerate(lengths):
+            got = get(connection, number, gateway.host).read()
+            while got.status == 103:
+                got = connection.read()
+            assert len(got.header("x")) == length and got.body == (BODIES["odd"] if number != 6 else b"")
+    until(lambda: gateway.agent.metric("penstock_agent_spliced_bytes_total") > 4 * SIZES["odd"], "the metric")
+
+
 def test_they_pass_without_a_copy(files):
     with Connection(files.agent.port) as connection:
         for name in BODIES:

@@ -354,7 +354,7 @@ static ptrdiff_t read_decrypted(struct dp_conn *conn, char *at, size_t room)
     return n;
 }
 
-ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want)
+ptrdiff_t dp_conn_read_most(struct dp_conn *conn, size_t want, size_t most)
 {
     size_t room;
     char *at = dp_input_room(&conn->input, &conn->loop->blocks, want, &room);
@@ -362,7 +362,7 @@ ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want)
         return -ENOBUFS;
     if (gw_unlikely(conn->tls != NULL))
         return read_decrypted(conn, at, room);
-    ssize_t n = receive_bytes(conn->fd, at, room);
+    ssize_t n = receive_bytes(conn->fd, at, GW_MIN(room, most));
     if (n > 0) {
         dp_input_commit(&conn->input, (size_t)n);
         return n;

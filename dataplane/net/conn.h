@@ -68,8 +68,13 @@ void dp_conn_announce_end(struct dp_conn *conn);
 void dp_conn_shutdown(struct dp_conn *conn);
 
 /* One read into the input. >0: bytes; 0: the peer sent FIN; -EAGAIN: nothing there; other -errno.
- * want: see dp_input_room. -ENOBUFS: there is no room. */
-GW_MUST_CHECK ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want);
+ * want: see dp_input_room. most: bytes to take, for when the rest had better stay in the kernel;
+ * over TLS no bound. -ENOBUFS: there is no room. */
+GW_MUST_CHECK ptrdiff_t dp_conn_read_most(struct dp_conn *conn, size_t want, size_t most);
+GW_MUST_CHECK static inline ptrdiff_t dp_conn_read(struct dp_conn *conn, size_t want)
+{
+    return dp_conn_read_most(conn, want, SIZE_MAX);
+}
 /* The next dp_conn_read asks the socket, whatever the loop has last said of it: for before a close.
  */
 void dp_conn_look_again(struct dp_conn *conn);

@@ -32,6 +32,7 @@ struct dp_h1_link {
     bool ended, broken;     /* nothing more comes: by FIN, or by an error */
     bool read_all_it_could; /* the last read had no room for more than it got */
     bool passes_by; /* the last answer did: of the next one little more than the head is read */
+    uint32_t head_bytes; /* of the last answer */
 };
 
 static inline struct dp_h1_link *dp_h1_link_of(struct dp_upstream_link *link)

@@ -35,8 +35,8 @@ def measure(contenders, work, count):
         for connection in open_connections(contender.port, 10, work.tls):
             connection.close()
         before = memory_kib(contender)
-        opened = open_connections(contender.port, count, work.tls)
-        each = (memory_kib(contender) - before) / count
+        opened = open_connections(contender.port, min(count, getattr(contender, "CONNECTIONS_MAX", count)), work.tls)
+        each = (memory_kib(contender) - before) / len(opened)
         for connection in opened:
             connection.close()
         print(f"{contender.title:<14}{before / 1024:>10.1f}{each:>10.2f}", flush=True)

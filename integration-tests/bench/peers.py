@@ -94,6 +94,7 @@ class NginxProxy(Peer):
 
 class HaproxyProxy(Peer):
     title = "haproxy"
+    CONNECTIONS_MAX = 9000  # each counts twice, of 20,000 descriptors
     FULL = f"""
               stick-table type ip size 100k expire 10s store http_req_rate(1s)
               http-request track-sc0 src
@@ -121,7 +122,7 @@ class HaproxyProxy(Peer):
         return ["/usr/sbin/haproxy", "-db", "-f", self.file("haproxy.cfg", f"""
             global
               nbthread 1
-              maxconn {1000 if splice else 9000}
+              maxconn {1000 if splice else self.CONNECTIONS_MAX}
             defaults
               mode http
               timeout client 300s
