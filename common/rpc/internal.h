@@ -96,6 +96,8 @@ struct gw_rpc_server {
     struct gw_list streams; /* open ones */
     unsigned armed, open;   /* calls waited for; calls that came and are not freed */
     bool stopping, is_shut;
+
+    struct gw_list resting; /* streams, the longest rest first; event thread */
 };
 
 /* A call from the moment it is waited for; the unary or the stream owns it later. */
@@ -122,5 +124,8 @@ void gw_rpc_unary_start(struct gw_rpc_call *call);
 void gw_rpc_stream_start(struct gw_rpc_call *call);
 /* Ends every open stream with UNAVAILABLE; with server->lock held. */
 void gw_rpc_streams_drain(struct gw_rpc_server *server);
+/* Streams that have rested are read again, a few at a time. When the next one is due; INT64_MAX:
+ * none rests. Event thread. */
+gw_msec gw_rpc_streams_wake(struct gw_rpc_server *server);
 
 #endif

@@ -25,14 +25,25 @@
  * look at their sockets while they call. */
 #define GOODBYE_MS 200
 
+/* Wakes the streams that have rested. */
+static gpr_timespec next_due(struct gw_rpc_server *server)
+{
+    gw_msec due_ms = gw_rpc_streams_wake(server);
+    if (due_ms == INT64_MAX)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    gw_msec wait_ms = GW_MAX(due_ms - gw_clock_monotonic_ms(), 0);
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(wait_ms, GPR_TIMESPAN));
+}
+
 static void *run_events(void *arg)
 {
     struct gw_rpc_server *server = arg;
     for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(server->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        grpc_event event = grpc_completion_queue_next(server->queue, next_due(server), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
+        if (event.type == GRPC_QUEUE_TIMEOUT)
+            continue;
         struct gw_rpc_tag *tag = event.tag;
         gw_tsan_acquire(tag);
         tag->on_event(tag, event.success);
@@ -134,6 +145,7 @@ static struct gw_rpc_server *new_server(const struct gw_rpc_server_options *opti
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&server->lock, NULL);
     gw_list_init(&server->streams);
+    gw_list_init(&server->resting);
     server->shut.on_event = on_shut;
     server->certificates = certificates;
     server->call_limit = options->call_limit ? options->call_limit : CALL_LIMIT;

@@ -89,6 +89,11 @@ bool gw_rpc_stream_send_packed(struct gw_rpc_stream *stream, gw_str bytes);
  * more, also when nothing was sent. */
 bool gw_rpc_stream_send_shared(struct gw_rpc_stream *stream, gw_str bytes,
                                void (*release)(void *keep), void *keep);
+/* Within on_message: nothing more is expected of the client now. Its next message is read with the
+ * next send to it, or after GW_RPC_REST_MS: to go on reading, the core writes a WINDOW_UPDATE at
+ * once, which costs as much as a message, and leaves with the next one else. */
+#define GW_RPC_REST_MS 100
+void gw_rpc_stream_rest(struct gw_rpc_stream *stream);
 /* Ends with OK (err NULL) or an error, after an outstanding send. Once is enough. */
 void gw_rpc_stream_finish(struct gw_rpc_stream *stream, const struct gw_error *err);
 /* The same, but waits for no send: what is on its way to a client that does not read is given up.

@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#define WAKES_AT_ONCE 16 /* each may cost a write: other events are not held up by a thousand */
+
 struct gw_rpc_stream {
     struct gw_rpc_call *call; /* owned */
     struct gw_list link;      /* in server->streams until it closes */
@@ -15,11 +17,15 @@ struct gw_rpc_stream {
     atomic_int refs; /* one is the server's, until it closed */
     struct gw_rpc_tag opened, closed, received, sent, ended;
     grpc_byte_buffer *request; /* of the message being received */
+    struct gw_list resting;    /* in server->resting; event thread only, as the next one is */
+    gw_msec rested_ms;         /* since when */
 
     pthread_mutex_t lock;
     unsigned batches;  /* started and not come back */
     bool is_accepted;  /* on_open said yes */
     bool is_sending;   /* one message is on its way */
+    bool wants_rest;   /* once its message is handled */
+    bool is_resting;   /* the next message is not asked for yet */
     bool is_finishing; /* finish was called: no more sends, no more events but on_close */
     bool is_ended;     /* the status is on its way */
     bool is_over;      /* the call has ended, one way or the other: nothing may be started */
@@ -93,6 +99,18 @@ void gw_rpc_stream_abort(struct gw_rpc_stream *stream, const struct gw_error *er
     pthread_mutex_unlock(&stream->lock);
 }
 
+/* With the lock held. */
+static void receive_next(struct gw_rpc_stream *stream)
+{
+    stream->is_resting = false;
+    if (stream->is_over || stream->is_finishing)
+        return;
+    stream->request = NULL;
+    grpc_op message = {.op = GRPC_OP_RECV_MESSAGE,
+                       .data.recv_message.recv_message = &stream->request};
+    start_batch(stream, &message, &stream->received);
+}
+
 /* Takes the buffer. */
 static bool send_buffer(struct gw_rpc_stream *stream, grpc_byte_buffer *buffer)
 {
@@ -103,6 +121,9 @@ static bool send_buffer(struct gw_rpc_stream *stream, grpc_byte_buffer *buffer)
         stream->is_sending = true;
         grpc_op message = {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = buffer};
         start_batch(stream, &message, &stream->sent);
+        stream->wants_rest = false; /* it may answer */
+        if (stream->is_resting)
+            receive_next(stream); /* the window's update leaves with the message */
     }
     pthread_mutex_unlock(&stream->lock);
     grpc_byte_buffer_destroy(buffer);
@@ -137,6 +158,7 @@ void gw_rpc_streams_drain(struct gw_rpc_server *server)
 static void close_stream(struct gw_rpc_stream *stream)
 {
     struct gw_rpc_server *server = stream->call->server;
+    gw_list_remove(&stream->resting);
     pthread_mutex_lock(&server->lock);
     gw_list_remove(&stream->link);
     pthread_mutex_unlock(&server->lock);
@@ -164,18 +186,6 @@ static bool takes_events(struct gw_rpc_stream *stream)
     return takes;
 }
 
-static void receive_next(struct gw_rpc_stream *stream)
-{
-    pthread_mutex_lock(&stream->lock);
-    if (!stream->is_over && !stream->is_finishing) {
-        stream->request = NULL;
-        grpc_op message = {.op = GRPC_OP_RECV_MESSAGE,
-                           .data.recv_message.recv_message = &stream->request};
-        start_batch(stream, &message, &stream->received);
-    }
-    pthread_mutex_unlock(&stream->lock);
-}
-
 static void deliver(struct gw_rpc_stream *stream, grpc_byte_buffer *buffer)
 {
     gw_auto(gw_arena_done) struct gw_arena arena;
@@ -188,6 +198,46 @@ static void deliver(struct gw_rpc_stream *stream, grpc_byte_buffer *buffer)
         stream->events->on_message(stream, message);
 }
 
+void gw_rpc_stream_rest(struct gw_rpc_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    stream->wants_rest = true;
+    pthread_mutex_unlock(&stream->lock);
+}
+
+/* Behind a message. */
+static void go_on(struct gw_rpc_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    bool rests = stream->is_resting = stream->wants_rest;
+    stream->wants_rest = false;
+    if (!rests)
+        receive_next(stream);
+    pthread_mutex_unlock(&stream->lock);
+    gw_list_remove(&stream->resting);
+    if (!rests)
+        return;
+    stream->rested_ms = gw_clock_monotonic_ms();
+    gw_list_push(&stream->call->server->resting, &stream->resting);
+}
+
+gw_msec gw_rpc_streams_wake(struct gw_rpc_server *server)
+{
+    for (unsigned i = 0; !gw_list_is_empty(&server->resting); i++) {
+        struct gw_rpc_stream *stream =
+            gw_container_of(server->resting.next, struct gw_rpc_stream, resting);
+        gw_msec due_ms = stream->rested_ms + GW_RPC_REST_MS;
+        if (i == WAKES_AT_ONCE || due_ms > gw_clock_monotonic_ms())
+            return due_ms;
+        gw_list_remove(&stream->resting);
+        pthread_mutex_lock(&stream->lock);
+        if (stream->is_resting)
+            receive_next(stream);
+        pthread_mutex_unlock(&stream->lock);
+    }
+    return INT64_MAX;
+}
+
 static void on_received(struct gw_rpc_tag *tag, bool ok)
 {
     (void)ok; /* no message then, either */
@@ -196,7 +246,7 @@ static void on_received(struct gw_rpc_tag *tag, bool ok)
     bool takes = takes_events(stream);
     if (buffer && takes) {
         deliver(stream, buffer);
-        receive_next(stream);
+        go_on(stream);
     } else if (buffer) {
         grpc_byte_buffer_destroy(buffer);
     } else if (takes) {
@@ -265,8 +315,8 @@ static void open_stream(struct gw_rpc_stream *stream)
     }
     pthread_mutex_lock(&stream->lock);
     stream->is_accepted = true;
-    pthread_mutex_unlock(&stream->lock);
     receive_next(stream);
+    pthread_mutex_unlock(&stream->lock);
 }
 
 void gw_rpc_stream_start(struct gw_rpc_call *call)
@@ -281,6 +331,7 @@ void gw_rpc_stream_start(struct gw_rpc_call *call)
     stream->ended.on_event = on_ended;
     pthread_mutex_init(&stream->lock, NULL);
     gw_list_init(&stream->link);
+    gw_list_init(&stream->resting);
     atomic_init(&stream->refs, 1);
     grpc_op closed = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
                       .data.recv_close_on_server.cancelled = &call->cancelled};

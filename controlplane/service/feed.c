@@ -122,7 +122,8 @@ static void on_agents(void *arg)
 {
     struct cp_feed *feed = arg;
     pthread_mutex_lock(&feed->lock);
-    pthread_cond_signal(&feed->changed);
+    if (!gw_list_is_empty(&feed->readers)) /* a thousand acknowledgements wake nobody for nothing */
+        pthread_cond_signal(&feed->changed);
     pthread_mutex_unlock(&feed->lock);
 }
 
