@@ -20,6 +20,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,7 +47,7 @@ struct agent {
     ev_async ended; /* all workers have */
     pthread_t joiner;
     bool has_joiner;
-    bool is_serving; /* accepts */
+    atomic_bool is_serving; /* accepts; set by this thread, read by the sync thread too */
     int exit_status;
 
     struct dp_successor successor; /* of another process */
@@ -66,7 +67,8 @@ static void on_snapshot(void *context, struct dp_snapshot *snapshot)
     for (unsigned i = 0; i < agent->worker_count; i++)
         dp_worker_post_snapshot(agent->workers[i], snapshot);
     dp_status_publish(&agent->status, snapshot);
-    ev_async_send(agent->loop.ev, &agent->arrived);
+    if (!atomic_load(&agent->is_serving))
+        ev_async_send(agent->loop.ev, &agent->arrived);
 }
 
 /* The sync thread's. */

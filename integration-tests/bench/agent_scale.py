@@ -38,7 +38,8 @@ class Feed:
         self.pb = stubs.module("penstock.agent.v1.agent")
         self.address, self.revision, self.base, self.acked = f"127.0.0.1:{free_port()}", 0, 0, 0
         self.ack, self.stream, self.last = threading.Condition(), queue.Queue(), (0, [])
-        self.server = grpc.server(futures.ThreadPoolExecutor(4))
+        # As the control plane: no ping behind each acknowledgement.
+        self.server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.http2.bdp_probe", 0)])
         handler = grpc.stream_stream_rpc_method_handler(self.talk, self.pb.AgentMessage.FromString, bytes)
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
             "penstock.agent.v1.AgentService", {"Stream": handler}),))
