@@ -5,6 +5,7 @@
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "dataplane/limiter.h"
+#include "dataplane/net/tls_memory.h"
 #include "dataplane/observe/access_log.h"
 #include "dataplane/observe/agent_metrics.h"
 #include "dataplane/observe/route_stats.h"
@@ -555,6 +556,7 @@ int main(int argc, char **argv)
 {
     static struct agent agent;
     struct gw_error err = GW_ERROR_NONE;
+    dp_tls_memory_init();
     if (dp_settings_load(&agent.settings, argc, argv, &err) < 0)
         return usage(&err);
     if (agent.settings.help) {

@@ -243,6 +243,31 @@ static void ticket_keys_come_with_the_snapshot(void **state)
     assert_int_equal(dp_snapshot_ticket_keys(f->snapshot).count, 1); /* the last good ones */
 }
 
+/* Applies, and compares with what was before. */
+static bool is_same_after(struct fixture *f)
+{
+    struct dp_snapshot *before = dp_snapshot_ref(f->snapshot);
+    apply(f, true);
+    bool is_same = dp_snapshot_has_same_tls(before, f->snapshot);
+    dp_snapshot_unref(before);
+    return is_same;
+}
+
+static void changes_elsewhere_leave_tls_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+    certificate(f, "certificates/a", &f->a, f->a.key, "");
+    group(f, "groups/g", "g.example.com");
+    apply(f, false);
+    assert_true(is_same_after(f));
+    certificate(f, "certificates/b", &f->b, f->b.key, ""); /* nobody's */
+    assert_true(is_same_after(f));
+    certificate(f, "certificates/a", &f->b, f->b.key, "");
+    assert_false(is_same_after(f));
+    group(f, "groups/h", "h.example.com");
+    assert_false(is_same_after(f));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -255,6 +280,7 @@ int main(void)
         TEST(a_group_that_is_refused_goes_on_with_new_certificates),
         TEST(domains_are_checked),
         TEST(ticket_keys_come_with_the_snapshot),
+        TEST(changes_elsewhere_leave_tls_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,6 +98,11 @@ const struct dp_domain_tls *dp_snapshot_find_tls(const struct dp_snapshot *snaps
     return name.len == 0 || is_nameless(name) ? dp_routing_default_tls(routing) : NULL;
 }
 
+bool dp_snapshot_has_same_tls(const struct dp_snapshot *a, const struct dp_snapshot *b)
+{
+    return a->parts.routing->secured.bits == b->parts.routing->secured.bits;
+}
+
 struct dp_ticket_keys dp_snapshot_ticket_keys(const struct dp_snapshot *snapshot)
 {
     const struct dp_tickets_unit *tickets = snapshot->parts.tickets;

@@ -82,12 +82,10 @@ static bool is_current(const struct dp_tls_front *front, const struct context *c
     return domain && memcmp(domain->context_id, context->id, sizeof(context->id)) == 0;
 }
 
-void dp_tls_front_update(struct dp_tls_front *front, const struct dp_snapshot *snapshot)
+static void drop_old_contexts(struct dp_tls_front *front)
 {
     struct context **gone = gw_calloc(front->contexts.count + 1, sizeof(struct context *));
     size_t count = 0;
-    front->snapshot = snapshot;
-    front->tickets.given = dp_snapshot_ticket_keys(snapshot);
     for (struct gw_map_entry *e = NULL; (e = gw_map_next(&front->contexts, e)) != NULL;)
         if (!is_current(front, e->value))
             gone[count++] = e->value;
@@ -97,6 +95,16 @@ void dp_tls_front_update(struct dp_tls_front *front, const struct dp_snapshot *s
     }
     free(gone);
     front->stats.contexts = front->contexts.count;
+}
+
+void dp_tls_front_update(struct dp_tls_front *front, const struct dp_snapshot *snapshot)
+{
+    /* Callers wait meanwhile: most changes are no domain's, and there may be thousands of them. */
+    bool is_same = front->snapshot && dp_snapshot_has_same_tls(front->snapshot, snapshot);
+    front->snapshot = snapshot;
+    front->tickets.given = dp_snapshot_ticket_keys(snapshot);
+    if (!is_same)
+        drop_old_contexts(front);
 }
 
 void dp_tls_front_offer_h2(struct dp_tls_front *front, bool is_offered)
