@@ -53,6 +53,11 @@ void dp_snapshot_unref(struct dp_snapshot *snapshot)
     free(snapshot);
 }
 
+bool dp_snapshot_is_shared(const struct dp_snapshot *snapshot)
+{
+    return atomic_load_explicit(&snapshot->refs, memory_order_acquire) > 1;
+}
+
 int64_t dp_snapshot_revision(const struct dp_snapshot *snapshot)
 {
     return snapshot->revision;

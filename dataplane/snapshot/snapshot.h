@@ -86,9 +86,9 @@ struct dp_host {
     const struct dp_domain_tls *tls; /* NULL: it is not served over TLS */
 };
 
-/* Any thread. */
-struct dp_snapshot *dp_snapshot_ref(struct dp_snapshot *snapshot);
-void dp_snapshot_unref(struct dp_snapshot *snapshot); /* the last one frees; takes NULL */
+struct dp_snapshot *dp_snapshot_ref(struct dp_snapshot *snapshot); /* all of these: any thread */
+void dp_snapshot_unref(struct dp_snapshot *snapshot);           /* the last one frees; takes NULL */
+bool dp_snapshot_is_shared(const struct dp_snapshot *snapshot); /* others have it, too */
 int64_t dp_snapshot_revision(const struct dp_snapshot *snapshot);
 gw_str dp_snapshot_cluster_id(const struct dp_snapshot *snapshot);
 const struct dp_router *dp_snapshot_router(const struct dp_snapshot *snapshot);

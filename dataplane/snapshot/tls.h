@@ -48,8 +48,8 @@ struct dp_snapshot;
 /* How callers that ask for `name` (SNI; as they sent it) are served. None, an address and
  * "localhost" are served as the domain that comes first in byte order. NULL: not over TLS. */
 const struct dp_domain_tls *dp_snapshot_find_tls(const struct dp_snapshot *snapshot, gw_str name);
-/* Every domain is served over TLS as it is in the other: seen at once, however many there are. False:
- * some may not be. Both are alive, and one was made out of the other. */
+/* Every domain is served over TLS as it is in the other: seen at once, however many there are.
+ * False: some may not be. Both are alive, and one was made out of the other. */
 bool dp_snapshot_has_same_tls(const struct dp_snapshot *a, const struct dp_snapshot *b);
 /* count 0: the control plane has sent none. */
 struct dp_ticket_keys dp_snapshot_ticket_keys(const struct dp_snapshot *snapshot);

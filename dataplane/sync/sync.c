@@ -6,6 +6,7 @@
 #include "dataplane/sync/debug_call.h"
 #include "dataplane/sync/identity.h"
 #include "dataplane/sync/keeper.h"
+#include "dataplane/sync/retired.h"
 #include "dataplane/sync/statistics.h"
 
 #include <ev.h>
@@ -13,6 +14,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+
+#define RETIRE_RESOURCES 256 /* in an update: what was before it is much to free */
 
 struct dp_sync {
     const struct dp_sync_options *options; /* borrowed */
@@ -23,6 +26,7 @@ struct dp_sync {
     struct dp_identity *identity;       /* likewise; NULL: it is not enrolled */
     struct dp_debug_calls *debug_calls; /* owned; sync thread */
     struct dp_snapshot *current;        /* a reference; NULL: none yet */
+    struct dp_retired *retired;         /* owned; sync thread */
     struct dp_refusals refusals;        /* borrowed from the catalog until the next apply */
     struct ev_loop *loop;               /* owned */
     ev_async stop;
@@ -42,9 +46,14 @@ struct dp_sync {
     struct gw_arena told_arena;
 };
 
-static void take(struct dp_sync *sync, struct dp_snapshot *snapshot)
+static void take(struct dp_sync *sync, struct dp_snapshot *snapshot, const struct dp_update *update)
 {
-    dp_snapshot_unref(sync->current);
+    bool is_large = update->base_revision == 0 ||
+                    update->upsert_count + update->removal_count >= RETIRE_RESOURCES;
+    if (sync->current && is_large)
+        dp_retired_add(sync->retired, sync->current);
+    else
+        dp_snapshot_unref(sync->current);
     sync->current = snapshot;
     sync->events->on_snapshot(sync->context, snapshot);
 }
@@ -118,7 +127,7 @@ static int apply(struct dp_sync *sync, Penstock__Agent__V1__Update **chunks, siz
         return -1;
     if (!from_disk)
         keep(sync, chunks, count);
-    take(sync, snapshot);
+    take(sync, snapshot, &update);
     tell_refusals(sync);
     return 0;
 }
@@ -462,6 +471,7 @@ int dp_sync_start(const struct dp_sync_options *options, const struct dp_compile
     ev_timer_start(sync->loop, &sync->tell);
     ev_async_start(sync->loop, &sync->stop);
     ev_async_start(sync->loop, &sync->assume);
+    sync->retired = dp_retired_new(sync->loop);
     sync->debug_calls = dp_debug_calls_new(sync->loop, env, &debug_events, sync);
     if (options->cache_dir && *options->cache_dir) {
         sync->keeper = dp_keeper_new(options->cache_dir);
@@ -490,6 +500,7 @@ void dp_sync_stop(struct dp_sync *sync)
     dp_keeper_free(sync->keeper);
     dp_catalog_free(sync->catalog);
     dp_snapshot_unref(sync->current);
+    dp_retired_free(sync->retired);
     ev_loop_destroy(sync->loop);
     gw_arena_done(&sync->told_arena);
     pthread_mutex_destroy(&sync->lock);
