@@ -58,6 +58,11 @@ void dp_retired_free(struct dp_retired *retired)
     free(retired);
 }
 
+size_t dp_retired_count(const struct dp_retired *retired)
+{
+    return retired->count;
+}
+
 void dp_retired_add(struct dp_retired *retired, struct dp_snapshot *snapshot)
 {
     if (retired->count == retired->room) {
@@ -65,6 +70,9 @@ void dp_retired_add(struct dp_retired *retired, struct dp_snapshot *snapshot)
         retired->items = gw_realloc(retired->items, retired->room * sizeof(struct dp_snapshot *));
     }
     retired->items[retired->count++] = snapshot;
+    /* Not put off by each of many: else none would go before the last. */
+    if (ev_is_active(&retired->look) && retired->look.repeat <= LOOK_S)
+        return;
     retired->look.repeat = LOOK_S;
     ev_timer_again(retired->loop, &retired->look);
 }

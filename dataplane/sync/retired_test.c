@@ -77,6 +77,39 @@ static void test_what_somebody_has_waits_for_him(void **state)
     ev_run(f->loop, 0);
 }
 
+struct stream {
+    struct fixture *f;
+    struct dp_snapshot *first; /* a reference */
+    int added;
+};
+
+static void add_another(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    struct stream *stream = timer->data;
+    dp_retired_add(stream->f->retired, make(stream->f));
+    if (++stream->added == 200)
+        fail_msg("none has gone while others came");
+    if (stream->added > 2 && stream->first) { /* from now on only the retired have it */
+        dp_snapshot_unref(stream->first);
+        stream->first = NULL;
+    }
+    if (dp_retired_count(stream->f->retired) < (size_t)stream->added)
+        ev_timer_stop(loop, timer);
+}
+
+static void test_many_that_come_do_not_put_it_off(void **state)
+{
+    struct fixture *f = *state;
+    struct stream stream = {.f = f, .first = make(f)};
+    ev_timer timer;
+    dp_retired_add(f->retired, dp_snapshot_ref(stream.first));
+    ev_timer_init(&timer, add_another, 0.02, 0.02);
+    timer.data = &stream;
+    ev_timer_start(f->loop, &timer);
+    ev_run(f->loop, 0);
+}
+
 static void test_an_end_leaves_it_to_who_has_it(void **state)
 {
     struct fixture *f = *state;
@@ -95,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_nobody_has_goes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_somebody_has_waits_for_him, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_that_come_do_not_put_it_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_end_leaves_it_to_who_has_it, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,8 +48,8 @@ GW_MUST_CHECK int dp_tls_front_new(const struct dp_tls_front_options *options,
 void dp_tls_front_free(struct dp_tls_front *front); /* every session has ended; takes NULL */
 const struct dp_tls_stats *dp_tls_front_stats(const struct dp_tls_front *front);
 
-/* From now on callers are served as this snapshot says, which is borrowed until the next call.
- * Contexts that it has no use for go; connections go on. */
+/* From now on callers are served as this snapshot says, which is borrowed until the next call has
+ * returned. Contexts that it has no use for go; connections go on. */
 void dp_tls_front_update(struct dp_tls_front *front, const struct dp_snapshot *snapshot);
 /* Whether handshakes from now on offer HTTP/2; at first they do. */
 void dp_tls_front_offer_h2(struct dp_tls_front *front, bool is_offered);
