@@ -10,9 +10,11 @@
 /* Unwritten bytes from which on a producer should pause until `drained`. */
 #define DP_CONN_HIGH_WATER (64 * 1024)
 
-/* Bodies from here on are worth a pipe; how much goes through it at once. */
+/* Bodies from here on are worth a pipe; how much goes through it at once, and where the kernel
+ * paces what is sent, of a body that is twice that at most. */
 #define DP_SPLICE_MIN (32 * 1024)
 #define DP_SPLICE_BYTES (256 * 1024)
+#define DP_SPLICE_PACED_BYTES (64 * 1024)
 
 struct dp_conn;
 struct dp_tls; /* net/tls.h */

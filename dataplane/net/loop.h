@@ -25,6 +25,7 @@ struct dp_loop {
     struct dp_blocks blocks;
     int pipe[2];            /* for dp_conn_splice, empty between two; -1: not yet */
     uint64_t spliced_bytes; /* that went through it */
+    bool is_paced;          /* what is sent is, so it leaves in small pieces: net/splice.c */
     struct gw_buf scratch;  /* for a head in the making: empty before and after each use */
     struct gw_list tasks;   /* things to go on with */
     struct gw_list flushes; /* connections with bytes to write: after all tasks, so that a write

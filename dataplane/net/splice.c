@@ -6,12 +6,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
 #include <unistd.h>
 
-static bool has_pipe(struct dp_loop *loop)
+/* BBR does, and arms a timer for what is behind the first segment that the kernel makes of a call
+ * (64 KB at most). The timer and its interrupt may cost as much as the whole answer; a second call
+ * costs less. */
+static bool is_paced(int fd)
+{
+    char algorithm[16] = ""; /* TCP_CA_NAME_MAX */
+    socklen_t len = sizeof algorithm;
+    return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, &len) == 0 &&
+           memcmp(algorithm, "bbr", 3) == 0;
+}
+
+/* out: one of the sockets that it leads to. */
+static bool has_pipe(struct dp_loop *loop, const struct dp_conn *out)
 {
     if (loop->pipe[0] >= 0)
         return true;
+    loop->is_paced = is_paced(out->fd);
     if (pipe2(loop->pipe, O_NONBLOCK | O_CLOEXEC) != 0) {
         loop->pipe[0] = loop->pipe[1] = -1;
         return false;
@@ -72,9 +88,11 @@ static void drop_byte(struct dp_loop *loop)
 ptrdiff_t dp_conn_splice(struct dp_conn *conn, struct dp_sink *sink, uint64_t most, bool is_end)
 {
     struct dp_conn *out = sink->conn;
-    if (conn->tls || !is_ready(out) || !has_pipe(conn->loop))
+    if (conn->tls || !is_ready(out) || !has_pipe(conn->loop, out))
         return -EOPNOTSUPP;
-    size_t bytes = (size_t)GW_MIN(most + is_end, (uint64_t)DP_SPLICE_BYTES);
+    bool in_two = conn->loop->is_paced && most <= (uint64_t)2 * DP_SPLICE_PACED_BYTES;
+    uint64_t piece = in_two ? DP_SPLICE_PACED_BYTES : DP_SPLICE_BYTES;
+    size_t bytes = (size_t)GW_MIN(most + is_end, piece);
     ssize_t n =
         splice(conn->fd, NULL, conn->loop->pipe[1], NULL, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n < 0 && (errno == EINVAL || errno == EINTR))

@@ -244,7 +244,7 @@ static bool pass_by(struct dp_h1_link *link)
         return true;
     }
     link->passes_by = true;
-    link->read_all_it_could = n == DP_SPLICE_BYTES;
+    link->read_all_it_could = n == DP_SPLICE_BYTES || n == DP_SPLICE_PACED_BYTES;
     link->ended |= (uint64_t)n > link->body.left; /* who lies about the length says nothing more */
     uint64_t passed = GW_MIN((uint64_t)n, link->body.left);
     call->bytes_in += passed;

@@ -5,6 +5,7 @@ load and the backend (nginx) on the second. Absolute figures drift on a shared m
 says what each workload is, and what is expected.
 """
 import argparse
+import os
 import pathlib
 import statistics
 import sys
@@ -126,6 +127,12 @@ def print_table(work, figures):
               f"{statistics.median(rate for _, rate in rounds):>14.0f}{megabytes}", flush=True)
 
 
+def print_host():
+    """What figures depend on that is not ours: a host that paces (bbr) sends large bodies at another price."""
+    control = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    print(f"Linux {os.uname().release}, {os.cpu_count()} CPUs, TCP congestion control {control}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -144,6 +151,7 @@ def main():
     peers = [peer.title for peer in PEERS] + [Ours.title]
     if unknown := set(options.peer or ()) - set(peers):
         parser.error(f"no contender {', '.join(unknown)}; there are: {', '.join(peers)}")
+    print_host()
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         bench = Bench(pathlib.Path(name), options)
         try:
