@@ -173,7 +173,7 @@ def test_each_status_is_in_the_log_and_counted(rpc, client, peer):
 
 def test_a_deadline_is_passed_on_and_kept(client, peer):
     client.unary(b"", timeout=30)
-    assert 20 < peer.remaining < 30
+    assert 20 < peer.remaining < 31  # grpcio works it out from two clocks that it reads one after the other
     assert error_of(lambda: client.wait(b"", timeout=1.5)).code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert peer.cancelled.wait(10)
 
