@@ -172,11 +172,17 @@ class Echo:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
+            def chunk_size(self):
+                line = self.rfile.readline()
+                if not line:
+                    raise ConnectionResetError("the body is cut off")
+                return int(line.split(b";")[0], 16)
+
             def read_body(self):
                 if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
                     return self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 body = b""
-                while size := int(self.rfile.readline().split(b";")[0], 16):
+                while size := self.chunk_size():
                     body += self.rfile.read(size)
                     self.rfile.readline()
                 while self.rfile.readline() not in (b"\r\n", b""):
