@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* Raises the process's limit of open files as far as it may, and warns when it stays below
- * `needed`, naming the option that asks for so many. At the start. */
-void gw_raise_descriptors(const char *component, uint64_t needed, const char *option);
+ * `needed`, naming the option that asks for so many. At the start. Returns the limit. */
+uint64_t gw_raise_descriptors(const char *component, uint64_t needed, const char *option);
 
 #endif

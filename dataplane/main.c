@@ -530,8 +530,8 @@ static int run(struct agent *agent)
     dp_timer_init(&agent->key_timer, on_key_timer); /* a start that fails stops it, too */
     watch_signals(agent);
     /* Each caller takes one, and a backend's connection another. */
-    gw_raise_descriptors("agent", (uint64_t)agent->settings.connections_max * 2,
-                         "--connections-max");
+    uint64_t needed = (uint64_t)agent->settings.connections_max * 2;
+    dp_settings_fit(&agent->settings, gw_raise_descriptors("agent", needed, "--connections-max"));
     dp_upgrade_init(&agent->upgrade, &agent->loop, &upgrade_events, agent);
     if (begin(agent, &err) < 0) {
         fail(agent, &err);

@@ -15,6 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define DESCRIPTORS_OWN 32          /* of loops, listeners, logs, the control plane */
+#define DESCRIPTORS_BESIDE_MAX 1024 /* that callers leave */
+
 #define ID_FILE "agent-id"
 #define USAGE                                                                                      \
     "penstock-agent [OPTIONS]\n\n"                                                                 \
@@ -75,7 +78,8 @@ static const struct gw_setting rows[] = {
     ROW("workers", INT, workers, "0", 0, DP_WORKERS_MAX,
         "Threads that serve requests; 0: one per core that it may run on"),
     ROW("connections-max", INT, connections_max, "10000", 1, 10000000,
-        "Connections of callers at once; those beyond get 503"),
+        "Connections of callers at once, fewer where the process may not open so many files; those "
+        "beyond get 503"),
     ROW("tls-handshakes-max", INT, tls_handshakes_max, "5000", 1, 10000000,
         "TLS handshakes of callers at once, which count toward --connections-max too; connections "
         "beyond are closed"),
@@ -331,6 +335,19 @@ int dp_settings_load(struct dp_settings *settings, int argc, char **argv, struct
     if (settings->cache_dir[0] && mkdir(settings->cache_dir, 0700) < 0 && errno != EEXIST)
         return gw_fail(err, GW_FAILED_PRECONDITION, "%s: %s", settings->cache_dir, strerror(errno));
     return choose_id(settings, err);
+}
+
+void dp_settings_fit(struct dp_settings *settings, uint64_t descriptors)
+{
+    uint64_t beside = GW_MIN(descriptors / 4 + DESCRIPTORS_OWN, (uint64_t)DESCRIPTORS_BESIDE_MAX);
+    uint64_t most = descriptors > beside ? descriptors - beside : 1;
+    if ((uint64_t)settings->connections_max <= most)
+        return;
+    settings->connections_max = (int64_t)most;
+    gw_log(GW_LOG_WARN, "agent",
+           "callers get fewer connections than --connections-max says, so "
+           "that file descriptors are left for backends and the operations port",
+           gw_kv_int("connections_max", settings->connections_max));
 }
 
 void dp_settings_print_help(void)

@@ -67,6 +67,9 @@ struct dp_settings {
  * not there yet. */
 GW_MUST_CHECK int dp_settings_load(struct dp_settings *settings, int argc, char **argv,
                                    struct gw_error *err);
+/* The process may have so many open files: callers are not given the last of them, which backends,
+ * the operations port and the cache need, too. Lowers connections_max, and warns, when it must. */
+void dp_settings_fit(struct dp_settings *settings, uint64_t descriptors);
 /* To stdout. */
 void dp_settings_print_help(void);
 

@@ -163,6 +163,21 @@ static void a_cache_that_cannot_be_made_is_named(void **state)
     assert_non_null(strstr(err.message, "/nowhere/cache"));
 }
 
+static void callers_leave_descriptors_to_others(void **state)
+{
+    (void)state;
+    assert_int_equal(LOAD("--connections-max", "20000"), 0);
+    dp_settings_fit(&settings, UINT64_MAX);
+    assert_int_equal(settings.connections_max, 20000);
+    dp_settings_fit(&settings, 21024);
+    assert_int_equal(settings.connections_max, 20000);
+    const int64_t fitted[][2] = {{20000, 18976}, {1024, 736}, {64, 16}, {20, 1}};
+    for (unsigned i = 0; i < GW_ARRAY_LEN(fitted); i++) {
+        dp_settings_fit(&settings, (uint64_t)fitted[i][0]);
+        assert_int_equal(settings.connections_max, fitted[i][1]);
+    }
+}
+
 static void help_and_version_need_nothing_else(void **state)
 {
     (void)state;
@@ -183,6 +198,7 @@ int main(void)
         CASE(an_id_is_made_once_and_kept),
         CASE(a_kept_id_is_checked),
         CASE(a_cache_that_cannot_be_made_is_named),
+        CASE(callers_leave_descriptors_to_others),
         CASE(help_and_version_need_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,22 @@ def test_beyond_the_most_connections_there_is_503_and_the_others_go_on(hasty, sc
     until(lambda: request(hasty.agent.port, "/", HOST).status == 200, "room again")
 
 
+def test_callers_leave_descriptors_to_backends_and_the_operations_port(start, tmp_path, controlplane, script):
+    agent = Agent(tmp_path, controlplane, extra=["--workers", "1"])
+    agent.command = ["prlimit", "--nofile=128:128", *agent.command]
+    gateway = publish(Gateway(controlplane, start(agent), script), script)
+    script.says(OK, keep=True)
+    callers = [Connection(agent.port) for _ in range(200)]
+    try:
+        until(lambda: agent.metric("penstock_agent_connections_refused_total") == 200 - 64, "those beyond to be refused")
+        assert callers[100].read().status == 503
+        assert callers[0].send(GET).read().body == b"ok"  # its backend is connected to only now
+        assert agent.metric("penstock_agent_accept_failures_total") == 0
+    finally:
+        for caller in callers:
+            caller.close()
+
+
 def test_half_open_callers_take_no_requests_along(hasty, script):
     """They have left, and the network has not told: what is written to them goes nowhere."""
     script.says(OK, keep=True)
