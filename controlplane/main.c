@@ -526,6 +526,7 @@ static int run(struct program *program)
     signal(SIGPIPE, SIG_IGN);
     gw_raise_descriptors(COMPONENT, (uint64_t)program->settings.agents_max + FILES_BESIDE_AGENTS,
                          "--agents-max");
+    gw_rpc_leave_descriptors(FILES_BESIDE_AGENTS);
     struct gw_error err = GW_ERROR_NONE;
     int status = STATUS_FAILED;
     if (start(program, &err)) {

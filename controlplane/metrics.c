@@ -18,7 +18,7 @@ struct figures {
     struct cp_json_stats json;
     struct cp_feed_stats feed;
     /* of other types where they come from */
-    int64_t leader, leader_terms, resealed;
+    int64_t leader, leader_terms, resealed, connections_refused;
     int64_t enrolled, certificate_expiry_ms;
     int64_t audit_lost, fetches_failed, store_reachable, resources, refusals, connected, lagging,
         agent_refusals;
@@ -111,6 +111,9 @@ static const struct row rows[] = {
         "When the first certificate of an enrolled agent expires; 0: there is none."),
     ROW("ack_latency_seconds_total", GW_COUNTER, registry.ack_latency_ms_sum, 1e-3,
         "Time from the change's arrival here to the acknowledgement, summed over them."),
+    ROW("connections_refused_total", GW_COUNTER, connections_refused, 1,
+        "Connections of agents and gRPC callers that were closed at once for lack of file "
+        "descriptors."),
     ROW("http_connections_total", GW_COUNTER, json.connections, 1,
         "Connections of the JSON form of the API."),
     ROW("http_requests_total", GW_COUNTER, json.requests, 1, "Requests of it."),
@@ -145,6 +148,7 @@ static void gather(const struct cp_metrics_sources *sources, struct figures *fig
     figures->resealed = sources->upkeep && cp_upkeep_has_resealed(sources->upkeep);
     if (sources->json)
         cp_json_server_stats(sources->json, &figures->json);
+    figures->connections_refused = (int64_t)gw_rpc_connections_refused();
     figures->audit_lost = cp_audit_lost();
     figures->fetches_failed = sources->auth ? cp_auth_fetches_failed(sources->auth) : 0;
     figures->enrolled = figures->certificate_expiry_ms = 0;

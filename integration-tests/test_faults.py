@@ -1,10 +1,12 @@
 """Faults of the store, of the control plane and of what is stored, seen from a caller."""
 import base64
+import contextlib
 import json
 import random
 import re
 import shutil
 import signal
+import socket
 import threading
 
 import pytest
@@ -13,6 +15,7 @@ from lib import http1
 from lib.certificates import Authority
 from lib.gateway import Gateway
 from lib.load import Load
+from lib.process import http_text
 from lib.servers import Agent, ControlPlane, Etcd, Nginx, Nowhere
 from lib.wait import until
 
@@ -72,6 +75,25 @@ def test_a_change_at_one_control_plane_reaches_agents_of_the_other(cluster, star
 
 
 # ---- etcd
+
+
+def test_more_connections_than_files_shut_nobody_out(start, tmp_path, echo):
+    """The gRPC core of Debian 12 would never accept again."""
+    controlplane = ControlPlane(tmp_path)
+    controlplane.command = ["prlimit", "--nofile=128:128", *controlplane.command]
+    gateway = Gateway(start(controlplane), start(Agent(tmp_path, controlplane)), echo)
+    with contextlib.ExitStack() as crowd:
+        for _ in range(200):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", controlplane.port)))
+        until(lambda: refused_connections(controlplane) >= 100, "those beyond to be refused")
+    gateway.group("g")
+    gateway.publish(gateway.api("g/a", backend=mock("one")))
+    start(Agent(tmp_path, controlplane, "late"))
+    assert gateway.agent.metric("penstock_agent_controlplane_connects_total") == 1  # who was there stayed
+
+
+def refused_connections(controlplane):
+    return float(re.search(r"^penstock_controlplane_connections_refused_total (\d+)", http_text(f"{controlplane.ops}/metrics"), re.M)[1])
 
 
 def test_a_write_while_etcd_is_silent_is_refused_and_later_succeeds(cluster):

@@ -21,6 +21,7 @@
 /* Clients may ping this often on idle connections without being sent away. */
 #define PING_INTERVAL_MIN_MS 100
 #define HANDSHAKE_TIMEOUT_MS 10000
+#define CONNECTION_IDLE_MS 300000 /* without a call; a client connects again with its next one */
 /* Connections without calls may hang up by themselves for so long after GOAWAY; some clients only
  * look at their sockets while they call. */
 #define GOODBYE_MS 200
@@ -77,6 +78,7 @@ static grpc_server *new_core(const struct gw_rpc_server_options *options)
         gw_rpc_arg_int(GRPC_ARG_MAX_METADATA_SIZE, METADATA_LIMIT_BYTES),
         gw_rpc_arg_int(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION),
         gw_rpc_arg_int(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS),
+        gw_rpc_arg_int(GRPC_ARG_MAX_CONNECTION_IDLE_MS, CONNECTION_IDLE_MS),
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_TIME_MS, (int)keepalive),
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),

@@ -76,6 +76,11 @@ unsigned gw_rpc_server_port(const struct gw_rpc_server *server);
  * threads (so a handler that blocks is waited for) and frees. Takes NULL. */
 void gw_rpc_server_stop(struct gw_rpc_server *server, gw_msec grace_ms);
 
+/* Connections to servers leave so many of the file descriptors that the process may have to others,
+ * half of them at most; beyond they are closed at once, and counted. Before: none. Any thread. */
+void gw_rpc_leave_descriptors(unsigned count);
+uint64_t gw_rpc_connections_refused(void);
+
 /* Any thread may call these while it holds a reference; on_open's caller holds one until on_close
  * returns. */
 void gw_rpc_stream_ref(struct gw_rpc_stream *stream);
