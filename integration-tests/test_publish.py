@@ -36,7 +36,8 @@ def test_an_edit_waits_for_the_next_publish(gateway):
 
 def test_publish_says_how_many_agents_applied_it(gateway):
     gateway.group("g")
-    said = gateway.publish(gateway.api("g/a", backend=mock("one")))
+    gateway.api("g/a", backend=mock("one"))
+    said = gateway.controlplane.ctl("publish", "g/a", "--wait").stdout
     assert re.search(r"1 of 1 agents applied revision \d+ in [\d.]+ ms", said)
 
 
@@ -122,7 +123,8 @@ def test_a_second_agent_gets_everything_from_the_start(gateway, start, tmp_path)
     gateway.agent = start(Agent(tmp_path, gateway.controlplane, "second"))
     gateway.settle()
     assert version(gateway) == "one"
-    said = gateway.publish(gateway.api("g/a", backend=mock("two")))
+    gateway.api("g/a", backend=mock("two"))
+    said = gateway.controlplane.ctl("publish", "g/a", "--wait").stdout
     assert "2 of 2 agents applied" in said
 
 

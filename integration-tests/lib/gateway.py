@@ -1,6 +1,5 @@
 """A control plane, an agent and a backend, and the words that scenarios use of them."""
 from . import http1
-from .wait import until
 
 
 class Gateway:
@@ -28,7 +27,7 @@ class Gateway:
 
     def publish(self, name, environment="RELEASE"):
         """And waits until the agents serve it."""
-        return self.controlplane.ctl("publish", name, "--env", environment, "--wait").stdout
+        self.controlplane.publish(name, environment)
 
     def bind(self, policy, api, environment="RELEASE", **content):
         """Creates the policy and binds it; live without a publish."""
@@ -40,15 +39,9 @@ class Gateway:
         self.settle()
 
     def settle(self):
-        """Until every connected agent serves what has been written so far: a marker is written, and waited for."""
+        """Until every connected agent serves what has been written so far."""
         self.marks += 1
-        self.controlplane.apply({"kind": "App", "name": "apps/marker", "displayName": f"mark {self.marks}"})
-        revision = int(self.controlplane.get("app", "marker")["etag"].strip('"'))
-
-        def passed():
-            agents = [agent for agent in self.controlplane.list("agents") if agent.get("connected")]
-            return agents and all(int(agent.get("appliedRevision", 0)) >= revision for agent in agents)
-        until(passed, f"the agents to apply revision {revision}")
+        self.controlplane.settle(f"mark {self.marks}")
 
     def call(self, path="/", host=None, **options):
         return http1.request(self.agent.port, path, host or self.host, **options)

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 
 from .process import BIN, Process, free_port
 from .wait import until
@@ -78,11 +80,20 @@ class Nowhere:
         self.address = address
 
 
+def as_resource(document):
+    """A document of penstockctl as a BundleResource: what it says is what changes."""
+    said = {key: value for key, value in document.items() if key != "kind"}
+    kind = document["kind"]
+    field = {"ApiGroup": "group", "AppCode": "code", "PolicyBinding": "binding"}.get(kind, kind[0].lower() + kind[1:])
+    return {field: said, "updateMask": ",".join(key for key in said if key not in ("name", "etag"))}
+
+
 class ControlPlane(Process):
     def __init__(self, folder, store=None, name="controlplane", extra=(), ports=(0, 0, 0)):
         self.port, self.ops_port, self.http_port = map(free_port, ports)
         self.address = f"127.0.0.1:{self.port}"
         self.ops = f"http://127.0.0.1:{self.ops_port}"
+        self.json = f"http://127.0.0.1:{self.http_port}/v1/"
         self.flags = ()  # of penstockctl toward it
         super().__init__(name, [
             BIN / "penstock-controlplane", "--listen", self.address, "--ops-listen", f"127.0.0.1:{self.ops_port}",
@@ -93,6 +104,7 @@ class ControlPlane(Process):
         for port in (self.port, self.ops_port, self.http_port):
             self.command = [word.replace(f"127.0.0.1:{port}", f"{host}:{port}") for word in self.command]
         self.address, self.ops = f"{host}:{self.port}", f"http://{host}:{self.ops_port}"
+        self.json = f"http://{host}:{self.http_port}/v1/"
 
     def start(self):
         super().start()
@@ -105,8 +117,47 @@ class ControlPlane(Process):
         assert not check or done.returncode == 0, f"penstockctl {words}: {done.returncode}\n{done.stderr}{self.tail(10)}"
         return done
 
+    def call(self, path, body=None):
+        """GET, or with a body POST, of the API's JSON form. Scenarios prepare what they are about by thousands of calls: as
+        processes these would take longer than all the rest."""
+        assert not self.flags, "it asks who calls: use ctl"
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(self.json + path, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {error.read().decode()}\n{self.tail(10)}") from None
+        except OSError as error:
+            raise AssertionError(f"{path}: {error}\n{self.tail(10)}") from None
+
     def apply(self, *documents):
-        return self.ctl("apply", "-f", "-", stdin=json.dumps(documents))
+        if self.flags:
+            self.ctl("apply", "-f", "-", stdin=json.dumps(documents))
+        else:
+            self.call("bundle:apply", {"resources": [as_resource(document) for document in documents]})
+
+    def publish(self, api, environment="RELEASE"):
+        """And waits until all agents serve it."""
+        if self.flags:
+            self.ctl("publish", api, "--env", environment, "--wait")
+            return
+        group, name = api.split("/")
+        rollout = self.call(f"groups/{group}/apis/{name}:publish",
+                            {"environment": f"environments/{environment}", "wait": "10s"}).get("rollout", {})
+        assert rollout.get("applied", 0) == rollout.get("agents", 0) and "refusals" not in rollout, rollout
+
+    def settle(self, mark):
+        """Until every connected agent serves what has been written so far: a marker is written, and waited for."""
+        self.apply({"kind": "App", "name": "apps/marker", "displayName": mark})
+        marker = self.get("app", "marker") if self.flags else self.call("apps/marker")
+        revision = int(marker["etag"].strip('"'))
+
+        def passed():
+            every = self.list("agents") if self.flags else self.call("agents?pageSize=1000").get("agents", ())
+            agents = [agent for agent in every if agent.get("connected")]
+            return agents and all(int(agent.get("appliedRevision", 0)) >= revision for agent in agents)
+        until(passed, f"the agents to apply revision {revision}")
 
     def get(self, kind, name):
         return json.loads(self.ctl("get", kind, name, "-o", "json").stdout)
