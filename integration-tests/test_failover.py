@@ -90,7 +90,7 @@ def test_who_is_stopped_while_nobody_is_there_is_passed_over(pair, start, tmp_pa
 
 def test_the_first_is_returned_to_and_sends_what_is_missing_only(pair):
     for number in range(20):
-        pair.controlplane.ctl("publish", pair.api(f"g/filler{number}", f"/{number}", backend=mock("x" * 500)))
+        pair.controlplane.publish(pair.api(f"g/filler{number}", f"/{number}", backend=mock("x" * 500)), wait=False)
     until(lambda: pair.call("/19").status == 200, "all of them to be served")
     pair.first.signal(signal.SIGSTOP)
     wait_for(pair, pair.controlplane)

@@ -358,7 +358,7 @@ def test_an_agent_killed_at_any_moment_goes_on_with_what_it_has_acknowledged(gat
     for number in range(8):
         for other in range(8):
             gateway.api(f"g/a{other}", f"/{other}", backend=mock(f"{number}" * 20000))
-            gateway.controlplane.ctl("publish", f"g/a{other}")
+            gateway.controlplane.publish(f"g/a{other}", wait=False)
         gateway.publish(gateway.api("g/a", backend=mock(f"{number}")))
         agent.kill()
         agent.command = alone
@@ -427,8 +427,8 @@ def test_two_hundred_publishes_on_etcd_under_load(cluster, nginx):
     for number in range(100):
         if number % 10 == 0:
             cluster.api("g/b", "/b", backend=mock(str(number)))
-        cluster.controlplane.ctl("publish", "g/b")
-        cluster.controlplane.ctl("publish", "g/a")
+        cluster.controlplane.publish("g/b", wait=False)
+        cluster.controlplane.publish("g/a", wait=False)
     cluster.settle()
     assert cluster.call("/b").body == b"90"
     load.end()

@@ -38,14 +38,14 @@ def gateway(plane):
     gateway.group("g")
     for number in range(3):
         gateway.api(f"g/a{number}", f"/{number}", backend={"mock": {"body": BODY}})
-        plane.ctl("publish", f"g/a{number}")
+        plane.publish(f"g/a{number}", wait=False)
     return gateway
 
 
 def publish(gateway, text):
     """Its revision; nobody is waited for."""
     gateway.api("g/b", "/b", backend={"mock": {"body": base64.b64encode(text.encode()).decode()}})
-    gateway.controlplane.ctl("publish", "g/b")
+    gateway.controlplane.publish("g/b", wait=False)
     return max(int(one["revision"]) for one in gateway.controlplane.get("api", "g/b")["publications"])
 
 

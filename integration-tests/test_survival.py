@@ -77,7 +77,7 @@ def test_two_hundred_publishes_under_load(gateway, nginx):
     load = Load(gateway, 600)
     for number in range(1, 201):
         gateway.api("g/b", "/b", backend=mock(str(number)))
-        gateway.controlplane.ctl("publish", "g/b")
+        gateway.controlplane.publish("g/b", wait=False)
     assert load.is_running()
     gateway.settle()
     assert gateway.call("/b").body == b"200"

@@ -132,19 +132,19 @@ class ControlPlane(Process):
             raise AssertionError(f"{path}: {error}\n{self.tail(10)}") from None
 
     def apply(self, *documents):
-        if self.flags:
+        if self.flags or any(document["kind"] == "Settings" for document in documents):  # which are in no bundle
             self.ctl("apply", "-f", "-", stdin=json.dumps(documents))
         else:
             self.call("bundle:apply", {"resources": [as_resource(document) for document in documents]})
 
-    def publish(self, api, environment="RELEASE"):
-        """And waits until all agents serve it."""
+    def publish(self, api, environment="RELEASE", wait=True):
+        """wait: until all agents serve it."""
         if self.flags:
-            self.ctl("publish", api, "--env", environment, "--wait")
+            self.ctl("publish", api, "--env", environment, *(("--wait",) if wait else ()))
             return
         group, name = api.split("/")
         rollout = self.call(f"groups/{group}/apis/{name}:publish",
-                            {"environment": f"environments/{environment}", "wait": "10s"}).get("rollout", {})
+                            {"environment": f"environments/{environment}", "wait": "10s" if wait else None}).get("rollout", {})
         assert rollout.get("applied", 0) == rollout.get("agents", 0) and "refusals" not in rollout, rollout
 
     def settle(self, mark):
@@ -154,8 +154,7 @@ class ControlPlane(Process):
         revision = int(marker["etag"].strip('"'))
 
         def passed():
-            every = self.list("agents") if self.flags else self.call("agents?pageSize=1000").get("agents", ())
-            agents = [agent for agent in every if agent.get("connected")]
+            agents = [agent for agent in self.list("agents") if agent.get("connected")]
             return agents and all(int(agent.get("appliedRevision", 0)) >= revision for agent in agents)
         until(passed, f"the agents to apply revision {revision}")
 
@@ -163,6 +162,8 @@ class ControlPlane(Process):
         return json.loads(self.ctl("get", kind, name, "-o", "json").stdout)
 
     def list(self, kind, *parent):
+        if kind == "agents" and not self.flags:
+            return self.call("agents?pageSize=1000").get("agents", [])
         return json.loads(self.ctl("get", kind, *parent, "-o", "json").stdout)
 
 
