@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static _Atomic int least_level = GW_LOG_INFO;
+static _Atomic uint64_t lost;
 
 struct line {
     size_t len;
@@ -103,13 +106,33 @@ static void put_tail(struct line *line)
     line->len += tail.len;
 }
 
-/* A lost log line has nobody to be told to. */
-static void emit(const struct line *line)
+/* False: nobody takes it now. Who reads a pipe may stand still, and a worker must not wait for
+ * that: a pipe that is ready takes PIPE_BUF bytes at once, and the lock keeps other lines out
+ * meanwhile. */
+static bool try_write(const struct line *line)
 {
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
     ssize_t n;
+    if (poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT))
+        return false;
     do
         n = write(STDERR_FILENO, line->text, line->len);
     while (n < 0 && errno == EINTR);
+    return n >= 0;
+}
+
+static void emit(const struct line *line)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    if (!try_write(line))
+        atomic_fetch_add(&lost, 1);
+    pthread_mutex_unlock(&lock);
+}
+
+uint64_t gw_log_lost(void)
+{
+    return atomic_load(&lost);
 }
 
 void gw_log_write(enum gw_log_level level, const char *component, const char *message,

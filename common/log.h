@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One line of JSON per event on stderr: time, level, component, message, typed fields. Messages are
- * constant, what varies goes into fields. Any thread. Never per request, never a secret. */
+ * constant, what varies goes into fields. Any thread. Never per request, never a secret. Who logs
+ * never waits: a line that stderr does not take at once is lost, and counted. */
 #ifndef GW_LOG_H
 #define GW_LOG_H
 
@@ -37,6 +38,7 @@ struct gw_log_field {
 
 void gw_log_write(enum gw_log_level level, const char *component, const char *message,
                   const struct gw_log_field *fields, size_t count);
+uint64_t gw_log_lost(void); /* lines, so far */
 void gw_log_set_level(enum gw_log_level level);
 /* "debug", "info", "warn", "error"; -1 for anything else. */
 GW_MUST_CHECK int gw_log_level_from(gw_str name, enum gw_log_level *ret_level);

@@ -157,6 +157,32 @@ static void lines_of_threads_do_not_mix(void **state)
         assert_int_equal(next[i], LINES);
 }
 
+/* Nobody reads the pipe: what does not fit is lost, whole lines of it, and who logs goes on. */
+static void who_logs_waits_for_no_reader(void **state)
+{
+    (void)state;
+    enum { MANY = 2000 };
+    int ends[2];
+    uint64_t before = gw_log_lost();
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    for (int i = 0; i < MANY; i++)
+        gw_log(GW_LOG_INFO, "thread", "line", gw_kv_int("i", i));
+    uint64_t lost = gw_log_lost() - before;
+    dup2(fileno(captured), STDERR_FILENO); /* the pipe has no writer any more */
+    FILE *reader = fdopen(ends[0], "r");
+    char line[8192];
+    uint64_t read_lines = 0;
+    for (; fgets(line, sizeof(line), reader); read_lines++) {
+        json_t *root = json_loads(line, 0, NULL);
+        assert_int_equal(json_integer_value(json_object_get(root, "i")), read_lines);
+        json_decref(root);
+    }
+    fclose(reader);
+    assert_true(lost > 0 && read_lines > 100 && read_lines + lost == MANY);
+}
+
 static void the_limit_counts_what_it_swallows(void **state)
 {
     (void)state;
@@ -218,6 +244,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_level_holds_back_what_is_below, capture, release),
         cmocka_unit_test_setup_teardown(a_field_too_long_is_dropped_and_said, capture, release),
         cmocka_unit_test_setup_teardown(lines_of_threads_do_not_mix, capture, release),
+        cmocka_unit_test_setup_teardown(who_logs_waits_for_no_reader, capture, release),
         cmocka_unit_test_setup_teardown(the_limit_counts_what_it_swallows, capture, release),
         cmocka_unit_test_setup_teardown(the_limit_holds_between_threads, capture, release),
     };
