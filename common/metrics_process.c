@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process_*: the names and meanings that Prometheus clients agree on, read from /proc. */
+/* process_*: the names and meanings that Prometheus clients agree on, read from /proc. And what
+ * both planes count of themselves. */
 #include "common/log.h"
 #include "common/metrics.h"
 
@@ -103,9 +104,9 @@ void gw_metrics_write_process(struct gw_buf *out)
             seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
     put_stat(out);
     put_open_fds(out);
-    put(out, "penstock_log_lost_total", GW_COUNTER,
-        "Lines of the log that stderr did not take at once.", (double)gw_log_lost());
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         put(out, "process_max_fds", GW_GAUGE, "Maximum number of open file descriptors.",
             (double)files.rlim_cur);
+    put(out, "penstock_log_lost_total", GW_COUNTER,
+        "Lines of the log that stderr did not take at once.", (double)gw_log_lost());
 }

@@ -74,9 +74,6 @@ def test_a_change_at_one_control_plane_reaches_agents_of_the_other(cluster, star
         until(lambda: cluster.call().body == b"two", "the change to arrive")
 
 
-# ---- etcd
-
-
 def test_more_connections_than_files_shut_nobody_out(start, tmp_path, echo):
     """The gRPC core of Debian 12 would never accept again."""
     controlplane = ControlPlane(tmp_path)
@@ -94,6 +91,9 @@ def test_more_connections_than_files_shut_nobody_out(start, tmp_path, echo):
 
 def refused_connections(controlplane):
     return float(re.search(r"^penstock_controlplane_connections_refused_total (\d+)", http_text(f"{controlplane.ops}/metrics"), re.M)[1])
+
+
+# ---- etcd
 
 
 def test_a_write_while_etcd_is_silent_is_refused_and_later_succeeds(cluster):

@@ -196,7 +196,7 @@ def at_full_load(agent, seconds, _folder):
 
 
 def at_a_rate(agent, seconds, folder):
-    """p99 of requests in ms, from when each was due."""
+    """p99 of requests in ms, of callers who ask so often, however long it takes; each from when it was sent."""
     log = folder / "latencies"
     log.unlink(missing_ok=True)  # h2load appends
     subprocess.run(["h2load", "--h1", "-t1", f"-c{CALLERS}", "-D", str(seconds), "--rps", str(RATE // CALLERS), f"--log-file={log}",
