@@ -11,6 +11,8 @@
 struct cp_services;
 /* What the recorder notes of one write; likewise. */
 struct cp_audit;
+/* What has been read ahead; likewise. */
+struct cp_ahead;
 
 /* Of a List, when the caller may see only a part: the handler shows what cp_view_shows, and sets
  * is_kept. When it does not know of this, the call is refused. */
@@ -29,6 +31,7 @@ struct cp_call {
     gw_msec deadline_ms;    /* monotonic; INT64_MAX: none */
     struct cp_view *view;   /* NULL: all that there is may be seen */
     struct cp_audit *audit; /* NULL: nothing is recorded of it */
+    struct cp_ahead *ahead; /* NULL: outside of an attempt to write */
 };
 
 /* Blocking, straight-line code on a pool thread. `request` has the method's input type, *ret_reply

@@ -206,6 +206,20 @@ static int do_one(const struct cp_call *call, struct cp_change *change, struct c
     return (item->is_delete ? drop : put)(call, change, item, err);
 }
 
+/* Whether each is there is the first that is asked of it. */
+static int read_sent(const struct cp_call *over, const struct cp_bundle *bundle,
+                     struct gw_error *err)
+{
+    struct cp_keys keys = {0};
+    for (size_t i = 0; i < bundle->sent_count; i++) {
+        const struct cp_bundle_item *item = bundle->items[i];
+        enum cp_kind_id kind = item->kind->rules->kind;
+        if (cp_name_is(kind, item->name))
+            cp_keys_add_name(over, &keys, kind, item->name);
+    }
+    return cp_read_ahead(over, &keys, err);
+}
+
 static int attempt(const struct cp_call *call, struct cp_change *change, void *arg,
                    struct gw_error *err)
 {
@@ -216,10 +230,11 @@ static int attempt(const struct cp_call *call, struct cp_change *change, void *a
     struct cp_services services = *call->services;
     struct cp_call over = *call;
     over.services = &services;
+    over.ahead = NULL; /* the overlay knows what has been read, and what has been written since */
     services.store = cp_store_overlay(call->services->store,
                                       (const struct cp_op *const *)(const void *)&change->ops,
                                       &change->op_count, call->arena);
-    if (cp_bundle_run(&over, change, bundle, do_one, err) < 0)
+    if (read_sent(&over, bundle, err) < 0 || cp_bundle_run(&over, change, bundle, do_one, err) < 0)
         return -1;
     find_taken_along(call, change, bundle);
     explain_missing(call, bundle);

@@ -42,7 +42,7 @@ static gw_str reference_key(struct gw_arena *arena, gw_str from, gw_str to)
                            GW_STR_ARG(tail_of(from)));
 }
 
-static gw_str index_key(struct gw_arena *arena, const char *index, gw_str value)
+gw_str cp_change_claim_key(struct gw_arena *arena, const char *index, gw_str value)
 {
     return gw_arena_printf(arena, INDEX "%s/%.*s", index, GW_STR_ARG(value));
 }
@@ -188,7 +188,7 @@ static int read_revision(const struct cp_call *call, gw_str key, int64_t *ret_re
                          struct gw_error *err)
 {
     struct cp_found found;
-    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+    if (cp_read(call, key, &found, err) < 0)
         return -1;
     *ret_revision = found.kv.mod_revision;
     return 0;
@@ -330,8 +330,8 @@ int cp_change_claim(const struct cp_call *call, struct cp_change *change, const 
                     gw_str value, const char *owner, struct gw_error *err)
 {
     struct cp_found found;
-    gw_str key = index_key(change->arena, index, value);
-    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+    gw_str key = cp_change_claim_key(change->arena, index, value);
+    if (cp_read(call, key, &found, err) < 0)
         return -1;
     if (found.found && !gw_str_eq(found.kv.value, gw_str_from(owner))) {
         (void)gw_fail(err, GW_ALREADY_EXISTS, "%.*s has it already", CP_NAME_MAX,
@@ -347,8 +347,8 @@ int cp_claimed_by(const struct cp_call *call, const char *index, gw_str value,
                   const char **ret_owner, struct gw_error *err)
 {
     struct cp_found found;
-    gw_str key = index_key(call->arena, index, value);
-    if (cp_store_get(call->services->store, key, call->arena, &found, err) < 0)
+    gw_str key = cp_change_claim_key(call->arena, index, value);
+    if (cp_read(call, key, &found, err) < 0)
         return -1;
     *ret_owner = found.found ? gw_arena_dup(call->arena, found.kv.value).ptr : NULL;
     return 0;
@@ -356,7 +356,7 @@ int cp_claimed_by(const struct cp_call *call, const char *index, gw_str value,
 
 void cp_change_release(struct cp_change *change, const char *index, gw_str value)
 {
-    cp_change_delete(change, index_key(change->arena, index, value));
+    cp_change_delete(change, cp_change_claim_key(change->arena, index, value));
 }
 
 /* Put by creates near a limit, compared by all of them. A fixed number of keys stands for whatever
@@ -477,6 +477,19 @@ static void pause_before(int try)
     nanosleep(&pause, NULL);
 }
 
+/* Each try reads anew. */
+static int try_ahead(const struct cp_call *call, bool validate_only, cp_attempt *attempt, void *arg,
+                     struct cp_position *ret_at, struct gw_error *err)
+{
+    struct cp_ahead ahead;
+    struct cp_call own = *call;
+    own.ahead = &ahead;
+    gw_map_init(&ahead.found);
+    int done = try_once(&own, validate_only, attempt, arg, ret_at, err);
+    gw_map_done(&ahead.found);
+    return done;
+}
+
 int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt, void *arg,
              struct cp_position *ret_at, struct gw_error *err)
 {
@@ -487,7 +500,7 @@ int cp_write(const struct cp_call *call, bool validate_only, cp_attempt *attempt
         if (i > 0)
             pause_before(i);
         cp_audit_start(call);
-        int done = try_once(call, validate_only, attempt, arg, at, err);
+        int done = try_ahead(call, validate_only, attempt, arg, at, err);
         cp_audit_stop(call);
         if (done)
             return done < 0 ? -1 : 0;

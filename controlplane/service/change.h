@@ -80,6 +80,8 @@ GW_MUST_CHECK int cp_change_claim(const struct cp_call *call, struct cp_change *
                                   const char *index, gw_str value, const char *owner,
                                   struct gw_error *err);
 void cp_change_release(struct cp_change *change, const char *index, gw_str value);
+/* The key of a claim. */
+gw_str cp_change_claim_key(struct gw_arena *arena, const char *index, gw_str value);
 /* Who has it, in the call's arena; NULL: nobody. */
 GW_MUST_CHECK int cp_claimed_by(const struct cp_call *call, const char *index, gw_str value,
                                 const char **ret_owner, struct gw_error *err);

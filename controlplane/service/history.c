@@ -174,6 +174,18 @@ int cp_claim_route(const struct cp_call *call, struct cp_change *change, const c
     return gw_error_reason(err, "NOT_UNIQUE");
 }
 
+void cp_add_route_keys(const struct cp_call *call, struct cp_keys *keys, const char *api,
+                       const char *environment, const cp_api *definition)
+{
+    struct cp_backend_uses uses = cp_backend_uses(definition->backend);
+    gw_str value = route_value(call->arena, api, environment, definition->frontend);
+    cp_keys_add(call, keys, cp_change_claim_key(call->arena, ROUTES_INDEX, value));
+    if (uses.channel)
+        cp_keys_add_name(call, keys, CP_KIND_CHANNEL, uses.channel);
+    if (uses.certificate)
+        cp_keys_add_name(call, keys, CP_KIND_CERTIFICATE, uses.certificate);
+}
+
 int cp_claim_draft_route(const struct cp_call *call, struct cp_change *change, const cp_api *draft,
                          const cp_api *before, struct gw_error *err)
 {

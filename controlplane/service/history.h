@@ -47,6 +47,9 @@ void cp_unrefer_backend(struct cp_change *change, enum cp_kind_id kind, const ch
 GW_MUST_CHECK int cp_claim_route(const struct cp_call *call, struct cp_change *change,
                                  const char *api, const char *environment, const cp_api *definition,
                                  struct gw_error *err);
+/* The keys that the claim, and cp_refer_backend, will read. */
+void cp_add_route_keys(const struct cp_call *call, struct cp_keys *keys, const char *api,
+                       const char *environment, const cp_api *definition);
 /* Of a draft: two of a group cannot have the same. before: NULL at its creation. */
 GW_MUST_CHECK int cp_claim_draft_route(const struct cp_call *call, struct cp_change *change,
                                        const cp_api *draft, const cp_api *before,

@@ -64,6 +64,28 @@ int cp_check_description(const char *description, struct gw_error *err)
     return gw_fail_field(err, "description", "must be at most %d bytes", DESCRIPTION_BYTES_MAX);
 }
 
+/* ---- what a transaction reads, ahead: each question takes etcd as long as all together */
+
+/* What its name says: where it comes from, where it goes to. */
+static int read_place(const struct cp_call *call, const struct job *job, enum cp_kind_id kind,
+                      const char *name, struct gw_error *err)
+{
+    struct cp_keys keys = {0};
+    cp_keys_add_name(call, &keys, kind, name);
+    cp_keys_add_name(call, &keys, CP_KIND_ENVIRONMENT, job->environment);
+    cp_keys_add_name(call, &keys, CP_KIND_PUBLICATION, job->publication);
+    return cp_read_ahead(call, &keys, err);
+}
+
+/* What becomes effective, and what was. */
+static void add_effective(const struct cp_call *call, struct cp_keys *keys, const struct job *job,
+                          const cp_api *definition, const cp_publication *publication)
+{
+    cp_add_route_keys(call, keys, job->api, job->environment, definition);
+    if (*publication->release)
+        cp_keys_add_name(call, keys, CP_KIND_RELEASE, publication->release);
+}
+
 /* ---- parts of the transaction */
 
 static int read_publication(const struct cp_call *call, const struct job *job,
@@ -103,7 +125,11 @@ static int make_effective(const struct cp_call *call, struct cp_change *change,
                           const struct job *job, cp_publication *publication, struct gw_error *err)
 {
     cp_api *definition;
-    if (cp_thaw_release(call->arena, job->result, &definition, err) < 0 ||
+    struct cp_keys keys = {0};
+    if (cp_thaw_release(call->arena, job->result, &definition, err) < 0)
+        return -1;
+    add_effective(call, &keys, job, definition, publication);
+    if (cp_read_ahead(call, &keys, err) < 0 ||
         refer_backend(call, change, job, definition, err) < 0)
         return -1;
     if (*publication->release && cp_release_route(call, change, publication->release, err) < 0)
@@ -120,20 +146,32 @@ static int make_effective(const struct cp_call *call, struct cp_change *change,
     return 0;
 }
 
-/* Makes room for one more: the oldest go. What was effective goes like any other, because it is not
- * any longer. */
-static int trim_history(const struct cp_call *call, struct cp_change *change, const struct job *job,
+/* The first ones of the history, the oldest, that leave it to make room for one more. What was
+ * effective goes like any other, because it is not any longer. */
+struct dropped {
+    struct cp_past *past;
+    size_t count;
+};
+
+static int find_dropped(const struct cp_call *call, const struct job *job, struct dropped *ret,
                         struct gw_error *err)
 {
-    struct cp_past *past;
     size_t count, kept = call->services->releases_kept;
+    *ret = (struct dropped){0};
     if (kept-- == 0)
         return 0; /* all of them are kept */
-    if (cp_history_list(call, job->api, job->environment, &past, &count, err) < 0)
+    if (cp_history_list(call, job->api, job->environment, &ret->past, &count, err) < 0)
         return -1;
-    size_t dropped = count > kept ? GW_MIN(count - kept, (size_t)CP_RELEASES_DROPPED_MAX) : 0;
-    for (size_t i = 0; i < dropped; i++)
-        if (cp_history_drop(call, change, past[i].name, err) < 0)
+    if (count > kept)
+        ret->count = GW_MIN(count - kept, (size_t)CP_RELEASES_DROPPED_MAX);
+    return 0;
+}
+
+static int drop(const struct cp_call *call, struct cp_change *change, const struct dropped *dropped,
+                struct gw_error *err)
+{
+    for (size_t i = 0; i < dropped->count; i++)
+        if (cp_history_drop(call, change, dropped->past[i].name, err) < 0)
             return -1;
     return 0;
 }
@@ -216,7 +254,7 @@ static int read_origin(const struct cp_call *call, struct cp_change *change, con
     struct cp_stored stored;
     enum cp_kind_id kind = job->release ? CP_KIND_RELEASE : CP_KIND_API;
     const char *name = job->release ? job->release : job->api;
-    if (cp_get(call, kind, name, &stored, err) < 0)
+    if (read_place(call, job, kind, name, err) < 0 || cp_get(call, kind, name, &stored, err) < 0)
         return -1;
     cp_change_expect(change, cp_key_of(change->arena, kind, name), stored.mod_revision);
     if (!job->release) {
@@ -252,6 +290,18 @@ static void make_release(const struct cp_call *call, struct job *job, const stru
         job->result->promoted_from = gw_arena_strdup(arena, job->release);
 }
 
+static int read_rest(const struct cp_call *call, const struct job *job, const cp_api *definition,
+                     const cp_publication *publication, const struct dropped *dropped,
+                     struct gw_error *err)
+{
+    struct cp_keys keys = {0};
+    cp_add_variable_keys(call, &keys, definition, job->environment);
+    add_effective(call, &keys, job, definition, publication);
+    for (size_t i = 0; i < dropped->count; i++)
+        cp_keys_add_name(call, &keys, CP_KIND_RELEASE, dropped->past[i].name);
+    return cp_read_ahead(call, &keys, err);
+}
+
 static int attempt_publish(const struct cp_call *call, struct cp_change *change, void *arg,
                            struct gw_error *err)
 {
@@ -259,15 +309,19 @@ static int attempt_publish(const struct cp_call *call, struct cp_change *change,
     struct origin origin;
     struct cp_stored environment, before;
     struct cp_resolved resolved;
+    struct dropped dropped;
     if (read_origin(call, change, job, &origin, err) < 0 ||
         cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
         check_draft(origin.definition, err) < 0 ||
-        cp_resolve_api(call, change, origin.definition, job->environment, &resolved, err) < 0 ||
-        read_publication(call, job, change, &before, err) < 0)
+        read_publication(call, job, change, &before, err) < 0 ||
+        find_dropped(call, job, &dropped, err) < 0)
         return -1;
     cp_publication *publication = (cp_publication *)before.message;
+    if (read_rest(call, job, origin.definition, publication, &dropped, err) < 0 ||
+        cp_resolve_api(call, change, origin.definition, job->environment, &resolved, err) < 0)
+        return -1;
     make_release(call, job, &origin, &resolved, ++publication->last_number);
-    if (trim_history(call, change, job, err) < 0 ||
+    if (drop(call, change, &dropped, err) < 0 ||
         make_effective(call, change, job, publication, err) < 0)
         return -1;
     gw_str key = cp_key_of(change->arena, CP_KIND_RELEASE, job->result->name);
@@ -302,7 +356,8 @@ static int attempt_unpublish(const struct cp_call *call, struct cp_change *chang
 {
     struct job *job = arg;
     struct cp_stored api, environment, before;
-    if (cp_get(call, CP_KIND_API, job->api, &api, err) < 0 ||
+    if (read_place(call, job, CP_KIND_API, job->api, err) < 0 ||
+        cp_get(call, CP_KIND_API, job->api, &api, err) < 0 ||
         cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
         read_publication(call, job, change, &before, err) < 0)
         return -1;
@@ -399,7 +454,8 @@ static int attempt_rollback(const struct cp_call *call, struct cp_change *change
 {
     struct job *job = arg;
     struct cp_stored release, environment, before;
-    if (cp_get(call, CP_KIND_RELEASE, job->release, &release, err) < 0 ||
+    if (read_place(call, job, CP_KIND_RELEASE, job->release, err) < 0 ||
+        cp_get(call, CP_KIND_RELEASE, job->release, &release, err) < 0 ||
         cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
         read_publication(call, job, change, &before, err) < 0)
         return -1;

@@ -346,6 +346,30 @@ static void test_the_store_fails(void **state)
     survives_the_store(f, &cp_api_service, "DeleteApi", "{\"name\": \"" API "\"}");
 }
 
+/* Each of them is a way to etcd and back. */
+static void test_a_publish_asks_the_store_little(void **state)
+{
+    struct fixture *f = *state;
+    ok(f, &cp_bundle_service, "Apply",
+       "{\"resources\": [{\"channel\": {\"name\": \"channels/pool\", \"port\": 80}},"
+       " {\"variable\": {\"name\": \"groups/DEFAULT/variables/RELEASE.way\", \"value\": \"w\"}},"
+       " {\"api\": {\"name\": \"" API
+       "\", \"frontend\": {\"method\": \"HTTP_METHOD_GET\", \"path\": \"/a\"}, \"backend\":"
+       " {\"http\": {\"channel\": \"channels/pool\", \"path\": \"/#way#\"}}}}]}");
+    f->services.releases_kept = 2;
+    publish(f, API);
+    publish(f, API);
+    backstage.calls = 0;
+    publish(f, API); /* place; history; what was effective, what is dropped, the route; commit */
+    assert_int_equal(backstage.calls, 4);
+    backstage.calls = 0;
+    unpublish(f, API); /* place; what was effective; commit */
+    assert_int_equal(backstage.calls, 3);
+    backstage.calls = 0;
+    rollback(f, API "/releases/RELEASE-2"); /* place; the route; commit */
+    assert_int_equal(backstage.calls, 3);
+}
+
 /* ---- many at once */
 
 struct publisher {
@@ -420,6 +444,7 @@ int main(void)
         STAGED(test_a_path_that_is_taken_meanwhile),
         STAGED(test_a_draft_that_changes_meanwhile),
         STAGED(test_the_store_fails),
+        STAGED(test_a_publish_asks_the_store_little),
         TEST(test_numbers_of_concurrent_publishes_are_distinct),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,19 @@ static int resolve(struct resolution *resolution, const cp_api *draft, struct cp
     return check_resolved(resolution, copy, fields, count, err);
 }
 
+void cp_add_variable_keys(const struct cp_call *call, struct cp_keys *keys, const cp_api *draft,
+                          const char *environment)
+{
+    struct cp_reference_field fields[CP_REFERENCE_FIELDS_MAX];
+    gw_str group = cp_name_parent(gw_str_from(draft->name)), part;
+    unsigned count = cp_reference_fields(draft->backend, fields);
+    for (unsigned i = 0; i < count; i++)
+        for (gw_str rest = gw_str_from(*fields[i].text); rest.len > 0;)
+            if (cp_reference_take(&rest, &part))
+                cp_keys_add_name(call, keys, CP_KIND_VARIABLE,
+                                 cp_variable_resource_name(call->arena, group, environment, part));
+}
+
 int cp_resolve_api(const struct cp_call *call, struct cp_change *change, const cp_api *draft,
                    const char *environment, struct cp_resolved *ret, struct gw_error *err)
 {

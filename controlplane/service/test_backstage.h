@@ -38,6 +38,14 @@ static inline int backstage_get(struct cp_store *base, gw_str key, struct gw_are
     return fails(err) ? -1 : cp_store_get(backstage.inner, key, arena, ret_found, err);
 }
 
+static inline int backstage_get_all(struct cp_store *base, const gw_str *keys, size_t count,
+                                    struct gw_arena *arena, struct cp_found *ret_found,
+                                    struct gw_error *err)
+{
+    (void)base;
+    return fails(err) ? -1 : cp_store_get_all(backstage.inner, keys, count, arena, ret_found, err);
+}
+
 static inline int backstage_list(struct cp_store *base, const struct cp_range *range,
                                  struct gw_arena *arena, struct cp_page *ret_page,
                                  struct gw_error *err)
@@ -74,6 +82,7 @@ static inline int backstage_ping(struct cp_store *base, struct cp_position *ret_
 static inline int backstage_set_up(void **state)
 {
     static const struct cp_store_ops ops = {.get = backstage_get,
+                                            .get_all = backstage_get_all,
                                             .list = backstage_list,
                                             .count = backstage_count,
                                             .txn = backstage_txn,

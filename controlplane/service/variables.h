@@ -28,6 +28,9 @@ struct cp_resolved {
 GW_MUST_CHECK int cp_resolve_api(const struct cp_call *call, struct cp_change *change,
                                  const cp_api *draft, const char *environment,
                                  struct cp_resolved *ret, struct gw_error *err);
+/* The keys that it will read. */
+void cp_add_variable_keys(const struct cp_call *call, struct cp_keys *keys, const cp_api *draft,
+                          const char *environment);
 
 /* ---- staleness */
 

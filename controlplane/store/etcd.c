@@ -45,6 +45,50 @@ static int etcd_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
     return 0;
 }
 
+/* One transaction that only reads. */
+static int get_some(struct etcd *etcd, const gw_str *keys, size_t count, struct gw_arena *arena,
+                    struct cp_found *ret_found, struct gw_error *err)
+{
+    struct gw_buf body;
+    struct etcd_answer answer;
+    gw_buf_init(&body, 0);
+    etcd_write(&body, "{\"success\":[");
+    for (size_t i = 0; i < count; i++) {
+        etcd_write(&body, "%s", i > 0 ? "," : "");
+        etcd_write_read(&body, keys[i]);
+    }
+    etcd_write(&body, "]}");
+    if (etcd_ask(etcd, "/v3/kv/txn", &body, arena, &answer, err))
+        return -1;
+    size_t at = 0; /* those that are not there are left out */
+    for (size_t i = 0; i < count; i++) {
+        bool found = at < answer.kv_count && gw_str_eq(answer.kvs[at].key, keys[i]);
+        ret_found[i] = (struct cp_found){.found = found, .at = answer.at};
+        if (found)
+            ret_found[i].kv = answer.kvs[at++];
+    }
+    return 0;
+}
+
+/* As many at once as etcd takes, fewer where its answer would be too big. */
+static int etcd_get_all(struct cp_store *store, const gw_str *keys, size_t count,
+                        struct gw_arena *arena, struct cp_found *ret_found, struct gw_error *err)
+{
+    size_t at_once = ETCD_TXN_OPS_MAX;
+    for (size_t at = 0; at < count;) {
+        at_once = GW_MIN(at_once, count - at);
+        if (get_some(etcd_of(store), keys + at, at_once, arena, ret_found + at, err) == 0) {
+            at += at_once;
+            continue;
+        }
+        if (strcmp(err->reason, ETCD_TOO_BIG) != 0 || at_once == 1)
+            return -1;
+        *err = GW_ERROR_NONE;
+        at_once /= 2;
+    }
+    return 0;
+}
+
 static int etcd_ping(struct cp_store *store, struct cp_position *ret_at, struct gw_error *err)
 {
     gw_auto(gw_arena_done) struct gw_arena arena = {0};
@@ -221,6 +265,7 @@ static void init_curl(void)
 static const struct cp_store_ops ops = {
     .close = etcd_close,
     .get = etcd_get,
+    .get_all = etcd_get_all,
     .list = etcd_list,
     .count = etcd_count,
     .txn = etcd_txn,

@@ -89,6 +89,10 @@ void etcd_large_done(struct etcd *etcd);
 
 /* ---- etcd_txn.c ---- */
 
+#define ETCD_TXN_OPS_MAX 128 /* its --max-txn-ops, when nobody has changed it */
+/* As one operation of a transaction. */
+void etcd_write_read(struct gw_buf *body, gw_str key);
+
 int etcd_txn(struct cp_store *store, const struct cp_txn *txn, struct cp_commit *ret_commit,
              struct gw_error *err);
 void etcd_marks_free(struct etcd *etcd);

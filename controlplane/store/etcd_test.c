@@ -65,6 +65,35 @@ static void long_answers_come_in_smaller_pages(void **state)
     node_done(&node);
 }
 
+static void long_answers_are_read_in_parts(void **state)
+{
+    (void)state;
+    struct node node;
+    struct gw_arena arena = {0};
+    struct gw_error err;
+    struct cp_found found[10];
+    gw_str keys[10];
+    char text[1001];
+    struct cp_store *store = node_up(&node);
+    memset(text, 'v', 1000);
+    text[1000] = '\0';
+    for (unsigned i = 0; i < 10; i++) {
+        keys[i] = gw_arena_printf(&arena, "/penstock/v1/%u", i);
+        store_put(store, keys[i].ptr, text);
+    }
+    etcd_of(store)->answer_bytes_max = 4096; /* of some 1,500 each */
+    if (cp_store_get_all(store, keys, 10, &arena, found, &err))
+        fail_msg("%s", err.message);
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(found[i].found && gw_str_eq(found[i].kv.key, keys[i]));
+    etcd_of(store)->answer_bytes_max = 1000;
+    assert_int_equal(cp_store_get_all(store, keys, 10, &arena, found, &err), -1);
+    assert_int_equal(err.code, GW_RESOURCE_EXHAUSTED);
+    gw_arena_done(&arena);
+    cp_store_close(store);
+    node_done(&node);
+}
+
 static void endpoints_are_checked(void **state)
 {
     (void)state;
@@ -323,6 +352,7 @@ int main(void)
         cmocka_unit_test(endpoints_are_checked),
         cmocka_unit_test(nobody_there_is_unavailable),
         cmocka_unit_test(long_answers_come_in_smaller_pages),
+        cmocka_unit_test(long_answers_are_read_in_parts),
         cmocka_unit_test(marks_are_hidden_and_swept),
         cmocka_unit_test(dead_endpoint_is_passed_over),
         cmocka_unit_test(user_and_password),

@@ -12,7 +12,6 @@
 
 #define TRIES_MAX 4 /* of one transaction that certainly did not happen */
 #define SWEEP_KEYS 100
-#define ETCD_TXN_OPS_MAX 128             /* its --max-txn-ops, when nobody has changed it */
 #define FLAT_MAX (ETCD_TXN_OPS_MAX - 1)  /* compares, and operations: one of each is the mark's */
 #define INNER_MAX (ETCD_TXN_OPS_MAX / 2) /* of one of the transactions within a large one */
 #define NEVER_KEY ETCD_MARK_PREFIX "never/" /* and a number: nobody ever puts one */
@@ -105,7 +104,7 @@ static void write_delete(struct gw_buf *body, gw_str key)
     etcd_write(body, "}}");
 }
 
-static void write_read(struct gw_buf *body, gw_str key)
+void etcd_write_read(struct gw_buf *body, gw_str key)
 {
     etcd_write(body, "{\"request_range\":{");
     etcd_write_bytes(body, "key", key);
@@ -195,7 +194,7 @@ static void write_txn(struct gw_buf *body, const struct cp_txn *txn, const struc
         etcd_write(body, "%s", txn->op_count > 0 ? "," : "");
         write_put(body, gw_str_from(mark->key), gw_str_from(id->text), 0);
         etcd_write(body, "],\"failure\":[");
-        write_read(body, gw_str_from(mark->key));
+        etcd_write_read(body, gw_str_from(mark->key));
     }
     etcd_write(body, "]}");
 }
@@ -244,7 +243,7 @@ static enum outcome look(struct etcd *etcd, struct etcd_mark *mark, const struct
     struct etcd_answer answer;
     gw_buf_init(&body, 0);
     etcd_write(&body, "{\"success\":[");
-    write_read(&body, gw_str_from(mark->key));
+    etcd_write_read(&body, gw_str_from(mark->key));
     etcd_write(&body, "]}");
     if (post(etcd, &body, false, &arena, &answer, &err) != ETCD_ANSWERED)
         return UNKNOWN;
@@ -266,7 +265,7 @@ static enum outcome resolve(struct etcd *etcd, struct etcd_mark *mark, const str
     etcd_write(&body, "],\"success\":[");
     write_put(&body, gw_str_from(mark->key), gw_str_from(fence.text), 0);
     etcd_write(&body, "],\"failure\":[");
-    write_read(&body, gw_str_from(mark->key));
+    etcd_write_read(&body, gw_str_from(mark->key));
     etcd_write(&body, "]}");
     enum etcd_fate fate = post(etcd, &body, false, &arena, &answer, &err);
     if (fate == ETCD_REFUSED && etcd_error_is_no_space(&answer.error))

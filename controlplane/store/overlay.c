@@ -80,6 +80,33 @@ static int overlay_get(struct cp_store *store, gw_str key, struct gw_arena *aren
     return 0;
 }
 
+static size_t find_unread(const struct overlay *overlay, const gw_str *keys, size_t count,
+                          gw_str *ret_unread)
+{
+    size_t unread = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!gw_map_get(&overlay->read, keys[i]))
+            ret_unread[unread++] = keys[i];
+    return unread;
+}
+
+static int overlay_get_all(struct cp_store *store, const gw_str *keys, size_t count,
+                           struct gw_arena *arena, struct cp_found *ret_found, struct gw_error *err)
+{
+    struct overlay *overlay = overlay_of(store);
+    gw_str *unread = GW_ARENA_ARRAY(arena, gw_str, count);
+    size_t unread_count = find_unread(overlay, keys, count, unread);
+    struct cp_found *found = GW_ARENA_ARRAY(overlay->arena, struct cp_found, unread_count + 1);
+    if (cp_store_get_all(overlay->inner, unread, unread_count, overlay->arena, found, err) < 0)
+        return -1;
+    for (size_t i = 0; i < unread_count; i++)
+        gw_map_put(&overlay->read, unread[i], &found[i]);
+    for (size_t i = 0; i < count; i++)
+        if (overlay_get(store, keys[i], arena, &ret_found[i], err) < 0)
+            return -1;
+    return 0;
+}
+
 static int overlay_count(struct cp_store *store, gw_str prefix, int64_t *ret_count,
                          struct gw_error *err)
 {
@@ -209,8 +236,11 @@ static int overlay_txn(struct cp_store *store, const struct cp_txn *txn,
     return gw_fail(err, GW_INTERNAL, "a transaction within a transaction");
 }
 
-static const struct cp_store_ops overlay_ops = {
-    .get = overlay_get, .list = overlay_list, .count = overlay_count, .txn = overlay_txn};
+static const struct cp_store_ops overlay_ops = {.get = overlay_get,
+                                                .get_all = overlay_get_all,
+                                                .list = overlay_list,
+                                                .count = overlay_count,
+                                                .txn = overlay_txn};
 
 static void forget(void *map)
 {

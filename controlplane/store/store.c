@@ -101,6 +101,27 @@ int cp_store_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
     return answer(store->ops->get(store, key, arena, ret_found, err), err);
 }
 
+static int get_each(struct cp_store *store, const gw_str *keys, size_t count,
+                    struct gw_arena *arena, struct cp_found *ret_found, struct gw_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (store->ops->get(store, keys[i], arena, &ret_found[i], err))
+            return -1;
+    return 0;
+}
+
+int cp_store_get_all(struct cp_store *store, const gw_str *keys, size_t count,
+                     struct gw_arena *arena, struct cp_found *ret_found, struct gw_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (check_key(keys[i], err))
+            return -1;
+    bool is_one_by_one = count < 2 || !store->ops->get_all;
+    return answer(
+        (is_one_by_one ? get_each : store->ops->get_all)(store, keys, count, arena, ret_found, err),
+        err);
+}
+
 int cp_store_list(struct cp_store *store, const struct cp_range *range, struct gw_arena *arena,
                   struct cp_page *ret_page, struct gw_error *err)
 {

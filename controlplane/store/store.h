@@ -66,6 +66,11 @@ struct cp_found {
 GW_MUST_CHECK int cp_store_get(struct cp_store *store, gw_str key, struct gw_arena *arena,
                                struct cp_found *ret_found, struct gw_error *err);
 
+/* Several of them, with one question to a store that takes one: ret_found[i] is keys[i]'s. */
+GW_MUST_CHECK int cp_store_get_all(struct cp_store *store, const gw_str *keys, size_t count,
+                                   struct gw_arena *arena, struct cp_found *ret_found,
+                                   struct gw_error *err);
+
 struct cp_range {
     gw_str prefix;       /* empty: every key */
     gw_str after_key;    /* the last key of the page before; empty: from the start */

@@ -14,6 +14,9 @@ struct cp_store_ops {
     void (*close)(struct cp_store *store);
     int (*get)(struct cp_store *store, gw_str key, struct gw_arena *arena,
                struct cp_found *ret_found, struct gw_error *err);
+    /* NULL: it gains nothing, and get is called for each. */
+    int (*get_all)(struct cp_store *store, const gw_str *keys, size_t count, struct gw_arena *arena,
+                   struct cp_found *ret_found, struct gw_error *err);
     int (*list)(struct cp_store *store, const struct cp_range *range, struct gw_arena *arena,
                 struct cp_page *ret_page, struct gw_error *err);
     int (*count)(struct cp_store *store, gw_str prefix, int64_t *ret_count, struct gw_error *err);

@@ -32,6 +32,33 @@ static void test_put_get_delete(void **state)
     assert_int_equal(get(f, "a").kv.create_revision, again);
 }
 
+static void test_get_all(void **state)
+{
+    enum { MANY = 300 }; /* more than etcd takes at once */
+    struct fixture *f = *state;
+    struct gw_error err = GW_ERROR_NONE;
+    struct cp_found found[MANY];
+    gw_str keys[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        keys[i] = key_of(f, gw_arena_printf(&f->arena, "%u", i).ptr);
+    int64_t second = put(f, "2", "two"), last = put(f, "299", "last");
+    keys[100] = keys[2]; /* twice */
+    OK(cp_store_get_all(f->store, keys, MANY, &f->arena, found, &err));
+    for (unsigned i = 0; i < MANY; i++)
+        assert_true(found[i].found == (i == 2 || i == 100 || i == 299));
+    assert_str(found[2].kv.value, "two");
+    assert_int_equal(found[100].kv.mod_revision, second);
+    assert_str(found[299].kv.value, "last");
+    assert_int_equal(found[299].kv.create_revision, last);
+    assert_int_equal(found[0].kv.mod_revision, 0);
+    assert_true(found[0].at.cluster_id != 0 && found[0].at.revision >= last);
+    OK(cp_store_get_all(f->store, keys + 299, 1, &f->arena, found, &err));
+    assert_str(found[0].kv.value, "last");
+    OK(cp_store_get_all(f->store, NULL, 0, &f->arena, found, &err));
+    keys[7] = GW_STR("");
+    REFUSED(cp_store_get_all(f->store, keys, MANY, &f->arena, found, &err), GW_INVALID_ARGUMENT);
+}
+
 static void test_empty_and_binary_values(void **state)
 {
     struct fixture *f = *state;
@@ -581,6 +608,7 @@ static void test_lease_ends(void **state)
 
 static const struct CMUnitTest cases[] = {
     CASE(test_put_get_delete),
+    CASE(test_get_all),
     CASE(test_empty_and_binary_values),
     CASE(test_largest_transaction),
     CASE(test_transaction_of_most_changes),
