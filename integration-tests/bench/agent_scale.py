@@ -85,13 +85,16 @@ class Feed:
 
     def send(self, messages, seconds=120):
         """Until it is acknowledged; how long that took."""
-        begin, wanted = time.monotonic(), self.revision
+        begin = time.monotonic()
         self.last = (self.base, messages)
         for message in messages:
             self.stream.put(message)
-        with self.ack:
-            assert self.ack.wait_for(lambda: self.acked >= wanted, seconds), "no acknowledgement"
+        self.settle(seconds)
         return time.monotonic() - begin
+
+    def settle(self, seconds=120):
+        with self.ack:
+            assert self.ack.wait_for(lambda: self.acked >= self.revision, seconds), "no acknowledgement"
 
     def tell(self, *resources):
         return self.send(self.pack(resources, False))
@@ -219,15 +222,24 @@ def per_request(agent, meter, path, *headers):
     return least
 
 
-def changes(feed, world, count, pace=None):
+def changed(feed, world, number):
+    """The messages of one change, of another API than those before."""
+    return feed.pack([world.api(10 + (number * 7919) % (world.apis - 10), feed.revision)], False)
+
+
+def changes(feed, world, count):
     """Milliseconds until each was acknowledged."""
-    taken, begin = [], time.monotonic()
-    for number in range(count):
-        if pace:
-            time.sleep(max(0, begin + number / pace - time.monotonic()))
-        at = 10 + (number * 7919) % (world.apis - 10)
-        taken.append(feed.tell(world.api(at, feed.revision)) * 1000)
-    return taken
+    return [feed.send(changed(feed, world, number)) * 1000 for number in range(count)]
+
+
+def send_at(feed, ready, pace):
+    """Changes that were prepared before, so many a second; until the last is acknowledged."""
+    begin = time.monotonic()
+    for number, messages in enumerate(ready):
+        time.sleep(max(0, begin + number / pace - time.monotonic()))
+        for message in messages:
+            feed.stream.put(message)
+    feed.settle()
 
 
 @contextlib.contextmanager
@@ -249,8 +261,9 @@ def tail(load, feed, agent, world, folder, options):
     rest, busy = [], []
     for _ in range(options.rounds):
         rest.append(load(agent, options.seconds, folder))
+        ready = [changed(feed, world, number) for number in range(PACE * options.seconds)]
         with giving_way():
-            done = futures.ThreadPoolExecutor(1).submit(changes, feed, world, PACE * options.seconds, PACE)
+            done = futures.ThreadPoolExecutor(1).submit(send_at, feed, ready, PACE)
             busy.append(load(agent, options.seconds, folder))
             done.result()
     return rest, busy
