@@ -71,6 +71,7 @@ static int message_limit(const struct gw_rpc_server_options *options)
 static grpc_server *new_core(const struct gw_rpc_server_options *options)
 {
     gw_msec keepalive = options->keepalive_ms ? options->keepalive_ms : KEEPALIVE_MS;
+    gw_msec idle = options->idle_ms ? options->idle_ms : CONNECTION_IDLE_MS;
     grpc_arg args[] = {
         /* By default two servers share one port without a word. */
         gw_rpc_arg_int(GRPC_ARG_ALLOW_REUSEPORT, 0),
@@ -78,7 +79,7 @@ static grpc_server *new_core(const struct gw_rpc_server_options *options)
         gw_rpc_arg_int(GRPC_ARG_MAX_METADATA_SIZE, METADATA_LIMIT_BYTES),
         gw_rpc_arg_int(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION),
         gw_rpc_arg_int(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS),
-        gw_rpc_arg_int(GRPC_ARG_MAX_CONNECTION_IDLE_MS, CONNECTION_IDLE_MS),
+        gw_rpc_arg_int(GRPC_ARG_MAX_CONNECTION_IDLE_MS, (int)idle),
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_TIME_MS, (int)keepalive),
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
         gw_rpc_arg_int(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),

@@ -63,6 +63,7 @@ struct gw_rpc_server_options {
     unsigned unary_limit;       /* calls queued or running; 0: 1024. UNAVAILABLE beyond */
     unsigned call_limit;        /* calls of any kind open; 0: 16384. UNAVAILABLE beyond */
     gw_msec keepalive_ms;       /* server's ping on idle connections; 0: 30 s */
+    gw_msec idle_ms;            /* of a connection without a call: it is closed; 0: 5 min */
 };
 
 /* Binds and starts. Methods (borrowed, as is options' text) are all there are; others answer

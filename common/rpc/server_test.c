@@ -2,6 +2,8 @@
 /* Where a server listens, and TLS: who may connect, and certificates that change. */
 #include "common/rpc/fixture.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -215,6 +217,31 @@ static void test_port_is_not_shared(void **state)
     fixture_stop(&fixture);
 }
 
+/* Whoever may not call anything could keep a descriptor else for as long as it likes. */
+static void test_a_connection_without_calls_is_closed(void **state)
+{
+    (void)state;
+    static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"; /* SETTINGS */
+    const struct timeval patience = {.tv_sec = 60};
+    char bytes[4096];
+    ssize_t n, seen = 0;
+    fixture_start(&fixture, (struct gw_rpc_server_options){.idle_ms = 1000}, methods,
+                  GW_ARRAY_LEN(methods));
+    struct sockaddr_in place = {.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)gw_rpc_server_port(fixture.server)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&place, sizeof(place)), 0);
+    assert_int_equal(write(fd, hello, sizeof(hello) - 1), sizeof(hello) - 1);
+    while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+        seen += n;
+    assert_int_equal(n, 0); /* not that it took too long */
+    assert_true(seen > 0);
+    close(fd);
+    fixture_stop(&fixture);
+}
+
 static void test_unix_socket(void **state)
 {
     (void)state;
@@ -242,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_certificates_change_under_a_live_server),
         cmocka_unit_test(test_options_that_cannot_work),
         cmocka_unit_test(test_port_is_not_shared),
+        cmocka_unit_test(test_a_connection_without_calls_is_closed),
         cmocka_unit_test(test_unix_socket),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

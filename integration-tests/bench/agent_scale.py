@@ -168,10 +168,14 @@ class Meter:
         return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
 
     def settled(self):
-        """Bytes, when the cache is written."""
+        """Bytes, when the cache is written and what was there before is given back."""
         until(lambda: self.agent.metric("penstock_agent_cached_revision") == self.agent.metric("penstock_agent_revision"),
               "the cache to be written", seconds=120)
-        return self.resident()
+        before, now = None, self.resident()
+        while now != before:
+            time.sleep(0.3)
+            before, now = now, self.resident()
+        return now
 
 
 def not_idle():
