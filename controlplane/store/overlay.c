@@ -12,7 +12,8 @@ struct overlay {
     const struct cp_op *const *ops;
     const size_t *count;
     struct gw_arena *arena;
-    struct gw_map read; /* by key -> struct cp_found, as it really is */
+    struct gw_map read;    /* by key -> struct cp_found, as it really is */
+    struct gw_map counted; /* by prefix -> int64_t, likewise */
     char last[CP_STORE_KEY_MAX];
     size_t last_len;
     bool is_last_prefix;
@@ -107,12 +108,26 @@ static int overlay_get_all(struct cp_store *store, const gw_str *keys, size_t co
     return 0;
 }
 
+static int count_base(struct overlay *overlay, gw_str prefix, int64_t *ret_count,
+                      struct gw_error *err)
+{
+    int64_t *count = gw_map_get(&overlay->counted, prefix);
+    if (!count) {
+        count = GW_ARENA_NEW(overlay->arena, int64_t);
+        if (cp_store_count(overlay->inner, prefix, count, err) < 0)
+            return -1;
+        gw_map_put(&overlay->counted, prefix, count);
+    }
+    *ret_count = *count;
+    return 0;
+}
+
 static int overlay_count(struct cp_store *store, gw_str prefix, int64_t *ret_count,
                          struct gw_error *err)
 {
     struct overlay *overlay = overlay_of(store);
     note(overlay, prefix, true);
-    if (cp_store_count(overlay->inner, prefix, ret_count, err) < 0)
+    if (count_base(overlay, prefix, ret_count, err) < 0)
         return -1;
     for (size_t i = 0; i < *overlay->count; i++) {
         const struct cp_found *base;
@@ -242,9 +257,11 @@ static const struct cp_store_ops overlay_ops = {.get = overlay_get,
                                                 .count = overlay_count,
                                                 .txn = overlay_txn};
 
-static void forget(void *map)
+static void forget(void *arg)
 {
-    gw_map_done(map);
+    struct overlay *overlay = arg;
+    gw_map_done(&overlay->read);
+    gw_map_done(&overlay->counted);
 }
 
 struct cp_store *cp_store_overlay(struct cp_store *inner, const struct cp_op *const *ops,
@@ -254,6 +271,7 @@ struct cp_store *cp_store_overlay(struct cp_store *inner, const struct cp_op *co
     *overlay = (struct overlay){
         .store = {.ops = &overlay_ops}, .inner = inner, .ops = ops, .count = count, .arena = arena};
     gw_map_init(&overlay->read);
-    gw_arena_defer(arena, forget, &overlay->read);
+    gw_map_init(&overlay->counted);
+    gw_arena_defer(arena, forget, overlay);
     return &overlay->store;
 }
