@@ -31,7 +31,7 @@ struct cp_call {
     gw_msec deadline_ms;    /* monotonic; INT64_MAX: none */
     struct cp_view *view;   /* NULL: all that there is may be seen */
     struct cp_audit *audit; /* NULL: nothing is recorded of it */
-    struct cp_ahead *ahead; /* NULL: outside of an attempt to write */
+    struct cp_ahead *ahead; /* NULL: outside of an attempt to write, or the store remembers */
 };
 
 /* Blocking, straight-line code on a pool thread. `request` has the method's input type, *ret_reply
