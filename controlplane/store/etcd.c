@@ -70,18 +70,22 @@ static int get_some(struct etcd *etcd, const gw_str *keys, size_t count, struct 
     return 0;
 }
 
-/* As many at once as etcd takes, fewer where its answer would be too big. */
+/* As many at once as etcd takes, fewer when it refuses: its --max-txn-ops may be lower, the answer
+ * may be too big. */
 static int etcd_get_all(struct cp_store *store, const gw_str *keys, size_t count,
                         struct gw_arena *arena, struct cp_found *ret_found, struct gw_error *err)
 {
     size_t at_once = ETCD_TXN_OPS_MAX;
     for (size_t at = 0; at < count;) {
         at_once = GW_MIN(at_once, count - at);
-        if (get_some(etcd_of(store), keys + at, at_once, arena, ret_found + at, err) == 0) {
+        int result = at_once == 1
+                         ? etcd_get(store, keys[at], arena, &ret_found[at], err)
+                         : get_some(etcd_of(store), keys + at, at_once, arena, ret_found + at, err);
+        if (result == 0) {
             at += at_once;
             continue;
         }
-        if (strcmp(err->reason, ETCD_TOO_BIG) != 0 || at_once == 1)
+        if (at_once == 1 || err->code == GW_UNAVAILABLE)
             return -1;
         *err = GW_ERROR_NONE;
         at_once /= 2;
