@@ -8,6 +8,8 @@
 
 #define TIMEOUT_MS 5000
 #define PROGRESS_MS (10 * 60 * 1000)
+#define KEYS_AT_ONCE                                                                               \
+    32 /* of the largest values that is 43 MB of JSON, and a second of etcd's time */
 #define PING_KEY "/penstock/v1/"
 
 /* ---- calls ---- */
@@ -70,12 +72,11 @@ static int get_some(struct etcd *etcd, const gw_str *keys, size_t count, struct 
     return 0;
 }
 
-/* As many at once as etcd takes, fewer when it refuses: its --max-txn-ops may be lower, the answer
- * may be too big. */
+/* Fewer at once when etcd refuses: its --max-txn-ops may be lower, the answer may be too big. */
 static int etcd_get_all(struct cp_store *store, const gw_str *keys, size_t count,
                         struct gw_arena *arena, struct cp_found *ret_found, struct gw_error *err)
 {
-    size_t at_once = ETCD_TXN_OPS_MAX;
+    size_t at_once = KEYS_AT_ONCE;
     for (size_t at = 0; at < count;) {
         at_once = GW_MIN(at_once, count - at);
         int result = at_once == 1

@@ -89,7 +89,6 @@ void etcd_large_done(struct etcd *etcd);
 
 /* ---- etcd_txn.c ---- */
 
-#define ETCD_TXN_OPS_MAX 128 /* its --max-txn-ops, when nobody has changed it */
 /* As one operation of a transaction. */
 void etcd_write_read(struct gw_buf *body, gw_str key);
 

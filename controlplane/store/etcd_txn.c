@@ -12,6 +12,7 @@
 
 #define TRIES_MAX 4 /* of one transaction that certainly did not happen */
 #define SWEEP_KEYS 100
+#define ETCD_TXN_OPS_MAX 128             /* its --max-txn-ops, when nobody has changed it */
 #define FLAT_MAX (ETCD_TXN_OPS_MAX - 1)  /* compares, and operations: one of each is the mark's */
 #define INNER_MAX (ETCD_TXN_OPS_MAX / 2) /* of one of the transactions within a large one */
 #define NEVER_KEY ETCD_MARK_PREFIX "never/" /* and a number: nobody ever puts one */

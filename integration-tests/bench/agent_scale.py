@@ -171,11 +171,13 @@ class Meter:
         """Bytes, when the cache is written and what was there before is given back."""
         until(lambda: self.agent.metric("penstock_agent_cached_revision") == self.agent.metric("penstock_agent_revision"),
               "the cache to be written", seconds=120)
-        before, now = None, self.resident()
-        while now != before:
-            time.sleep(0.3)
-            before, now = now, self.resident()
-        return now
+        until(self.rests, "the memory to rest", seconds=60)
+        return self.resident()
+
+    def rests(self):
+        before = self.resident()
+        time.sleep(0.3)
+        return self.resident() == before
 
 
 def not_idle():
