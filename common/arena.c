@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/arena.h"
 
+#include "common/slab.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +26,16 @@ struct gw_arena_defer {
 
 void gw_arena_init(struct gw_arena *arena, size_t block_bytes)
 {
-    *arena = (struct gw_arena){.block_bytes = block_bytes};
+    assert(block_bytes <= UINT32_MAX);
+    *arena = (struct gw_arena){.block_bytes = (uint32_t)block_bytes};
 }
 
 static struct gw_arena_block *block_new(struct gw_arena *arena, size_t bytes)
 {
-    struct gw_arena_block *block = gw_malloc(sizeof(*block) + bytes);
+    size_t size = sizeof(struct gw_arena_block) + bytes;
+    struct gw_arena_block *block = arena->is_of_slabs ? gw_slab_alloc(size) : gw_malloc(size);
     block->bytes = bytes;
-    arena->total_bytes += sizeof(*block) + bytes;
+    arena->total_bytes += size;
     gw_poison(block->data, bytes);
     return block;
 }
@@ -40,7 +44,10 @@ static void block_free(struct gw_arena *arena, struct gw_arena_block *block)
 {
     arena->total_bytes -= sizeof(*block) + block->bytes;
     gw_unpoison(block->data, block->bytes);
-    free(block);
+    if (arena->is_of_slabs)
+        gw_slab_free(block);
+    else
+        free(block);
 }
 
 /* A defer may add another one, which then runs next. */

@@ -12,8 +12,9 @@ struct gw_arena {
     char *at, *end;               /* free part of the current block */
     struct gw_arena_block *block; /* owned, newest first */
     struct gw_arena_defer *defers;
-    size_t block_bytes; /* size of the next ordinary block */
-    size_t total_bytes; /* held from the heap now */
+    size_t total_bytes;   /* held now */
+    uint32_t block_bytes; /* size of the next ordinary block */
+    bool is_of_slabs;     /* blocks are slab.h's, else malloc's; set before the first one */
 };
 
 /* No allocation yet; the first block is made at the first use. block_bytes 0: 4 KiB. */

@@ -56,12 +56,14 @@ void __tsan_release(void *addr);
 #endif
 #endif
 #ifdef GW_ASAN
+#define GW_HAS_ASAN true
 #define GW_REDZONE_BYTES 16
 void __asan_poison_memory_region(const volatile void *addr, size_t size);
 void __asan_unpoison_memory_region(const volatile void *addr, size_t size);
 #define gw_poison(p, n) __asan_poison_memory_region((p), (n))
 #define gw_unpoison(p, n) __asan_unpoison_memory_region((p), (n))
 #else
+#define GW_HAS_ASAN false
 #define GW_REDZONE_BYTES 0
 #define gw_poison(p, n) ((void)(p), (void)(n))
 #define gw_unpoison(p, n) ((void)(p), (void)(n))

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/slab.h"
 #include "dataplane/sha256.h"
 #include "dataplane/snapshot/catalog.h"
 
@@ -35,7 +36,7 @@ struct dp_entry *dp_entry_get(struct dp_catalog *catalog, Penstock__Agent__V1__K
     struct dp_entry *entry = dp_entry_find(catalog, kind, name);
     if (entry)
         return entry;
-    entry = gw_calloc(1, sizeof *entry + name.len + 1);
+    entry = gw_slab_zalloc(sizeof *entry + name.len + 1);
     if (name.len > 0)
         memcpy(entry->text, name.ptr, name.len);
     atomic_init(&entry->item.refs, 1);
@@ -60,8 +61,8 @@ static void free_entry(struct dp_trie_item *item)
     struct dp_entry *entry = (struct dp_entry *)item;
     dp_entry_clear(entry);
     dp_unit_unref(entry->placed);
-    free(entry->edges);
-    free(entry);
+    gw_slab_free(entry->edges);
+    gw_slab_free(entry);
 }
 
 const struct dp_trie_kind dp_entries = {free_entry, NULL};
@@ -81,18 +82,18 @@ void dp_entry_release(struct dp_catalog *catalog, struct dp_entry *entry)
 
 void dp_entry_set_next(struct dp_entry *entry, gw_str packed, int64_t revision)
 {
-    struct dp_form *form = gw_malloc(sizeof *form + packed.len);
+    struct dp_form *form = gw_slab_alloc(sizeof *form + packed.len);
     form->revision = revision;
     form->len = packed.len;
     if (packed.len > 0)
         memcpy(form->bytes, packed.ptr, packed.len);
-    free(entry->next);
+    gw_slab_free(entry->next);
     entry->next = form;
 }
 
 void dp_entry_drop_next(struct dp_entry *entry)
 {
-    free(entry->next);
+    gw_slab_free(entry->next);
     entry->next = NULL;
     entry->fresh = NULL;
 }
@@ -129,7 +130,7 @@ void dp_entry_set_names(struct dp_catalog *catalog, struct dp_entry *entry,
 {
     struct dp_edge *before = entry->edges;
     unsigned before_count = entry->edge_count;
-    entry->edges = count > 0 ? gw_calloc(count, sizeof entry->edges[0]) : NULL;
+    entry->edges = count > 0 ? gw_slab_zalloc(count * sizeof entry->edges[0]) : NULL;
     entry->edge_count = count;
     for (unsigned i = 0; i < count; i++) {
         entry->edges[i].user = entry;
@@ -145,7 +146,7 @@ void dp_entry_set_names(struct dp_catalog *catalog, struct dp_entry *entry,
         if (!is_seen)
             dp_entry_release(catalog, before[i].names);
     }
-    free(before);
+    gw_slab_free(before);
 }
 
 /* ---- outcome */
@@ -182,7 +183,7 @@ void dp_entry_drop_candidate(struct dp_entry *entry)
 void dp_entry_accept(struct dp_entry *entry)
 {
     if (entry->candidate_is_next) {
-        free(entry->good);
+        gw_slab_free(entry->good);
         entry->good = entry->next;
         entry->next = NULL;
     }
@@ -200,6 +201,6 @@ void dp_entry_clear(struct dp_entry *entry)
     dp_entry_drop_next(entry);
     dp_unit_unref(entry->unit);
     entry->unit = NULL;
-    free(entry->good);
+    gw_slab_free(entry->good);
     entry->good = NULL;
 }

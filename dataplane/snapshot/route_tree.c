@@ -5,9 +5,8 @@
  * shadow a less precise one. */
 #include "dataplane/snapshot/route_tree.h"
 
+#include "common/slab.h"
 #include "dataplane/snapshot/unit.h"
-
-#include <stdlib.h>
 
 /* ---- memory */
 
@@ -21,7 +20,7 @@ void dp_route_entry_unref(struct dp_route_entry *entry)
     if (!let_go(&entry->refs))
         return;
     dp_unit_unref(entry->owner);
-    free(entry);
+    gw_slab_free(entry);
 }
 
 void dp_route_set_unref(struct dp_route_set *set)
@@ -30,7 +29,7 @@ void dp_route_set_unref(struct dp_route_set *set)
         return;
     for (uint32_t i = 0; i < set->count; i++)
         dp_route_entry_unref(set->items[i].entry);
-    free(set);
+    gw_slab_free(set);
 }
 
 static void free_node(struct dp_trie_item *item)
@@ -39,7 +38,7 @@ static void free_node(struct dp_trie_item *item)
     dp_route_set_unref(node->routes);
     dp_route_node_unref(node->param);
     dp_trie_unref(node->below, &dp_route_nodes);
-    free(node);
+    gw_slab_free(node);
 }
 
 void dp_route_node_unref(struct dp_route_node *node)
@@ -52,7 +51,7 @@ static void free_exact(struct dp_trie_item *item)
 {
     struct dp_route_exact *exact = (struct dp_route_exact *)item;
     dp_route_set_unref(exact->routes);
-    free(exact);
+    gw_slab_free(exact);
 }
 
 static bool has_more_visits(const struct dp_trie_item *a, const struct dp_trie_item *b)
@@ -65,9 +64,9 @@ const struct dp_trie_kind dp_route_exacts = {free_exact, NULL};
 
 struct dp_route_tree *dp_route_tree_new(void)
 {
-    struct dp_route_tree *tree = gw_calloc(1, sizeof(*tree));
+    struct dp_route_tree *tree = gw_slab_zalloc(sizeof(*tree));
     atomic_init(&tree->refs, 1);
-    tree->root = gw_calloc(1, sizeof(*tree->root));
+    tree->root = gw_slab_zalloc(sizeof(*tree->root));
     atomic_init(&tree->root->item.refs, 1);
     tree->root->visits = 1;
     return tree;
@@ -75,7 +74,7 @@ struct dp_route_tree *dp_route_tree_new(void)
 
 struct dp_route_tree *dp_route_tree_copy(const struct dp_route_tree *tree)
 {
-    struct dp_route_tree *copy = gw_calloc(1, sizeof(*copy));
+    struct dp_route_tree *copy = gw_slab_zalloc(sizeof(*copy));
     atomic_init(&copy->refs, 1);
     atomic_fetch_add_explicit(&tree->root->item.refs, 1, memory_order_relaxed);
     copy->root = tree->root;
@@ -96,7 +95,7 @@ void dp_route_tree_unref(struct dp_route_tree *tree)
         return;
     dp_route_node_unref(tree->root);
     dp_trie_unref(tree->exacts, &dp_route_exacts);
-    free(tree);
+    gw_slab_free(tree);
 }
 
 size_t dp_route_tree_count(const struct dp_route_tree *tree)

@@ -2,6 +2,7 @@
 /* Routes come and go. Everything that can be refused is refused before the tree is touched. */
 #include "dataplane/snapshot/route_tree.h"
 
+#include "common/slab.h"
 #include "dataplane/snapshot/unit.h"
 
 #include <errno.h>
@@ -160,7 +161,7 @@ static struct dp_route_entry *new_entry(const struct dp_route_def *def,
     for (unsigned i = 0; i < pattern->count; i++)
         bytes +=
             pattern->segments[i].is_param ? sizeof(uint16_t) + pattern->segments[i].text.len : 0;
-    struct dp_route_entry *entry = gw_malloc(sizeof(*entry) + bytes);
+    struct dp_route_entry *entry = gw_slab_alloc(sizeof(*entry) + bytes);
     atomic_init(&entry->refs, 1);
     entry->value = def->value;
     entry->owner = def->owner ? dp_unit_ref(def->owner) : NULL;
@@ -179,7 +180,7 @@ static struct dp_route_entry *new_entry(const struct dp_route_def *def,
 static struct dp_route_set *copy_set(const struct dp_route_set *from, uint32_t count,
                                      uint32_t without)
 {
-    struct dp_route_set *set = gw_malloc(sizeof(*set) + count * sizeof(set->items[0]));
+    struct dp_route_set *set = gw_slab_alloc(sizeof(*set) + count * sizeof(set->items[0]));
     atomic_init(&set->refs, 1);
     set->count = 0;
     for (uint32_t i = 0; from && i < from->count; i++) {
@@ -211,7 +212,7 @@ static struct dp_route_set *without_entry(struct dp_route_set *before, uint32_t 
 
 static struct dp_route_node *new_node(gw_str text)
 {
-    struct dp_route_node *node = gw_malloc(sizeof(*node) + text.len);
+    struct dp_route_node *node = gw_slab_alloc(sizeof(*node) + text.len);
     memset(node, 0, sizeof(*node));
     atomic_init(&node->item.refs, 1);
     node->item.hash = dp_route_hash(text);
@@ -330,7 +331,7 @@ static void change_exact(struct dp_route_tree *tree, const struct pattern *patte
             dp_trie_remove(tree->exacts, &dp_route_exacts, hash, dp_route_exact_is, &path);
         return;
     }
-    struct dp_route_exact *exact = gw_malloc(sizeof(*exact) + path.len);
+    struct dp_route_exact *exact = gw_slab_alloc(sizeof(*exact) + path.len);
     atomic_init(&exact->item.refs, 1);
     exact->item.hash = hash;
     atomic_fetch_add_explicit(&routes->refs, 1, memory_order_relaxed);

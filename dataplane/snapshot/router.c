@@ -3,6 +3,7 @@
  * wildcard is configured, and one for the group. */
 #include "dataplane/snapshot/router.h"
 
+#include "common/slab.h"
 #include "dataplane/snapshot/trie.h"
 #include "dataplane/snapshot/unit.h"
 
@@ -48,14 +49,14 @@ static void free_group(struct dp_trie_item *item)
     struct dp_router_group *group = (struct dp_router_group *)item;
     for (unsigned i = 0; i < group->count; i++)
         dp_route_tree_unref(group->environments[i].tree);
-    free(group);
+    gw_slab_free(group);
 }
 
 static void free_host(struct dp_trie_item *item)
 {
     struct host *host = (struct host *)item;
     dp_unit_unref(host->owner);
-    free(host);
+    gw_slab_free(host);
 }
 
 static bool has_more_dots(const struct dp_trie_item *a, const struct dp_trie_item *b)
@@ -107,7 +108,7 @@ static const struct dp_router_group *find_group(const struct dp_router *router, 
 static struct dp_router_group *new_group(uint32_t number, unsigned count, size_t bytes)
 {
     size_t size = sizeof(struct dp_router_group) + count * sizeof(struct environment) + bytes;
-    struct dp_router_group *group = gw_calloc(1, size);
+    struct dp_router_group *group = gw_slab_zalloc(size);
     atomic_init(&group->item.refs, 1);
     group->item.hash = number;
     return group;
@@ -260,7 +261,7 @@ int dp_router_add_host(struct dp_router *router, gw_str host, uint32_t group, co
         return -EINVAL;
     if (find_host(*place, key))
         return -EEXIST;
-    struct host *item = gw_calloc(1, sizeof(*item) + key.len);
+    struct host *item = gw_slab_zalloc(sizeof(*item) + key.len);
     atomic_init(&item->item.refs, 1);
     item->item.hash = hash_of(key);
     item->group = group;

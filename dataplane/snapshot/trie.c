@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/snapshot/trie.h"
 
-#include <stdlib.h>
+#include "common/slab.h"
 
 static struct dp_trie of_branch(struct dp_trie_branch *branch)
 {
@@ -51,14 +51,15 @@ void dp_trie_unref(struct dp_trie trie, const struct dp_trie_kind *kind)
         return;
     for (uint32_t i = 0; i < branch_of(trie)->count; i++)
         dp_trie_unref(branch_of(trie)->children[i], kind);
-    free(branch_of(trie));
+    gw_slab_free(branch_of(trie));
 }
 
 /* ---- branches */
 
 static struct dp_trie_branch *new_branch(uint32_t count)
 {
-    struct dp_trie_branch *branch = gw_malloc(sizeof *branch + count * sizeof branch->children[0]);
+    struct dp_trie_branch *branch =
+        gw_slab_alloc(sizeof *branch + count * sizeof branch->children[0]);
     atomic_init(&branch->refs, 1);
     branch->present = 0;
     branch->count = count;
@@ -112,7 +113,8 @@ static void compare_first(struct dp_trie_branch *branch, const struct dp_trie_ki
 static struct dp_trie_branch *insert(struct dp_trie_branch *branch, uint32_t at,
                                      struct dp_trie child)
 {
-    branch = gw_realloc(branch, sizeof *branch + (branch->count + 1) * sizeof branch->children[0]);
+    branch =
+        gw_slab_realloc(branch, sizeof *branch + (branch->count + 1) * sizeof branch->children[0]);
     memmove(branch->children + at + 1, branch->children + at,
             (branch->count - at) * sizeof branch->children[0]);
     branch->children[at] = child;
@@ -134,7 +136,7 @@ static struct dp_trie drop(struct dp_trie_branch *branch, uint32_t at,
         return of_branch(branch);
     }
     struct dp_trie left = branch->count ? branch->children[0] : DP_TRIE_EMPTY;
-    free(branch);
+    gw_slab_free(branch);
     return left;
 }
 
@@ -157,7 +159,7 @@ static struct dp_trie settle(struct dp_trie_branch *branch, uint32_t at, struct 
         return drop(branch, at, kind, had_first);
     branch->children[at] = child;
     if (branch->count == 1 && is_item(child)) { /* it was a branch that has become an item */
-        free(branch);
+        gw_slab_free(branch);
         return child;
     }
     compare_first(branch, kind, child, had_first);

@@ -4,6 +4,7 @@
 #include "dataplane/sync/client.h"
 
 #include "common/message.h"
+#include "common/slab.h"
 #include "dataplane/sync/hello.h"
 #include "dataplane/sync/places.h"
 #include "dataplane/sync/wire.h"
@@ -66,8 +67,10 @@ static void forget_update(struct dp_client *client)
     bool was_large = client->chunk_bytes > TRIM_BYTES;
     client->chunk_count = client->chunk_bytes = 0;
     gw_arena_reset(&client->pending);
-    if (was_large)
+    if (was_large) {
+        gw_slab_trim();
         (void)malloc_trim(0); /* there may be nothing to give back */
+    }
 }
 
 /* ---- time */
@@ -444,7 +447,8 @@ int dp_client_new(struct ev_loop *loop, const struct dp_sync_options *options,
                                  .events = events,
                                  .user = user,
                                  .started_ms = gw_clock_monotonic_ms()};
-    gw_arena_init(&client->pending, 64 * 1024);
+    gw_arena_init(&client->pending, GW_SLAB_PIECE_MAX / 2 - 64);
+    client->pending.is_of_slabs = true; /* of a hundred thousand routes: 60 MB, for a second */
     ev_init(&client->retry, on_retry);
     ev_init(&client->alive, on_alive);
     ev_init(&client->home, on_home);

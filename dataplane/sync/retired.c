@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/sync/retired.h"
 
+#include "common/slab.h"
+
 #include <ev.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -29,7 +31,8 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
     }
     bool has_gone = kept < retired->count;
     if (has_gone)
-        (void)malloc_trim(0); /* there may be nothing to give back */
+        gw_slab_trim();
+    (void)malloc_trim(0); /* there may be nothing to give back */
     retired->count = kept;
     timer->repeat = has_gone ? LOOK_S : GW_MIN(timer->repeat * 2, LOOK_MAX_S);
     if (kept > 0)
