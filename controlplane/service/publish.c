@@ -153,17 +153,54 @@ struct dropped {
     size_t count;
 };
 
-static int find_dropped(const struct cp_call *call, const struct job *job, struct dropped *ret,
+/* Numbers go up by one and the oldest one goes first: after the number `last` has come, this is the
+ * one that goes. None of it is there while the history is short; one before it is when fewer are
+ * kept than were. */
+static int64_t number_dropped(const struct cp_call *call, int64_t last)
+{
+    return last - (int64_t)call->services->releases_kept;
+}
+
+static const char *numbered(const struct cp_call *call, const struct job *job, int64_t number)
+{
+    return cp_release_name(call->arena, job->api, job->environment, number);
+}
+
+static void add_dropped(const struct cp_call *call, struct cp_keys *keys, const struct job *job,
+                        int64_t last)
+{
+    int64_t number = number_dropped(call, last);
+    for (int64_t i = GW_MAX(number - 1, 1); i <= number && call->services->releases_kept > 0; i++)
+        cp_keys_add_name(call, keys, CP_KIND_RELEASE, numbered(call, job, i));
+}
+
+static int list_dropped(const struct cp_call *call, const struct job *job, struct dropped *ret,
                         struct gw_error *err)
 {
-    size_t count, kept = call->services->releases_kept;
-    *ret = (struct dropped){0};
-    if (kept-- == 0)
-        return 0; /* all of them are kept */
+    size_t count, kept = call->services->releases_kept - 1;
     if (cp_history_list(call, job->api, job->environment, &ret->past, &count, err) < 0)
         return -1;
     if (count > kept)
         ret->count = GW_MIN(count - kept, (size_t)CP_RELEASES_DROPPED_MAX);
+    return 0;
+}
+
+static int find_dropped(const struct cp_call *call, const struct job *job, int64_t last,
+                        struct dropped *ret, struct gw_error *err)
+{
+    struct cp_stored before;
+    int64_t number = number_dropped(call, last);
+    *ret = (struct dropped){0};
+    if (call->services->releases_kept == 0 || number < 1)
+        return 0; /* all of them are kept, or all there are */
+    if (number > 1 &&
+        cp_find(call, CP_KIND_RELEASE, numbered(call, job, number - 1), &before, err) < 0)
+        return -1;
+    if (number > 1 && before.message)
+        return list_dropped(call, job, ret, err);
+    ret->past = GW_ARENA_NEW(call->arena, struct cp_past);
+    ret->past->name = numbered(call, job, number);
+    ret->count = 1;
     return 0;
 }
 
@@ -291,14 +328,12 @@ static void make_release(const struct cp_call *call, struct job *job, const stru
 }
 
 static int read_rest(const struct cp_call *call, const struct job *job, const cp_api *definition,
-                     const cp_publication *publication, const struct dropped *dropped,
-                     struct gw_error *err)
+                     const cp_publication *publication, struct gw_error *err)
 {
     struct cp_keys keys = {0};
     cp_add_variable_keys(call, &keys, definition, job->environment);
     add_effective(call, &keys, job, definition, publication);
-    for (size_t i = 0; i < dropped->count; i++)
-        cp_keys_add_name(call, &keys, CP_KIND_RELEASE, dropped->past[i].name);
+    add_dropped(call, &keys, job, publication->last_number + 1);
     return cp_read_ahead(call, &keys, err);
 }
 
@@ -313,11 +348,11 @@ static int attempt_publish(const struct cp_call *call, struct cp_change *change,
     if (read_origin(call, change, job, &origin, err) < 0 ||
         cp_get(call, CP_KIND_ENVIRONMENT, job->environment, &environment, err) < 0 ||
         check_draft(origin.definition, err) < 0 ||
-        read_publication(call, job, change, &before, err) < 0 ||
-        find_dropped(call, job, &dropped, err) < 0)
+        read_publication(call, job, change, &before, err) < 0)
         return -1;
     cp_publication *publication = (cp_publication *)before.message;
-    if (read_rest(call, job, origin.definition, publication, &dropped, err) < 0 ||
+    if (read_rest(call, job, origin.definition, publication, err) < 0 ||
+        find_dropped(call, job, publication->last_number + 1, &dropped, err) < 0 ||
         cp_resolve_api(call, change, origin.definition, job->environment, &resolved, err) < 0)
         return -1;
     make_release(call, job, &origin, &resolved, ++publication->last_number);
