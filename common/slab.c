@@ -15,7 +15,9 @@
 #define SMALL_REGIONS 4
 
 /* Pieces of up to 512 bytes come in steps of 16, up to 2 KiB in four steps to the double, and above
- * as large as fit on a page together: 31 of them, 30, ... 2. */
+ * as large as fit on a page together: 31 of them, 30, ... 2. Those above 512 are whole cache lines,
+ * as is what stands before them. */
+#define LINE_BYTES GW_SLAB_LINE_BYTES
 #define STEP_BYTES ((size_t)16)
 #define STEPS_MAX_BYTES ((size_t)512)
 #define QUARTERS_MAX_BYTES ((size_t)2048)
@@ -29,7 +31,8 @@ struct region {
     struct gw_list in_regions;
     char *base;
     uint32_t free;  /* bit n: page n is */
-    uint32_t stale; /* of those: the kernel still keeps what was there */
+    uint32_t stale; /* of those: the kernel may have memory there */
+    bool is_large;  /* asks for huge pages: they fill it at the first touch */
 };
 
 struct piece {
@@ -38,16 +41,16 @@ struct piece {
 
 /* At the start of its 64 KiB; the pieces come behind. */
 struct page {
-    _Alignas(max_align_t) struct gw_list in_size; /* of those that have room */
-    struct region *region;                        /* NULL: one large piece, malloc's */
-    struct piece *free;                           /* that were used before */
+    _Alignas(LINE_BYTES) struct gw_list in_size; /* of those that have room */
+    struct region *region;                       /* NULL: one large piece, malloc's */
+    struct piece *free;                          /* that were used before */
     size_t piece_bytes;
     uint32_t used; /* pieces */
     uint32_t made; /* bytes, header and all, that pieces were cut from */
 };
 
 #define PIECES_BYTES (PAGE_BYTES - sizeof(struct page))
-_Static_assert(PIECES_BYTES / 2 >= GW_SLAB_PIECE_MAX && PIECES_BYTES % STEP_BYTES == 0, "");
+_Static_assert(PIECES_BYTES / 2 >= GW_SLAB_PIECE_MAX && PIECES_BYTES % LINE_BYTES == 0, "");
 
 static struct {
     pthread_mutex_t lock;
@@ -64,7 +67,8 @@ static size_t size_index(size_t size)
     if (size <= STEPS_MAX_BYTES)
         return size / STEP_BYTES - 1;
     if (size > QUARTERS_MAX_BYTES)
-        return STEP_SIZES + QUARTER_SIZES + TOGETHER_MAX - PIECES_BYTES / size;
+        return STEP_SIZES + QUARTER_SIZES + TOGETHER_MAX -
+               PIECES_BYTES / ((size + LINE_BYTES - 1) & ~(LINE_BYTES - 1));
     size_t octave = 63 - (size_t)__builtin_clzll(size - 1); /* 2^octave < size */
     return STEP_SIZES + (octave - 9) * 4 + ((size - 1) >> (octave - 2) & 3);
 }
@@ -75,7 +79,7 @@ static size_t size_at(size_t index)
         return (index + 1) * STEP_BYTES;
     index -= STEP_SIZES;
     if (index >= QUARTER_SIZES)
-        return PIECES_BYTES / (TOGETHER_MAX - (index - QUARTER_SIZES)) & ~(STEP_BYTES - 1);
+        return PIECES_BYTES / (TOGETHER_MAX - (index - QUARTER_SIZES)) & ~(LINE_BYTES - 1);
     return (4 + index % 4 + 1) << (index / 4 + 9 - 2);
 }
 
@@ -100,13 +104,21 @@ static char *map_region(void)
     return start + before;
 }
 
+/* Not all kernels have them: small ones do. */
+static void enlarge(struct region *region)
+{
+    region->is_large = true;
+    region->stale = region->free;
+    (void)madvise(region->base, REGION_BYTES, MADV_HUGEPAGE);
+}
+
 static struct region *new_region(void)
 {
     struct region *region = gw_calloc(1, sizeof *region);
     region->base = map_region();
     region->free = UINT32_MAX;
     if (slabs.region_count >= SMALL_REGIONS)
-        (void)madvise(region->base, REGION_BYTES, MADV_HUGEPAGE); /* not all kernels have them */
+        enlarge(region);
     gw_list_push_front(&slabs.regions, &region->in_regions);
     slabs.region_count++;
     slabs.empty_count++;
@@ -137,6 +149,8 @@ static struct page *take_page(void)
     if (region->free == 0) {
         gw_list_remove(&region->in_regions);
         gw_list_push(&slabs.regions, &region->in_regions);
+        if (slabs.region_count > SMALL_REGIONS && !region->is_large)
+            enlarge(region);
     }
     struct page *page = (struct page *)(void *)(region->base + at * PAGE_BYTES);
     page->region = region;
@@ -224,12 +238,22 @@ static void *alloc_large(size_t size)
     return page + 1;
 }
 
+static void *alloc_watched(size_t size)
+{
+    if (size == 0 || size % LINE_BYTES != 0)
+        return gw_malloc(size);
+    void *piece = aligned_alloc(LINE_BYTES, size);
+    if (!piece)
+        gw_panic("out of memory: no %zu bytes", size);
+    return piece;
+}
+
 /* ---- the calls */
 
 void *gw_slab_alloc(size_t size)
 {
     if (GW_HAS_ASAN)
-        return gw_malloc(size);
+        return alloc_watched(size);
     if (size > GW_SLAB_PIECE_MAX)
         return alloc_large(size);
     size_t index = size_index(size ? size : 1);
@@ -278,9 +302,12 @@ void *gw_slab_realloc(void *ptr, size_t size)
     return other;
 }
 
-/* Runs of pages in one call each. */
+/* Runs of pages in one call each. The kernel would fill the holes again, for one huge page. */
 static void forget_stale(struct region *region)
 {
+    if (region->is_large && region->stale)
+        (void)madvise(region->base, REGION_BYTES, MADV_NOHUGEPAGE); /* fails where there are none */
+    region->is_large = region->is_large && !region->stale;
     while (region->stale) {
         unsigned from = (unsigned)__builtin_ctz(region->stale), to = from;
         for (; to < REGION_PAGES && region->stale >> to & 1; to++)

@@ -12,10 +12,13 @@
 
 #include "common/base.h"
 
-/* As gw_malloc and gw_calloc: never NULL, aligned for any type. */
+/* As gw_malloc and gw_calloc: never NULL, aligned for any type; sizes that are multiples of
+ * GW_SLAB_LINE_BYTES to a cache line. */
+#define GW_SLAB_LINE_BYTES ((size_t)64)
 void *gw_slab_alloc(size_t size);
 void *gw_slab_zalloc(size_t size);
-/* The piece, or one of that size with as much of its content; ptr is not NULL. */
+/* The piece, or one of that size with as much of its content, aligned for any type; ptr is not
+ * NULL. */
 GW_MUST_CHECK void *gw_slab_realloc(void *ptr, size_t size);
 void gw_slab_free(void *ptr); /* takes NULL */
 

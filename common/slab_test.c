@@ -66,6 +66,8 @@ static void a_piece_of_every_size_holds_its_bytes(void **state)
     (void)state;
     for (size_t size = 1; size < GW_SLAB_PIECE_MAX + 100; size += size < 5000 ? 1 : 7) {
         unsigned char *piece = gw_slab_alloc(size), *next = gw_slab_alloc(size);
+        bool is_lines = size % GW_SLAB_LINE_BYTES == 0;
+        assert_true(!is_lines || (uintptr_t)next % GW_SLAB_LINE_BYTES == 0);
         memset(next, 2, size);
         memset(piece, 1, size);
         assert_int_equal(next[0], 2);

@@ -2,13 +2,14 @@
 #include "dataplane/observe/route_stats.h"
 
 #include "common/list.h"
+#include "common/slab.h"
 #include "dataplane/snapshot/trie.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define CACHE_LINE_BYTES 64
+#define CACHE_LINE_BYTES GW_SLAB_LINE_BYTES
 
 /* dp_route_totals is a row of int64_t, so that cells can be added up by index. */
 #define FIELDS (sizeof(struct dp_route_totals) / sizeof(int64_t))
@@ -23,7 +24,7 @@ struct dp_route_stats {
     struct dp_trie_item item; /* the table's alone: who uses it counts in refs */
     struct dp_route_stats_table *table;
     struct gw_list node;
-    gw_str name; /* owned */
+    gw_str name; /* behind the cells, ends with NUL */
     atomic_uint refs;
     atomic_bool is_touched; /* among the touched, or among the warm as long as that one is busy */
     bool is_quiet;          /* among the warm: nothing was added between the last two looks */
@@ -59,8 +60,7 @@ static void free_stats(struct dp_trie_item *item)
 {
     struct dp_route_stats *stats = (struct dp_route_stats *)item;
     gw_list_remove(&stats->node);
-    free((char *)(uintptr_t)stats->name.ptr);
-    free(stats);
+    gw_slab_free(stats);
 }
 
 static const struct dp_trie_kind stats_kind = {free_stats, NULL};
@@ -101,13 +101,10 @@ void dp_route_stats_table_free(struct dp_route_stats_table *table)
 static struct dp_route_stats *make(struct dp_route_stats_table *table, gw_str name)
 {
     size_t size = sizeof(struct dp_route_stats) + table->worker_count * sizeof(struct cell);
-    struct dp_route_stats *stats = aligned_alloc(CACHE_LINE_BYTES, size);
-    if (!stats)
-        gw_panic("out of memory: %zu bytes", size);
-    memset(stats, 0, size);
-    char *copy = gw_malloc(name.len + 1);
+    size_t lines = (size + name.len + 1 + CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES;
+    struct dp_route_stats *stats = gw_slab_zalloc(lines * CACHE_LINE_BYTES);
+    char *copy = (char *)stats + size;
     memcpy(copy, name.ptr, name.len);
-    copy[name.len] = 0;
     stats->table = table;
     stats->name = gw_str_n(copy, name.len);
     atomic_init(&stats->item.refs, 1);
