@@ -125,13 +125,21 @@ static struct region *new_region(void)
     return region;
 }
 
-static void free_region(struct region *region)
+static struct region *take_out(struct region *region)
 {
     gw_list_remove(&region->in_regions);
-    (void)munmap(region->base, REGION_BYTES); /* what fails is lost until the process ends */
-    free(region);
     slabs.region_count--;
     slabs.empty_count--;
+    return region;
+}
+
+/* Without the lock: it takes the kernel a while. */
+static void unmap(struct region *region)
+{
+    if (!region)
+        return;
+    (void)munmap(region->base, REGION_BYTES); /* what fails is lost until the process ends */
+    free(region);
 }
 
 static struct page *take_page(void)
@@ -157,7 +165,8 @@ static struct page *take_page(void)
     return page;
 }
 
-static void give_page(struct page *page)
+/* Returns a region that is of no use any more, NULL: none. */
+static struct region *give_page(struct page *page)
 {
     struct region *region = page->region;
     uint32_t bit = 1u << (((uintptr_t)page - (uintptr_t)region->base) / PAGE_BYTES);
@@ -167,10 +176,8 @@ static void give_page(struct page *page)
     }
     region->free |= bit;
     region->stale |= bit;
-    if (region->free != UINT32_MAX)
-        return;
-    if (++slabs.empty_count > 1)
-        free_region(region);
+    bool is_empty = region->free == UINT32_MAX;
+    return is_empty && ++slabs.empty_count > 1 ? take_out(region) : NULL;
 }
 
 /* ---- pieces */
@@ -211,7 +218,8 @@ static void *take_piece(size_t index)
     return piece;
 }
 
-static void give_piece(struct page *page, struct piece *piece)
+/* As give_page. */
+static struct region *give_piece(struct page *page, struct piece *piece)
 {
     bool had_room = has_room(page);
     piece->next = page->free;
@@ -219,10 +227,11 @@ static void give_piece(struct page *page, struct piece *piece)
     if (--page->used == 0) {
         if (had_room)
             gw_list_remove(&page->in_size);
-        give_page(page);
-    } else if (!had_room) {
-        gw_list_push(&slabs.sizes[size_index(page->piece_bytes)], &page->in_size);
+        return give_page(page);
     }
+    if (!had_room)
+        gw_list_push(&slabs.sizes[size_index(page->piece_bytes)], &page->in_size);
+    return NULL;
 }
 
 static void *alloc_large(size_t size)
@@ -282,8 +291,9 @@ void gw_slab_free(void *ptr)
         return;
     }
     pthread_mutex_lock(&slabs.lock);
-    give_piece(page, ptr);
+    struct region *useless = give_piece(page, ptr);
     pthread_mutex_unlock(&slabs.lock);
+    unmap(useless);
 }
 
 void *gw_slab_realloc(void *ptr, size_t size)
@@ -317,20 +327,33 @@ static void forget_stale(struct region *region)
     }
 }
 
+/* Of those that have a free page. */
+static struct region *find_trimmable(void)
+{
+    gw_list_each(&slabs.regions, node)
+    {
+        struct region *region = gw_container_of(node, struct region, in_regions);
+        if (region->free == 0)
+            return NULL;
+        if (region->stale || region->free == UINT32_MAX)
+            return region;
+    }
+    return NULL;
+}
+
+/* One region at a time: who waits for the lock gets it between them. */
 void gw_slab_trim(void)
 {
-    pthread_mutex_lock(&slabs.lock);
-    if (slabs.regions.next) {
-        gw_list_each(&slabs.regions, node)
-        {
-            struct region *region = gw_container_of(node, struct region, in_regions);
-            if (region->free == UINT32_MAX)
-                free_region(region);
-            else
-                forget_stale(region);
-        }
-    }
-    pthread_mutex_unlock(&slabs.lock);
+    struct region *region, *useless;
+    do {
+        pthread_mutex_lock(&slabs.lock);
+        region = slabs.regions.next ? find_trimmable() : NULL;
+        useless = region && region->free == UINT32_MAX ? take_out(region) : NULL;
+        if (region && !useless)
+            forget_stale(region);
+        pthread_mutex_unlock(&slabs.lock);
+        unmap(useless);
+    } while (region);
 }
 
 size_t gw_slab_mapped_bytes(void)

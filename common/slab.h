@@ -5,8 +5,8 @@
  * where malloc's arena of a thread grows by 4 KiB and has fifty thousand; and what reads them needs
  * few entries of the TLB. Everything else is malloc's.
  *
- * Any thread, under one lock that is held for some ten instructions. Under AddressSanitizer all of
- * it is malloc, which sees more. */
+ * Any thread, under one lock that is held for some ten instructions, or while the kernel gives or
+ * takes one region. Under AddressSanitizer all of it is malloc, which sees more. */
 #ifndef GW_SLAB_H
 #define GW_SLAB_H
 
