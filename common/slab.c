@@ -119,6 +119,8 @@ static struct region *new_region(void)
     region->free = UINT32_MAX;
     if (slabs.region_count >= SMALL_REGIONS)
         enlarge(region);
+    else /* where the kernel gives them unasked */
+        (void)madvise(region->base, REGION_BYTES, MADV_NOHUGEPAGE);
     gw_list_push_front(&slabs.regions, &region->in_regions);
     slabs.region_count++;
     slabs.empty_count++;
