@@ -254,7 +254,8 @@ def giving_way():
     Only root may take that back."""
     def schedule(policy):
         for thread in os.listdir("/proc/self/task") if os.geteuid() == 0 else ():
-            os.sched_setscheduler(int(thread), policy, os.sched_param(0))
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setscheduler(int(thread), policy, os.sched_param(0))
     schedule(os.SCHED_IDLE)
     try:
         yield
