@@ -30,9 +30,10 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
             dp_snapshot_unref(snapshot);
     }
     bool has_gone = kept < retired->count;
-    if (has_gone)
+    if (has_gone) {
         gw_slab_trim();
-    (void)malloc_trim(0); /* there may be nothing to give back */
+        (void)malloc_trim(0); /* there may be nothing to give back */
+    }
     retired->count = kept;
     timer->repeat = has_gone ? LOOK_S : GW_MIN(timer->repeat * 2, LOOK_MAX_S);
     if (kept > 0)
